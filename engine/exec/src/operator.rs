@@ -1,0 +1,100 @@
+//! The operator contract.
+//!
+//! An operator takes one message at a time and gives its output piece by piece: `push` starts a cursor, `pull`
+//! advances it by at most one batch, and no further `push` comes before `pull` answered `None`. One row may yield
+//! ten thousand rows and one watermark may close a million groups; a turn can stop between any two pieces.
+//!
+//! Order is the contract between operators: rows of one partition in their order, watermarks never going back, every
+//! row a watermark step emits before the step itself. `Watermark(WM_END)` is the end of input.
+
+use velostream_state::snapshot::{SnapshotError, SnapshotReader, SnapshotWriter};
+use velostream_types::{Batch, Chunk, DeadLetter, DlqId, Fatal};
+
+/// What flows along an edge of the graph.
+#[derive(Clone, Debug)]
+pub enum Msg {
+    /// Rows.
+    Batch(Batch),
+    /// Encoded rows, from a Sink node to its writer.
+    Chunk(Chunk),
+    /// No row with an event time at or below this will follow, late ones excepted, ns. `WM_END` ends the input.
+    Watermark(i64),
+    /// The input has nothing to say until its next message: it does not hold the watermark back.
+    Idle,
+    /// A cut of the stream for snapshots.
+    Barrier(u64),
+}
+
+/// What an operator may use while it works.
+pub struct OpCx<'a> {
+    /// The turn's time, ns; constant within a turn.
+    pub now_ns: i64,
+    /// Rows per output batch at most.
+    pub batch_rows: usize,
+    /// Bad records of this turn, by destination.
+    pub dead: &'a mut Vec<(DlqId, DeadLetter)>,
+    /// This node's counters.
+    pub counters: &'a mut NodeCounters,
+}
+
+/// What a node counted since the start; deterministic, summed over shards for the summary.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NodeCounters {
+    /// Rows taken.
+    pub rows_in: u64,
+    /// Rows given.
+    pub rows_out: u64,
+    /// Rows that came after their window closed.
+    pub late: u64,
+    /// Rows or records sent to the dead letter.
+    pub dead_lettered: u64,
+    /// Rows dropped for another reason than a filter (null value, LIMIT excepted).
+    pub dropped: u64,
+    /// Divisions by zero that gave NULL.
+    pub division_by_zero: u64,
+    /// Values rounded to a declared scale.
+    pub rounded: u64,
+    /// NaN or infinity written as NULL.
+    pub not_finite: u64,
+    /// Groups now held.
+    pub groups: u64,
+    /// Bytes of state now held.
+    pub state_bytes: u64,
+}
+
+impl NodeCounters {
+    /// Adds another shard's counters of the same node.
+    pub fn add(&mut self, other: &NodeCounters) {
+        self.rows_in += other.rows_in;
+        self.rows_out += other.rows_out;
+        self.late += other.late;
+        self.dead_lettered += other.dead_lettered;
+        self.dropped += other.dropped;
+        self.division_by_zero += other.division_by_zero;
+        self.rounded += other.rounded;
+        self.not_finite += other.not_finite;
+        self.groups += other.groups;
+        self.state_bytes += other.state_bytes;
+    }
+}
+
+/// One node's code on one shard.
+pub trait Operator {
+    /// Takes one message on input `port`. Only called when the cursor of the message before is exhausted.
+    fn push(&mut self, port: usize, msg: Msg, cx: &mut OpCx<'_>) -> Result<(), Fatal>;
+
+    /// The next piece of output, in order; `None` when the cursor is exhausted.
+    fn pull(&mut self, cx: &mut OpCx<'_>) -> Result<Option<Msg>, Fatal>;
+
+    /// Writes all keyed and positional state; only called with no cursor open. Stateless operators write nothing.
+    fn snapshot(&self, out: &mut SnapshotWriter) {
+        let _ = out;
+    }
+
+    /// Takes this shard's share of what every shard's instance of the node wrote: rows of vnodes for which `owns`
+    /// answers TRUE. Only called on a fresh operator, once per snapshot part.
+    fn restore(&mut self, from: &SnapshotReader, owns: &dyn Fn(u16) -> bool) -> Result<(), SnapshotError> {
+        let _ = (from, owns);
+        Ok(())
+    }
+}

@@ -1,0 +1,106 @@
+//! Diagnostics: the user's mistakes in SQL or configuration, with a stable code, spans and a way out.
+//!
+//! Message in lower case, what is wrong; detail: what was found; hint: what to do. `render` draws carets.
+
+use velostream_types::Span;
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Runs, but probably not as meant; `--strict` turns it into an error.
+    Warning,
+    /// Does not run.
+    Error,
+}
+
+/// The text a span points into: the SQL file, or a config file it names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// As shown to the user: a path, `<stdin>` or `<-e>`.
+    pub name: String,
+    /// The whole text.
+    pub text: std::sync::Arc<str>,
+}
+
+/// A place in an [`Origin`] with a word on what is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// Where.
+    pub span: Span,
+    /// A few words shown behind the carets; may be empty.
+    pub text: String,
+    /// Which text; `None` is the SQL text that was given.
+    pub origin: Option<Origin>,
+}
+
+/// One finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// Stable code, `E0203` or `W0101`; the list is in `docs/diagnostics.md`.
+    pub code: &'static str,
+    /// Error or warning.
+    pub severity: Severity,
+    /// What is wrong, lower case, one line.
+    pub message: String,
+    /// Where; none for findings without a place in a text.
+    pub primary: Option<Label>,
+    /// Other places that belong to it.
+    pub secondary: Vec<Label>,
+    /// What was found: available columns, values, files searched.
+    pub detail: Option<String>,
+    /// What to do.
+    pub hint: Option<String>,
+    /// Statement, 1-based, if it belongs to one.
+    pub statement: Option<usize>,
+}
+
+impl Diagnostic {
+    /// An error at `span` of the SQL text.
+    pub fn error(code: &'static str, span: Span, message: impl Into<String>) -> Diagnostic {
+        Diagnostic {
+            code,
+            severity: Severity::Error,
+            message: message.into(),
+            primary: Some(Label { span, text: String::new(), origin: None }),
+            secondary: Vec::new(),
+            detail: None,
+            hint: None,
+            statement: None,
+        }
+    }
+
+    /// A warning at `span` of the SQL text.
+    pub fn warning(code: &'static str, span: Span, message: impl Into<String>) -> Diagnostic {
+        Diagnostic { severity: Severity::Warning, ..Diagnostic::error(code, span, message) }
+    }
+
+    /// Words behind the carets.
+    #[must_use]
+    pub fn label(mut self, text: impl Into<String>) -> Diagnostic {
+        if let Some(primary) = &mut self.primary {
+            primary.text = text.into();
+        }
+        self
+    }
+
+    /// Another place that belongs to the finding.
+    #[must_use]
+    pub fn also(mut self, span: Span, text: impl Into<String>) -> Diagnostic {
+        self.secondary.push(Label { span, text: text.into(), origin: None });
+        self
+    }
+
+    /// What was found.
+    #[must_use]
+    pub fn detail(mut self, text: impl Into<String>) -> Diagnostic {
+        self.detail = Some(text.into());
+        self
+    }
+
+    /// What to do.
+    #[must_use]
+    pub fn hint(mut self, text: impl Into<String>) -> Diagnostic {
+        self.hint = Some(text.into());
+        self
+    }
+}

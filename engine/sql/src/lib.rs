@@ -1,0 +1,8 @@
+//! SQL text to typed plan.
+//!
+//! `parse` (own parser over sqlparser's tokenizer, spans kept) → `bind` (names, types, properties) → [`plan`] →
+//! `explain`. Every mistake of the user is a `Diagnostic` with a stable code, spans and a hint; binding collects
+//! several. Nothing here runs rows, reads a clock or touches Kafka.
+
+pub mod diag;
+pub mod plan;

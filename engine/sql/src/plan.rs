@@ -1,0 +1,608 @@
+//! The typed plan: what the SQL front hands to the engine. Everything is resolved: names are positions, types and
+//! scales are fixed, properties are values. The engine never sees SQL text except through spans in messages.
+//!
+//! An app is one graph of nodes shared by its statements, in topological order. Every shard runs the whole graph over
+//! its own partitions and its own virtual nodes; rows cross shards at `Exchange` nodes only.
+//!
+//! ```text
+//! Scan -> Filter -> Project(keys, arguments) -> Combine -> Exchange -> Aggregate -> Filter(HAVING) -> Project -> Sink
+//! ```
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use velostream_types::{DataType, DlqId, EdgeId, NodeId, SchemaRef, SourceId, Span, Value};
+
+/// One app, ready to run.
+#[derive(Clone, Debug)]
+pub struct AppPlan {
+    /// `@app`, else the file's stem.
+    pub name: String,
+    /// Sources, by [`SourceId`].
+    pub sources: Vec<SourcePlan>,
+    /// Nodes, by [`NodeId`]; the inputs of a node stand before it.
+    pub nodes: Vec<Node>,
+    /// Sinks, by position.
+    pub sinks: Vec<SinkPlan>,
+    /// Dead-letter destinations, by [`DlqId`].
+    pub dlqs: Vec<DlqPlan>,
+    /// Statements in order of deployment; nodes refer to them by position.
+    pub statements: Vec<StatementPlan>,
+    /// Number of exchange edges.
+    pub edges: u16,
+}
+
+/// What is known of one statement for messages and summaries.
+#[derive(Clone, Debug)]
+pub struct StatementPlan {
+    /// Object name, or `query_<n>` for a bare SELECT.
+    pub name: String,
+    /// TRUE for CREATE TABLE.
+    pub is_table: bool,
+    /// The statement's text range.
+    pub span: Span,
+}
+
+/// A relation read from outside, once per app.
+#[derive(Clone, Debug)]
+pub struct SourcePlan {
+    /// Name in FROM; for a path as relation, the path.
+    pub name: Arc<str>,
+    /// Where the bytes come from.
+    pub connector: SourceConnector,
+    /// How bytes become columns.
+    pub format: Format,
+    /// All columns: the declared list or the inferred one.
+    pub schema: SchemaRef,
+    /// TRUE when the schema was declared.
+    pub declared: bool,
+    /// Columns that any query of the app reads, in the order of the Scan's output.
+    pub read: Vec<ScanColumn>,
+    /// Event time and watermark; `None` when no query needs them.
+    pub event_time: Option<EventTimeSpec>,
+    /// A declared TABLE: key columns as positions in `schema`. Rows upsert by key.
+    pub table_key: Option<Vec<usize>>,
+    /// A query needs the original bytes (dead letters of expressions, pass-through).
+    pub needs_raw: bool,
+    /// Records longer than this are skipped while streaming and dead-lettered.
+    pub max_record_bytes: usize,
+    /// Stop after this many records of each partition.
+    pub max_records: Option<u64>,
+    /// Where undecodable records go.
+    pub dlq: DlqId,
+}
+
+/// One column a Scan decodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScanColumn {
+    /// Name of the field in the records.
+    pub name: String,
+    /// Logical type, fixed at deploy.
+    pub data_type: DataType,
+    /// Inferred columns may widen their storage; declared ones may not.
+    pub inferred: bool,
+    /// How the column is materialised.
+    pub repr: Repr,
+    /// NULL is a record error.
+    pub not_null: bool,
+}
+
+/// Physical form a Scan gives a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repr {
+    /// Typed values, for expressions.
+    Value,
+    /// An inferred number as the text it was written in (checked against the number grammar), for a sink it reaches
+    /// unmodified. Physically `Column::Str`; the logical type stays numeric.
+    Token,
+}
+
+/// Connector of a source.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SourceConnector {
+    /// Files matching a path or glob, already resolved against the SQL file's folder.
+    File {
+        /// Path or glob pattern.
+        pattern: PathBuf,
+        /// `read.order=sequential`: the sorted files are one partition.
+        sequential: bool,
+        /// Tail the files after their end (`watch`, `--follow`).
+        watch: bool,
+        /// Pause between looks when tailing, ms.
+        poll_interval_ms: u64,
+    },
+    /// An in-memory topic of this process.
+    Memory {
+        /// Topic name.
+        topic: String,
+    },
+    /// Rows made by the planner (`SELECT 1`): one row without columns.
+    OneRow,
+}
+
+/// Record format with its options.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Delimited text.
+    Csv {
+        /// Field delimiter.
+        delimiter: u8,
+        /// Quote character.
+        quote: u8,
+        /// The first line names the columns.
+        header: bool,
+        /// Lines skipped before the header.
+        skip_lines: u64,
+    },
+    /// One JSON object per line (or per record).
+    JsonLines,
+}
+
+/// Event time of a source and how its watermark follows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EventTimeSpec {
+    /// Where the time comes from.
+    pub field: TimeField,
+    /// How a value becomes nanoseconds.
+    pub format: TimeFormat,
+    /// Watermark = highest event time − this; ascending and no strategy are 0.
+    pub bound_ns: i64,
+    /// A partition without rows for this long stops holding the watermark; live inputs only.
+    pub idle_timeout_ns: i64,
+    /// What a missing or malformed event time does.
+    pub missing: MissingTime,
+}
+
+/// Source of event time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeField {
+    /// Column of the Scan's output, by position.
+    Column(usize),
+    /// The record's own timestamp (topics).
+    RecordTimestamp,
+}
+
+/// Encoding of an event-time column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TimeFormat {
+    /// Integer → ms, Timestamp as is, text → RFC 3339 then `YYYY-MM-DD HH:MM:SS[.f]`.
+    Auto,
+    /// Seconds since the epoch.
+    EpochSeconds,
+    /// Milliseconds since the epoch.
+    EpochMillis,
+    /// Microseconds since the epoch.
+    EpochMicros,
+    /// Nanoseconds since the epoch.
+    EpochNanos,
+    /// RFC 3339; naive means UTC.
+    Iso8601,
+    /// A strftime pattern; naive means UTC.
+    Strftime(String),
+}
+
+/// What happens to a row whose declared event time is missing or bad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissingTime {
+    /// Use the record's timestamp, warn once; the row never advances the watermark.
+    Warn,
+    /// Dead-letter the record.
+    Error,
+}
+
+/// One node of the graph.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Own number, equal to the position in [`AppPlan::nodes`].
+    pub id: NodeId,
+    /// What it does.
+    pub kind: NodeKind,
+    /// Its inputs.
+    pub inputs: Vec<NodeId>,
+    /// Columns it gives.
+    pub schema: SchemaRef,
+    /// Rows carry weights: the relation changes.
+    pub changelog: bool,
+    /// Position in [`AppPlan::statements`] of the statement it belongs to (a shared Scan: the first reader).
+    pub statement: usize,
+    /// Where rows go that fail in this node.
+    pub dlq: DlqId,
+}
+
+/// What a node does.
+#[derive(Clone, Debug)]
+pub enum NodeKind {
+    /// Decodes a source; output columns are [`SourcePlan::read`].
+    Scan {
+        /// The source.
+        source: SourceId,
+    },
+    /// Keeps rows whose predicate is TRUE; a row whose predicate errs goes to the dead letter.
+    Filter {
+        /// Boolean expression over the input.
+        predicate: Expr,
+    },
+    /// Computes one column per expression.
+    Project {
+        /// Expressions over the input.
+        exprs: Vec<Expr>,
+        /// `expr AS _event_time`: replaces the rows' event time (ms Integer or Timestamp).
+        event_time: Option<Expr>,
+    },
+    /// First n rows, then the input counts as ended.
+    Limit {
+        /// Rows let through.
+        rows: u64,
+    },
+    /// Folds rows of this shard's partitions into partial groups before the exchange. Output: the key columns, then
+    /// opaque state columns the Aggregate of the same spec understands.
+    Combine(AggregateSpec),
+    /// Hands rows to the shard that owns them.
+    Exchange {
+        /// The edge; credits are counted per edge and pair of shards.
+        edge: EdgeId,
+        /// Who gets a row.
+        route: Route,
+    },
+    /// Folds rows (or partial groups, when its input stems from a Combine) into groups, and emits.
+    Aggregate(AggregateSpec),
+    /// Encodes rows and hands them to the one writer of a sink; has an edge to the writer's shard.
+    Sink {
+        /// Position in [`AppPlan::sinks`].
+        sink: usize,
+        /// Edge to the writer.
+        edge: EdgeId,
+    },
+}
+
+/// Target of an exchange.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// Owner of the vnode of these columns' key bytes. No columns: one global group.
+    Key(Vec<usize>),
+}
+
+/// A grouping: keys, aggregates, window and emission rule. Positions refer to the columns of the *unaggregated*
+/// input (the Project in front of Combine or Aggregate).
+///
+/// Output columns: the keys, one column per aggregate, then with a window `_window_start` and `_window_end`
+/// (Integer ms).
+#[derive(Clone, Debug)]
+pub struct AggregateSpec {
+    /// Key columns in the order written.
+    pub keys: Vec<usize>,
+    /// Aggregate calls; equal calls are planned once.
+    pub aggregates: Vec<AggregateCall>,
+    /// The window, if any.
+    pub window: Option<WindowSpec>,
+    /// When rows come out.
+    pub emit: Emit,
+    /// TRUE: changes leave as retraction pairs (TABLE); FALSE: as events (STREAM, SELECT).
+    pub retract: bool,
+    /// Logical types of the input columns, by position.
+    pub input: SchemaRef,
+}
+
+/// One aggregate call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AggregateCall {
+    /// Which function.
+    pub function: AggregateFn,
+    /// Argument column; COUNT(*) has none.
+    pub argument: Option<usize>,
+    /// Result type, fixed at deploy.
+    pub result: DataType,
+    /// The call's text range.
+    pub span: Span,
+}
+
+/// Aggregate functions of the first slice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AggregateFn {
+    /// COUNT(*)
+    CountStar,
+    /// COUNT(x): rows where x is not NULL.
+    Count,
+    /// SUM(x): exact for Integer and Decimal; NULL without values.
+    Sum,
+    /// AVG(x): Float for Integer and Float; Decimal at `avg_scale` for Decimal, half away from zero.
+    Avg,
+    /// MIN(x)
+    Min,
+    /// MAX(x)
+    Max,
+    /// FIRST(x): first non-NULL by (event time, source, partition, offset).
+    First,
+    /// LAST(x): last non-NULL by the same order.
+    Last,
+    /// A non-grouped bare column: its value in the last row seen, NULL included.
+    LastSeen,
+}
+
+impl AggregateFn {
+    /// Name as in SQL.
+    pub const fn name(self) -> &'static str {
+        match self {
+            AggregateFn::CountStar | AggregateFn::Count => "COUNT",
+            AggregateFn::Sum => "SUM",
+            AggregateFn::Avg => "AVG",
+            AggregateFn::Min => "MIN",
+            AggregateFn::Max => "MAX",
+            AggregateFn::First => "FIRST",
+            AggregateFn::Last => "LAST",
+            AggregateFn::LastSeen => "LAST_SEEN",
+        }
+    }
+}
+
+/// A window over event time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowSpec {
+    /// Its kind and size.
+    pub kind: WindowKind,
+    /// Allowed lateness, ns.
+    pub lateness_ns: i64,
+    /// What happens to late rows.
+    pub late: LateStrategy,
+}
+
+/// Kind of window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WindowKind {
+    /// `[k·size, (k+1)·size)`.
+    Tumbling {
+        /// Size, ns, above 0.
+        size_ns: i64,
+    },
+}
+
+/// What happens to a row that comes after its window was closed. Late rows are counted whatever is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LateStrategy {
+    /// Dropped and counted.
+    Drop,
+    /// To the statement's dead letters.
+    DeadLetter,
+}
+
+/// Emission rule of an aggregate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Emit {
+    /// One row per input row per affected (group, window).
+    Changes,
+    /// One row per (group, window) when the window closes, or per group at the end of input.
+    Final,
+}
+
+/// A typed expression over the columns of a node's input.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expr {
+    /// What it computes.
+    pub kind: ExprKind,
+    /// Result type, fixed at deploy.
+    pub data_type: DataType,
+    /// Its text.
+    pub span: Span,
+}
+
+/// Kinds of expression. Chains of one operator stay flat, so depth follows the nesting a person wrote.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ExprKind {
+    /// Input column.
+    Column(usize),
+    /// Constant.
+    Literal(Value),
+    /// Row metadata.
+    System(SystemColumn),
+    /// `first op rhs op rhs …`, left to right.
+    Arithmetic {
+        /// Leftmost operand.
+        first: Box<Expr>,
+        /// The steps.
+        rest: Vec<ArithmeticStep>,
+    },
+    /// `-x`
+    Negate(Box<Expr>),
+    /// Comparison of two values of comparable types (numbers mix; text, dates and timestamps were cast by the binder).
+    Compare {
+        /// Operator.
+        op: CompareOp,
+        /// Left operand.
+        left: Box<Expr>,
+        /// Right operand.
+        right: Box<Expr>,
+    },
+    /// `IS [NOT] DISTINCT FROM`
+    Distinct {
+        /// Left operand.
+        left: Box<Expr>,
+        /// Right operand.
+        right: Box<Expr>,
+        /// TRUE for IS NOT DISTINCT FROM.
+        negated: bool,
+    },
+    /// Three-valued AND; operands after one that is FALSE never raise.
+    And(Vec<Expr>),
+    /// Three-valued OR; operands after one that is TRUE never raise.
+    Or(Vec<Expr>),
+    /// Three-valued NOT.
+    Not(Box<Expr>),
+    /// `IS [NOT] NULL`
+    IsNull {
+        /// Operand.
+        operand: Box<Expr>,
+        /// TRUE for IS NOT NULL.
+        negated: bool,
+    },
+    /// `x [NOT] IN (a, b, …)`, three-valued.
+    InList {
+        /// Operand.
+        operand: Box<Expr>,
+        /// Candidates.
+        list: Vec<Expr>,
+        /// TRUE for NOT IN.
+        negated: bool,
+    },
+    /// Searched CASE (a simple CASE is bound as comparisons). Untaken branches never raise.
+    Case {
+        /// WHEN condition, THEN result.
+        branches: Vec<(Expr, Expr)>,
+        /// ELSE.
+        otherwise: Option<Box<Expr>>,
+    },
+    /// First operand that is not NULL; later ones never raise where an earlier one decided.
+    Coalesce(Vec<Expr>),
+    /// CAST or TRY_CAST; also the coercions the binder inserts.
+    Cast {
+        /// Operand.
+        operand: Box<Expr>,
+        /// TRUE: NULL instead of a record error.
+        try_cast: bool,
+    },
+    /// Text concatenation, NULL-propagating.
+    Concat(Vec<Expr>),
+}
+
+/// One step of a flat arithmetic chain.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ArithmeticStep {
+    /// Operator.
+    pub op: ArithmeticOp,
+    /// Right operand.
+    pub operand: Expr,
+    /// Type after this step.
+    pub data_type: DataType,
+    /// From the chain's start to the operand's end.
+    pub span: Span,
+}
+
+/// Arithmetic operators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArithmeticOp {
+    /// `+`
+    Add,
+    /// `-`
+    Subtract,
+    /// `*`
+    Multiply,
+    /// `/`: by zero is NULL, counted.
+    Divide,
+    /// `%`: by zero is a record error.
+    Modulo,
+}
+
+/// Comparison operators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CompareOp {
+    /// `=`
+    Equal,
+    /// `<>`
+    NotEqual,
+    /// `<`
+    Less,
+    /// `<=`
+    LessOrEqual,
+    /// `>`
+    Greater,
+    /// `>=`
+    GreaterOrEqual,
+}
+
+/// Metadata readable as columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SystemColumn {
+    /// `_timestamp`: record timestamp, ms.
+    Timestamp,
+    /// `_event_time`: event time, ms.
+    EventTime,
+    /// `_event_time_ns`: event time, ns.
+    EventTimeNs,
+    /// `_offset`
+    Offset,
+    /// `_partition`
+    Partition,
+}
+
+/// Where a statement's rows go.
+#[derive(Clone, Debug)]
+pub struct SinkPlan {
+    /// Object or INTO name.
+    pub name: String,
+    /// Where to.
+    pub connector: SinkConnector,
+    /// Encoding.
+    pub format: SinkFormat,
+    /// Columns in output order.
+    pub schema: SchemaRef,
+    /// Positions of the key columns; empty for none.
+    pub key: Vec<usize>,
+    /// TRUE: a changelog written as upserts and deletes by `key`.
+    pub upsert: bool,
+    /// TRUE: rows of all shards are merged by their order at each watermark step (FINAL); FALSE: as they come.
+    pub ordered: bool,
+    /// Statement that feeds it.
+    pub statement: usize,
+}
+
+/// Connector of a sink.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SinkConnector {
+    /// A file, already resolved.
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// Append to an existing file instead of replacing it.
+        append: bool,
+        /// Whole-file compression by extension (`.gz`, `.zst`) or option.
+        compression: Compression,
+    },
+    /// Standard output.
+    Stdout,
+    /// An in-memory topic of this process.
+    Memory {
+        /// Topic name.
+        topic: String,
+        /// Its partitions.
+        partitions: u32,
+    },
+}
+
+/// Compression of a file sink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// None.
+    None,
+    /// gzip
+    Gzip,
+    /// zstd
+    Zstd,
+}
+
+/// Encoding of a sink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SinkFormat {
+    /// One JSON object per line, columns in output order.
+    JsonLines,
+    /// Delimited text; the writer puts the header first when asked.
+    Csv {
+        /// Field delimiter.
+        delimiter: u8,
+        /// Write a header line.
+        header: bool,
+    },
+    /// Aligned table for people; the writer lays it out.
+    Table,
+}
+
+/// Where bad records go.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DlqPlan {
+    /// Name for counters: the source's or the sink's.
+    pub name: String,
+    /// The file; created on the first dead letter.
+    pub path: PathBuf,
+    /// FALSE: counted only (`LogAndContinue`, `enable_dlq=false`).
+    pub enabled: bool,
+    /// Edge to its writer.
+    pub edge: EdgeId,
+}

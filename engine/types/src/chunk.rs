@@ -1,0 +1,39 @@
+//! Encoded rows on their way from the shard that made them to the one writer of their sink.
+
+/// Whole rows in the sink's format, ready to be appended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Chunk {
+    /// The rows' bytes, one after the other, each with its terminator (a line feed for line formats).
+    pub bytes: Vec<u8>,
+    /// End of each row in `bytes`.
+    pub ends: Vec<u32>,
+    /// Order of each row among the rows of other shards; empty where order between shards means nothing.
+    pub order: Vec<(i64, i64, u64)>,
+    /// Record key of each row for sinks with keys (topics); empty for files and stdout.
+    pub keys: Vec<Option<Box<[u8]>>>,
+    /// Event time of each row, ms, for sinks with record timestamps; empty otherwise.
+    pub times_ms: Vec<i64>,
+}
+
+impl Chunk {
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// TRUE when no row is in the chunk.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Bytes of row `i` with its terminator.
+    pub fn row(&self, i: usize) -> &[u8] {
+        let start = if i == 0 { 0 } else { self.ends[i - 1] as usize };
+        &self.bytes[start..self.ends[i] as usize]
+    }
+
+    /// Marks everything since the last row as one more row.
+    pub fn end_row(&mut self) {
+        self.ends.push(self.bytes.len() as u32);
+    }
+}

@@ -1,0 +1,159 @@
+//! Logical types, schemas and the lattice by which inferred types widen.
+//!
+//! A logical type is fixed at deploy and gives an expression its meaning. The physical column of a batch
+//! ([`crate::Column`]) may be wider: an `Integer` column may arrive as decimals once a later record brings a fraction.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// A logical SQL type.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum DataType {
+    /// Nothing but NULL is known of the column.
+    Null,
+    /// TRUE or FALSE.
+    Boolean,
+    /// 64-bit signed integer.
+    Integer,
+    /// 64-bit IEEE float.
+    Float,
+    /// Exact decimal of at most `precision` digits, `scale` of them after the point (`scale <= precision <= 38`).
+    Decimal {
+        /// Total digits, 1 to 38.
+        precision: u8,
+        /// Digits after the point, 0 to `precision`.
+        scale: u8,
+    },
+    /// UTF-8 text.
+    String,
+    /// Raw bytes; base64 in JSON.
+    Bytes,
+    /// Days since 1970-01-01.
+    Date,
+    /// Nanoseconds since 1970-01-01T00:00:00Z.
+    Timestamp,
+    /// Nanoseconds since midnight.
+    Time,
+    /// A span of time in nanoseconds.
+    Interval,
+    /// An object or array of an inferred source, carried as its JSON text.
+    Json,
+}
+
+impl DataType {
+    /// Widest decimal: 38 digits, none after the point.
+    pub const DECIMAL_MAX: DataType = DataType::Decimal { precision: 38, scale: 0 };
+
+    /// Decimal with all 38 digits and the given scale, the type of computed decimals.
+    pub const fn decimal(scale: u8) -> DataType {
+        DataType::Decimal { precision: 38, scale }
+    }
+
+    /// Integer, Decimal or Float.
+    pub const fn is_numeric(&self) -> bool {
+        matches!(self, DataType::Integer | DataType::Float | DataType::Decimal { .. })
+    }
+
+    /// Scale of an exact number; Integer has 0.
+    pub const fn exact_scale(&self) -> Option<u8> {
+        match self {
+            DataType::Integer => Some(0),
+            DataType::Decimal { scale, .. } => Some(*scale),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for DataType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DataType::Null => f.write_str("NULL"),
+            DataType::Boolean => f.write_str("BOOLEAN"),
+            DataType::Integer => f.write_str("INTEGER"),
+            DataType::Float => f.write_str("FLOAT"),
+            DataType::Decimal { precision, scale } => write!(f, "DECIMAL({precision},{scale})"),
+            DataType::String => f.write_str("STRING"),
+            DataType::Bytes => f.write_str("BYTES"),
+            DataType::Date => f.write_str("DATE"),
+            DataType::Timestamp => f.write_str("TIMESTAMP"),
+            DataType::Time => f.write_str("TIME"),
+            DataType::Interval => f.write_str("INTERVAL"),
+            DataType::Json => f.write_str("JSON"),
+        }
+    }
+}
+
+/// Least upper bound of two types in the inference lattice: null < boolean; null < integer < decimal < float;
+/// null < timestamp < string. Types without a bound meet in `String`, holding the original text.
+pub fn unify(a: &DataType, b: &DataType) -> DataType {
+    use DataType::*;
+    match (a, b) {
+        (x, y) if x == y => x.clone(),
+        (Null, x) | (x, Null) => x.clone(),
+        (Integer, Float) | (Float, Integer) => Float,
+        (Float, Decimal { .. }) | (Decimal { .. }, Float) => Float,
+        (Integer, Decimal { precision, scale }) | (Decimal { precision, scale }, Integer) => {
+            Decimal { precision: (*precision).max(19 + scale).min(38), scale: *scale }
+        }
+        (Decimal { precision: p1, scale: s1 }, Decimal { precision: p2, scale: s2 }) => {
+            let scale = (*s1).max(*s2);
+            let whole = (p1 - s1).max(p2 - s2);
+            Decimal { precision: (whole + scale).min(38), scale }
+        }
+        (Date, Timestamp) | (Timestamp, Date) => Timestamp,
+        _ => String,
+    }
+}
+
+/// One column of a schema.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Name as users write it; case-sensitive.
+    pub name: String,
+    /// Logical type, fixed at deploy.
+    pub data_type: DataType,
+    /// FALSE when declared NOT NULL or proved so.
+    pub nullable: bool,
+    /// TRUE when the type came from a sample instead of a declaration: such a column may widen its storage, and its
+    /// numbers print as they were written.
+    pub inferred: bool,
+}
+
+impl Field {
+    /// A nullable, declared field.
+    pub fn new(name: impl Into<String>, data_type: DataType) -> Field {
+        Field { name: name.into(), data_type, nullable: true, inferred: false }
+    }
+}
+
+/// Ordered columns of a relation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Schema {
+    /// The columns, in order.
+    pub fields: Vec<Field>,
+}
+
+/// A schema shared by plan nodes and batches.
+pub type SchemaRef = Arc<Schema>;
+
+impl Schema {
+    /// A schema of these fields.
+    pub fn new(fields: Vec<Field>) -> Schema {
+        Schema { fields }
+    }
+
+    /// Position of the column of exactly this name.
+    pub fn index_of(&self, name: &str) -> Option<usize> {
+        self.fields.iter().position(|f| f.name == name)
+    }
+
+    /// Number of columns.
+    pub fn len(&self) -> usize {
+        self.fields.len()
+    }
+
+    /// TRUE for a schema without columns.
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+}

@@ -1,0 +1,156 @@
+//! The kinds of error below the SQL front: a bad record and a broken environment. A user's mistake in SQL or
+//! configuration is a `Diagnostic` of the SQL crate; the three never mix.
+
+use std::fmt;
+
+/// Half-open byte range in one SQL text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Span {
+    /// First byte.
+    pub start: u32,
+    /// One past the last byte.
+    pub end: u32,
+}
+
+impl Span {
+    /// The range from `start` to `end`.
+    pub const fn new(start: u32, end: u32) -> Span {
+        Span { start, end }
+    }
+
+    /// Smallest range that holds both.
+    pub fn to(self, other: Span) -> Span {
+        Span { start: self.start.min(other.start), end: self.end.max(other.end) }
+    }
+}
+
+/// Where in a record's way it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// Bytes to columns.
+    Deserialize,
+    /// Expressions, late rows, groups lost to overflow.
+    Process,
+    /// Columns to bytes.
+    Serialize,
+}
+
+impl Stage {
+    /// Name used in dead letters and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Stage::Deserialize => "deserialize",
+            Stage::Process => "process",
+            Stage::Serialize => "serialize",
+        }
+    }
+}
+
+/// Stable code of a record error, part of the dead-letter format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ErrorCode {
+    /// R0101: the record is not well-formed in its format.
+    Malformed,
+    /// R0102: the record is not valid UTF-8.
+    InvalidUtf8,
+    /// R0103: the record is longer than `max.record.bytes`.
+    TooLong,
+    /// R0104: too few or too many fields.
+    FieldCount,
+    /// R0105: a field's value does not fit the column's type.
+    WrongType,
+    /// R0106: a NOT NULL column is NULL.
+    NullInNotNull,
+    /// R0201: integer or decimal result out of range.
+    Overflow,
+    /// R0202: a CAST failed.
+    Cast,
+    /// R0203: a function got an argument outside its domain.
+    Domain,
+    /// R0301: the row came after its window was closed.
+    Late,
+    /// R0302: a group's SUM left the range of its type.
+    GroupOverflow,
+    /// R0303: event time missing, malformed or out of range.
+    EventTime,
+}
+
+impl ErrorCode {
+    /// The code as users see it.
+    pub const fn code(self) -> &'static str {
+        match self {
+            ErrorCode::Malformed => "R0101",
+            ErrorCode::InvalidUtf8 => "R0102",
+            ErrorCode::TooLong => "R0103",
+            ErrorCode::FieldCount => "R0104",
+            ErrorCode::WrongType => "R0105",
+            ErrorCode::NullInNotNull => "R0106",
+            ErrorCode::Overflow => "R0201",
+            ErrorCode::Cast => "R0202",
+            ErrorCode::Domain => "R0203",
+            ErrorCode::Late => "R0301",
+            ErrorCode::GroupOverflow => "R0302",
+            ErrorCode::EventTime => "R0303",
+        }
+    }
+}
+
+/// One bad datum: counted and dead-lettered, never fatal, never retried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordError {
+    /// What kind of error.
+    pub code: ErrorCode,
+    /// Where in the record's way.
+    pub stage: Stage,
+    /// What is wrong, in words, with the offending value shortened.
+    pub message: Box<str>,
+    /// The expression that failed, if one did.
+    pub span: Option<Span>,
+}
+
+impl fmt::Display for RecordError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", self.code.code(), self.stage.name(), self.message)
+    }
+}
+
+/// A record error together with the position and the original bytes of its record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// What went wrong.
+    pub error: RecordError,
+    /// Source relation as the app names it (path or topic).
+    pub source: std::sync::Arc<str>,
+    /// Partition of the record.
+    pub partition: u32,
+    /// 0-based record number in its partition, or Kafka offset.
+    pub offset: i64,
+    /// Byte position of the record in its file, where known.
+    pub position: Option<u64>,
+    /// Full length of the record in bytes when `bytes` was shortened.
+    pub full_length: Option<u64>,
+    /// The record as it came.
+    pub bytes: Vec<u8>,
+}
+
+/// The environment failed: the job stops cleanly with this message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fatal {
+    /// What failed, where, and what to do.
+    pub message: String,
+}
+
+impl Fatal {
+    /// A fatal error with this message.
+    pub fn new(message: impl Into<String>) -> Fatal {
+        Fatal { message: message.into() }
+    }
+}
+
+impl fmt::Display for Fatal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Fatal {}

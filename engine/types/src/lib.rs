@@ -1,0 +1,28 @@
+//! Leaf crate of Velostream: the words every other crate speaks.
+//!
+//! Schemas and logical types, columns (Arrow arrays in a closed enum), batches with row metadata, exact decimals,
+//! event time, virtual nodes, identifiers, the three kinds of error and the ports behind which all I/O lives.
+//! Nothing here does I/O, reads a clock, takes a lock or knows SQL. Runs on any shard.
+
+mod batch;
+mod chunk;
+mod column;
+mod datatype;
+pub mod decimal;
+mod error;
+mod ids;
+mod ports;
+mod strings;
+pub mod time;
+mod value;
+pub mod vnode;
+
+pub use batch::{Batch, Offsets, RowMeta, RowOrder};
+pub use chunk::Chunk;
+pub use column::Column;
+pub use datatype::{DataType, Field, Schema, SchemaRef, unify};
+pub use error::{DeadLetter, ErrorCode, Fatal, RecordError, Span, Stage};
+pub use ids::{DlqId, EdgeId, NodeId, PartitionId, ShardId, SourceId};
+pub use ports::{Clock, PartitionSource, RecordRef, SinkWriter, Slab, SlabKind, SourcePoll, Store};
+pub use strings::{StrBuilder, Utf8Slab};
+pub use value::Value;

@@ -1,0 +1,90 @@
+//! The ports: everything below them is synchronous, single-threaded and deterministic; everything that talks to a
+//! clock, a file, a broker or another core implements one of these traits and lives in `runtime` or `kafka`.
+
+use arrow_buffer::Buffer;
+
+use crate::chunk::Chunk;
+use crate::error::Fatal;
+
+/// The time of day, read once per turn by the runtime and handed in.
+pub trait Clock {
+    /// Nanoseconds since 1970-01-01T00:00:00Z.
+    fn now_ns(&self) -> i64;
+}
+
+/// One record of a framed slab.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordRef {
+    /// Position in the partition.
+    pub offset: i64,
+    /// Record timestamp, ms.
+    pub timestamp_ms: i64,
+    /// Byte range of the key in the slab; `None` is a null key.
+    pub key: Option<(u32, u32)>,
+    /// Byte range of the value in the slab; `None` is a null value.
+    pub value: Option<(u32, u32)>,
+}
+
+/// How a slab's bytes are cut into records.
+#[derive(Clone, Debug)]
+pub enum SlabKind {
+    /// A stretch of a byte stream: the decoder finds the record boundaries. `at_end` marks the last stretch.
+    Stream {
+        /// No more bytes follow.
+        at_end: bool,
+        /// Position of the first byte in the stream.
+        position: u64,
+    },
+    /// Records a broker framed.
+    Records(Vec<RecordRef>),
+}
+
+/// What one poll of a partition brought.
+#[derive(Clone, Debug)]
+pub struct Slab {
+    /// The bytes, shared without copying by every batch decoded from them.
+    pub bytes: Buffer,
+    /// Their framing.
+    pub kind: SlabKind,
+}
+
+/// Answer of a source partition to a poll.
+#[derive(Debug)]
+pub enum SourcePoll {
+    /// New bytes.
+    Slab(Slab),
+    /// Nothing now; more may come.
+    Pending,
+    /// Nothing will ever come.
+    End,
+}
+
+/// One partition of a source. For stream slabs the reader keeps what the decoder did not consume: each poll is told
+/// how many bytes of the last slab were used, and the next slab begins with the rest.
+pub trait PartitionSource {
+    /// Reads on. `consumed` is how much of the last stream slab the decoder used (0 at first). `grow` asks for a slab
+    /// larger than the last one, because a record did not fit.
+    fn poll(&mut self, consumed: usize, grow: bool) -> Result<SourcePoll, Fatal>;
+}
+
+/// Where encoded rows go: one writer per sink.
+pub trait SinkWriter {
+    /// Appends whole encoded rows.
+    fn write(&mut self, rows: &Chunk) -> Result<(), Fatal>;
+    /// Makes what was written visible to readers as far as the sink can before its end.
+    fn flush(&mut self) -> Result<(), Fatal>;
+    /// The input ended: completes the sink (a file gets its final name).
+    fn finish(&mut self) -> Result<(), Fatal>;
+    /// The run stopped before its end: keeps whole rows only and says where they are.
+    fn interrupt(&mut self) -> Result<(), Fatal>;
+}
+
+/// Durable home of snapshots.
+pub trait Store {
+    /// Writes `bytes` under `name`, complete or not at all.
+    fn put(&mut self, name: &str, bytes: &[u8]) -> Result<(), Fatal>;
+    /// Reads what stands under `name`.
+    fn get(&mut self, name: &str) -> Result<Option<Vec<u8>>, Fatal>;
+    /// Names in ascending order.
+    fn list(&mut self) -> Result<Vec<String>, Fatal>;
+}

@@ -1,0 +1,3 @@
+//! One shard's keyed state, never shared: key bytes, group index, accumulator blocks, window store, snapshots.
+
+pub mod snapshot;
