@@ -6,3 +6,4 @@
 
 pub mod diag;
 pub mod plan;
+pub mod endpoint;

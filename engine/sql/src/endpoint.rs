@@ -1,0 +1,102 @@
+//! What properties say about a source or a sink, resolved: the hand-over from `props` to `bind`.
+
+use std::path::PathBuf;
+
+use velostream_types::{Schema, Span};
+
+use crate::plan::{Format, LateStrategy, MissingTime, SinkConnector, SinkFormat, SourceConnector, TimeFormat};
+
+/// One `key = value` of a WITH clause or SET statement as written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WithEntry {
+    /// Key without quotes.
+    pub key: String,
+    /// Where the key stands, quotes included.
+    pub key_span: Span,
+    /// Value without quotes; numbers, TRUE and FALSE as their text.
+    pub value: String,
+    /// Where the value stands, quotes included.
+    pub value_span: Span,
+}
+
+/// A source's properties.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SourceSpec {
+    /// Where the bytes come from.
+    pub connector: SourceConnector,
+    /// How bytes become columns.
+    pub format: Format,
+    /// `event.time.field` and where it was written.
+    pub event_time_field: Option<(String, Span)>,
+    /// `event.time.format`
+    pub event_time_format: TimeFormat,
+    /// Bound of the watermark strategy, ns; `None` when no strategy was given (0 then).
+    pub watermark_bound_ns: Option<i64>,
+    /// `watermark.idle.timeout`, ns.
+    pub idle_timeout_ns: i64,
+    /// Policy for missing or bad event times.
+    pub missing_time: MissingTime,
+    /// `late.data.strategy` given at the source.
+    pub late: Option<LateStrategy>,
+    /// `window.allowed.lateness` given at the source, ns.
+    pub lateness_ns: Option<i64>,
+    /// `max.record.bytes`
+    pub max_record_bytes: usize,
+    /// `max_records`
+    pub max_records: Option<u64>,
+    /// `delete.field`
+    pub delete_field: Option<(String, Span)>,
+    /// `dead.letter.queue.path`, resolved.
+    pub dlq_path: Option<PathBuf>,
+    /// FALSE: bad records are counted only.
+    pub dlq_enabled: bool,
+}
+
+/// A sink's properties.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SinkSpec {
+    /// Where to.
+    pub connector: SinkConnector,
+    /// Encoding.
+    pub format: SinkFormat,
+    /// `dead.letter.queue.path`, resolved.
+    pub dlq_path: Option<PathBuf>,
+    /// FALSE: bad records are counted only.
+    pub dlq_enabled: bool,
+}
+
+/// Why a source could not be sampled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CatalogError {
+    /// No file matches; the path or pattern searched, and names in the same folder that look alike.
+    Missing {
+        /// What was searched.
+        searched: String,
+        /// Look-alikes.
+        similar: Vec<String>,
+    },
+    /// It is there but cannot be read.
+    Unreadable {
+        /// What was opened.
+        path: String,
+        /// The system's reason.
+        reason: String,
+    },
+    /// The sample is not in the format it is said to be in.
+    Malformed {
+        /// Which file.
+        path: String,
+        /// What is wrong and where.
+        reason: String,
+    },
+}
+
+/// The world as the planner sees it: implemented by the runtime with files and topics, by tests with maps.
+pub trait Catalog {
+    /// Types of an undeclared source from the first `1,000 / N` records of each of its N partitions. A source without
+    /// records answers its known column names (CSV header) with type NULL. Fields come with `inferred = true`.
+    fn infer(&mut self, spec: &SourceSpec) -> Result<Schema, CatalogError>;
+
+    /// Fails when a declared source's files are missing or unreadable.
+    fn check(&mut self, spec: &SourceSpec) -> Result<(), CatalogError>;
+}
