@@ -4,3 +4,4 @@
 //! computes over columns, `agg` and `op` hold functions and operators, `route` splits by virtual node.
 
 pub mod operator;
+pub mod shard;

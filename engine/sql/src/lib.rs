@@ -5,5 +5,5 @@
 //! several. Nothing here runs rows, reads a clock or touches Kafka.
 
 pub mod diag;
-pub mod plan;
 pub mod endpoint;
+pub mod plan;

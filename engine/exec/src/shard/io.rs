@@ -1,0 +1,81 @@
+//! What a shard exchanges with the world in one turn. The runtime, the scenario runner and the simulator all drive
+//! shards through these types alone.
+
+use velostream_types::{Chunk, EdgeId, PartitionId, ShardId, SourceId, SourcePoll};
+
+use crate::operator::Msg;
+
+/// What travels between two shards, in order per ordered pair.
+#[derive(Clone, Debug)]
+pub enum Envelope {
+    /// A message on an edge; costs one credit of (edge, sender, receiver).
+    Msg(EdgeId, Msg),
+    /// The receiver took this many messages of the edge: the sender may send as many more.
+    Credit(EdgeId, u32),
+}
+
+/// What a turn starts from. The shard empties it.
+#[derive(Debug, Default)]
+pub struct Inbox {
+    /// Answers to the demands of earlier turns.
+    pub polls: Vec<(SourceId, PartitionId, SourcePoll)>,
+    /// Arrivals from other shards, in order per sender.
+    pub mesh: Vec<(ShardId, Envelope)>,
+    /// Lowest watermark among the unfinished partitions of all other shards; `WM_END` when there are none or when
+    /// reading is not aligned. A shard does not read far ahead of it.
+    pub low_elsewhere: i64,
+    /// Stop reading sources; finish and flush what is under way (INT/TERM).
+    pub stop: bool,
+    /// Cut a snapshot: the shard answers in `Outbox::snapshot` once no cursor is open.
+    pub barrier: Option<u64>,
+}
+
+/// A wish for more bytes of one partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Demand {
+    /// Source.
+    pub source: SourceId,
+    /// Partition of it.
+    pub partition: PartitionId,
+    /// Bytes of the last stream slab that were used; the next one begins behind them.
+    pub consumed: usize,
+    /// A record did not fit: make the next slab larger.
+    pub grow: bool,
+}
+
+/// Orders to the one writer of a sink or a dead-letter file; only the writer's shard gives them.
+#[derive(Debug)]
+pub enum Write {
+    /// Append rows to a sink.
+    Rows(usize, Chunk),
+    /// The sink's input ended: complete it.
+    Finish(usize),
+    /// Append lines to a dead-letter destination.
+    Dead(usize, Chunk),
+    /// No more dead letters will come.
+    FinishDead(usize),
+}
+
+/// What a turn leaves behind. The driver empties it before the next turn.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    /// To other shards, in order per receiver.
+    pub mesh: Vec<(ShardId, Envelope)>,
+    /// Partitions to poll before the next turn.
+    pub demands: Vec<Demand>,
+    /// To sinks.
+    pub writes: Vec<Write>,
+    /// Lowest watermark among this shard's unfinished partitions; `WM_END` when all are finished.
+    pub low: i64,
+}
+
+/// How a turn ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// There is more to do at once.
+    Busy,
+    /// Nothing to do until something arrives.
+    Waiting,
+    /// All inputs ended, all outputs are handed over.
+    Done,
+}
