@@ -6,6 +6,7 @@
 
 use arrow_array::StringViewArray;
 use arrow_buffer::{Buffer, NullBufferBuilder, ScalarBuffer};
+use std::sync::Arc;
 
 /// Views of at most this many bytes hold their text themselves.
 const INLINE: usize = 12;
@@ -15,13 +16,15 @@ const INLINE: usize = 12;
 pub struct Utf8Slab {
     bytes: Buffer,
     valid: bool,
+    ascii: bool,
 }
 
 impl Utf8Slab {
     /// Validates `bytes` once.
     pub fn new(bytes: Buffer) -> Utf8Slab {
-        let valid = std::str::from_utf8(&bytes).is_ok();
-        Utf8Slab { bytes, valid }
+        let ascii = bytes.is_ascii();
+        let valid = ascii || std::str::from_utf8(&bytes).is_ok();
+        Utf8Slab { bytes, valid, ascii }
     }
 
     /// TRUE when the whole slab is UTF-8; otherwise each record has to be checked.
@@ -75,6 +78,11 @@ impl StrBuilder {
         }
     }
 
+    /// Makes room for `rows` more views.
+    pub fn reserve(&mut self, rows: usize) {
+        self.views.reserve(rows);
+    }
+
     /// Following `push` calls take their ranges from this slab.
     pub fn use_slab(&mut self, slab: &Utf8Slab) {
         let index = self.buffers.len() as u32;
@@ -114,6 +122,30 @@ impl StrBuilder {
         whole
     }
 
+    /// Appends ranges until one is refused as `push` would; answers how many it took.
+    #[inline]
+    pub fn push_all(&mut self, ranges: impl Iterator<Item = (usize, usize)>) -> usize {
+        let before = self.views.len();
+        if let Some((slab, index)) = &self.slab {
+            let bytes: &[u8] = &slab.bytes;
+            let limit = bytes.len().min(u32::MAX as usize);
+            for (start, end) in ranges {
+                let whole = match (slab.ascii, slab.valid) {
+                    (true, _) => true,
+                    (_, true) => is_boundary(bytes, start) && is_boundary(bytes, end),
+                    _ => bytes.get(start..end).is_some_and(|b| std::str::from_utf8(b).is_ok()),
+                };
+                if start > end || end > limit || !whole {
+                    break;
+                }
+                self.views.push(view(bytes, start, end, *index));
+            }
+        }
+        let taken = self.views.len() - before;
+        self.nulls.append_n_non_nulls(taken);
+        taken
+    }
+
     /// Appends a copy of `text`.
     pub fn push_str(&mut self, text: &str) {
         let next = self.buffers.len() as u32;
@@ -144,12 +176,13 @@ impl StrBuilder {
         self.nulls.truncate(len);
     }
 
-    fn parts(&mut self) -> (ScalarBuffer<u128>, Vec<Buffer>, Option<arrow_buffer::NullBuffer>) {
+    fn parts(&mut self) -> (ScalarBuffer<u128>, Arc<[Buffer]>, Option<arrow_buffer::NullBuffer>) {
         if let Some(index) = self.owned_index.take() {
             self.buffers[index as usize] = Buffer::from_vec(std::mem::take(&mut self.owned));
         }
         self.slab = None;
-        (std::mem::take(&mut self.views).into(), std::mem::take(&mut self.buffers), self.nulls.finish())
+        // Drained, not taken: the next batch finds the list allocated.
+        (std::mem::take(&mut self.views).into(), self.buffers.drain(..).collect(), self.nulls.finish())
     }
 
     /// The column; the builder is empty afterwards.
@@ -161,7 +194,7 @@ impl StrBuilder {
         // or from a `&str` that `push_str` copied. `buffers` holds each slab at the index its views carry, and the
         // owned buffer only ever grew. NULL rows are the all-zero view, an empty inline string. The null buffer has
         // one bit per view. `tests::unchecked_equals_checked` breaks if any of this fails.
-        unsafe { StringViewArray::new_unchecked(views, buffers.into(), nulls) }
+        unsafe { StringViewArray::new_unchecked(views, buffers, nulls) }
     }
 
     /// The same column through Arrow's own validation: the checked twin of [`StrBuilder::finish`].
@@ -177,14 +210,25 @@ fn is_boundary(bytes: &[u8], at: usize) -> bool {
     bytes.get(at).is_none_or(|b| (*b as i8) >= -64)
 }
 
+/// Masks of the first n bytes.
+const KEEP: [u128; INLINE + 1] = {
+    let mut masks = [0u128; INLINE + 1];
+    let mut n = 1;
+    while n <= INLINE {
+        masks[n] = (1u128 << (8 * n)) - 1;
+        n += 1;
+    }
+    masks
+};
+
 /// The 16-byte view of `bytes[start..end]` in buffer `index`: length, then the text itself up to 12 bytes, or its
 /// first 4 bytes, the buffer and the offset.
-#[inline]
+#[inline(always)]
 fn view(bytes: &[u8], start: usize, end: usize, index: u32) -> u128 {
     let len = end - start;
     if len <= INLINE {
         let text = match bytes.get(start..start + 16).and_then(|b| <[u8; 16]>::try_from(b).ok()) {
-            Some(block) => u128::from_le_bytes(block) & ((1u128 << (8 * len)) - 1),
+            Some(block) => u128::from_le_bytes(block) & KEEP[len],
             None => {
                 let mut block = [0u8; 16];
                 block[..len].copy_from_slice(&bytes[start..end]);
@@ -226,6 +270,12 @@ mod tests {
                 b
             };
             let fast = build().finish();
+            if !owned && texts.iter().all(Option::is_some) {
+                let mut all = StrBuilder::default();
+                all.use_slab(&slab);
+                assert_eq!(all.push_all(ranges.iter().flatten().copied()), texts.len());
+                prop_assert_eq!(&all.finish(), &fast);
+            }
             let checked = build().finish_checked().expect("Arrow accepts what we built");
             prop_assert_eq!(&fast, &checked);
             for (i, text) in texts.iter().enumerate() {
@@ -240,10 +290,12 @@ mod tests {
         let mut b = StrBuilder::default();
         b.use_slab(&slab);
         assert!(!b.push(0, 2) && !b.push(2, 3) && !b.push(0, 9) && b.push(1, 3));
+        assert_eq!(b.push_all([(0, 1), (1, 3), (0, 2), (0, 1)].into_iter()), 2);
         let broken = Utf8Slab::new(Buffer::from_vec(vec![b'a', 0xff, b'b']));
         assert!(!broken.is_valid());
         b.use_slab(&broken);
         assert!(!b.push(0, 2) && b.push(2, 3));
-        assert_eq!(b.finish().len(), 2);
+        assert_eq!(b.push_all([(0, 1), (0, 2)].into_iter()), 1);
+        assert_eq!(b.finish().len(), 5);
     }
 }
