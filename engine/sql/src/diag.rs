@@ -4,6 +4,15 @@
 
 use velostream_types::Span;
 
+pub mod codes;
+mod json;
+mod position;
+mod render;
+
+pub use json::to_json;
+pub use position::{Lines, Position};
+pub use render::render;
+
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {

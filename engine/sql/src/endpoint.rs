@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use velostream_types::{Schema, Span};
 
+use crate::diag::Diagnostic;
 use crate::plan::{Format, LateStrategy, MissingTime, SinkConnector, SinkFormat, SourceConnector, TimeFormat};
 
 /// One `key = value` of a WITH clause or SET statement as written.
@@ -63,6 +64,18 @@ pub struct SinkSpec {
     pub dlq_path: Option<PathBuf>,
     /// FALSE: bad records are counted only.
     pub dlq_enabled: bool,
+}
+
+/// Properties of the relations a statement names: implemented by `props::Resolver`, by tests with maps.
+///
+/// `name` is the relation as written: an identifier, a path (`trades.csv`, `data/*.csv`) or a URI. `with` holds all
+/// WITH entries that apply, the nearest clause first, prefixes not yet stripped.
+pub trait Endpoints {
+    /// What is read under this name.
+    fn source(&mut self, name: &str, span: Span, with: &[WithEntry]) -> Result<SourceSpec, Vec<Diagnostic>>;
+
+    /// Where rows written under this name go; `None` when nothing says where to.
+    fn sink(&mut self, name: &str, span: Span, with: &[WithEntry]) -> Result<Option<SinkSpec>, Vec<Diagnostic>>;
 }
 
 /// Why a source could not be sampled.

@@ -4,6 +4,15 @@
 //! `explain`. Every mistake of the user is a `Diagnostic` with a stable code, spans and a hint; binding collects
 //! several. Nothing here runs rows, reads a clock or touches Kafka.
 
+pub mod annotations;
+mod bind;
 pub mod diag;
+pub mod duration;
 pub mod endpoint;
+pub mod explain;
+mod parse;
 pub mod plan;
+pub mod props;
+pub mod suggest;
+
+pub use bind::{BindOptions, Compiled, compile};

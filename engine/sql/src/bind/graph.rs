@@ -1,0 +1,308 @@
+//! The plan while it is built: nodes in topological order, sources with the columns read so far.
+//!
+//! Invariants: Filter, Limit and Exchange keep their input's column positions, so a column asked for later is appended
+//! to the Scan (or Project) without disturbing anything; Scan columns are referred to by Filter and Project nodes only.
+//! `finish` drops Scan columns nobody reads, orders them as in the schema, and numbers schemas.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use velostream_types::{DataType, DlqId, Field, NodeId, Schema, SchemaRef, SourceId, Span};
+
+use crate::endpoint::SourceSpec;
+use crate::plan::{Expr, ExprKind, Node, NodeKind, Repr, ScanColumn, SourcePlan, TimeField};
+
+/// A source and what is known of it beyond its plan.
+pub(super) struct Source {
+    pub plan: SourcePlan,
+    pub spec: Option<SourceSpec>,
+    /// Its Scan.
+    pub node: usize,
+    /// Nothing is known of its columns (no record yet): every name is a column of NULLs.
+    pub open: bool,
+    /// Ends by itself.
+    pub bounded: bool,
+    /// The query text that made its event time what it is, if one named a column.
+    pub time_span: Option<Span>,
+    /// Per entry of `plan.read`: position in the schema; `usize::MAX` outside it.
+    places: Vec<usize>,
+    /// (name, is a token) → position in `plan.read`.
+    known: BTreeMap<(String, bool), usize>,
+}
+
+#[derive(Default)]
+pub(super) struct Graph {
+    pub nodes: Vec<Node>,
+    pub sources: Vec<Source>,
+}
+
+impl Graph {
+    /// A new source with its Scan.
+    pub fn add_source(
+        &mut self,
+        mut plan: SourcePlan,
+        spec: Option<SourceSpec>,
+        bounded: bool,
+        statement: usize,
+    ) -> usize {
+        let index = self.sources.len();
+        let changelog = plan.table_key.is_some();
+        plan.read.clear();
+        let open = plan.schema.is_empty() && spec.is_some();
+        let node = self.add(NodeKind::Scan { source: SourceId(index as u16) }, None, Vec::new(), changelog, statement);
+        let (places, known) = (Vec::new(), BTreeMap::new());
+        self.sources.push(Source { plan, spec, node, open, bounded, time_span: None, places, known });
+        index
+    }
+
+    /// A node behind `input`; `fields` where the node has columns of its own.
+    pub fn add(
+        &mut self,
+        kind: NodeKind,
+        input: Option<usize>,
+        fields: Vec<Field>,
+        changelog: bool,
+        statement: usize,
+    ) -> usize {
+        let index = self.nodes.len();
+        self.nodes.push(Node {
+            id: NodeId(index as u16),
+            kind,
+            inputs: input.map(|i| NodeId(i as u16)).into_iter().collect(),
+            schema: Arc::new(Schema::new(fields)),
+            changelog,
+            statement,
+            dlq: DlqId(0),
+        });
+        index
+    }
+
+    /// Position in the Scan's output of the schema's column `field`.
+    pub fn scan_column(&mut self, source: usize, field: usize, repr: Repr) -> usize {
+        let declared = self.sources[source].plan.declared;
+        let Field { name, data_type, nullable, inferred } = self.sources[source].plan.schema.fields[field].clone();
+        let column = ScanColumn { name, data_type, inferred: inferred && !declared, repr, not_null: !nullable };
+        self.read(source, column, field)
+    }
+
+    /// Position in the Scan's output of a field that the schema does not list.
+    pub fn extra_column(&mut self, source: usize, name: &str, data_type: DataType) -> usize {
+        let name = name.to_owned();
+        let column = ScanColumn { name, data_type, inferred: true, repr: Repr::Value, not_null: false };
+        self.read(source, column, usize::MAX)
+    }
+
+    fn read(&mut self, source: usize, column: ScanColumn, place: usize) -> usize {
+        let source = &mut self.sources[source];
+        let next = source.plan.read.len();
+        let position = *source.known.entry((column.name.clone(), column.repr == Repr::Token)).or_insert(next);
+        if position == next {
+            source.plan.read.push(column);
+            source.places.push(place);
+        }
+        position
+    }
+
+    fn input(&self, node: usize) -> Option<usize> {
+        self.nodes[node].inputs.first().map(|id| id.index())
+    }
+
+    /// Follows `column` of `node` down through nodes that hand it on unchanged, to a Scan column.
+    /// The path is given from the top to the node that has the Scan as its input.
+    fn trace(&self, node: usize, column: usize) -> Option<(usize, usize, Vec<usize>)> {
+        let (mut node, mut column, mut path) = (node, column, Vec::new());
+        loop {
+            match &self.nodes[node].kind {
+                NodeKind::Scan { source } => return Some((source.index(), column, path)),
+                NodeKind::Filter { .. } | NodeKind::Limit { .. } => {}
+                NodeKind::Project { exprs, .. } => match exprs[column].kind {
+                    ExprKind::Column(below) => column = below,
+                    _ => return None,
+                },
+                _ => return None,
+            }
+            path.push(node);
+            node = self.input(node)?;
+        }
+    }
+
+    /// The Scan column behind `column` of `node`: source and position in its `read`.
+    pub fn origin(&self, node: usize, column: usize) -> Option<(usize, usize)> {
+        self.trace(node, column).map(|(source, column, _)| (source, column))
+    }
+
+    /// Column of `node` that carries `column` as the text it was written in: only for inferred numbers that come
+    /// straight from a Scan. Projects on the way hand the text on in an additional column.
+    pub fn token(&mut self, node: usize, column: usize) -> Option<usize> {
+        let (source, scanned, path) = self.trace(node, column)?;
+        let (place, read) = (self.sources[source].places[scanned], &self.sources[source].plan.read[scanned]);
+        if !read.inferred || !read.data_type.is_numeric() || place == usize::MAX {
+            return None;
+        }
+        let mut position = self.scan_column(source, place, Repr::Token);
+        for node in path.into_iter().rev() {
+            position = self.hand_on(node, position);
+        }
+        Some(position)
+    }
+
+    /// Makes `node` give its input's column `position`; answers where.
+    fn hand_on(&mut self, node: usize, position: usize) -> usize {
+        let below = self.input(node);
+        let read = below.and_then(|below| match &self.nodes[below].kind {
+            NodeKind::Scan { source } => self.sources[source.index()].plan.read.get(position),
+            _ => None,
+        });
+        let field = match read {
+            Some(column) => {
+                let (name, data_type) = (column.name.clone(), column.data_type.clone());
+                Field { name, data_type, nullable: true, inferred: true }
+            }
+            None => {
+                below.and_then(|b| self.column_field(b, position)).unwrap_or_else(|| Field::new("", DataType::Null))
+            }
+        };
+        let node = &mut self.nodes[node];
+        let NodeKind::Project { exprs, .. } = &mut node.kind else { return position };
+        if let Some(found) = exprs.iter().position(|e| e.kind == ExprKind::Column(position)) {
+            return found;
+        }
+        let kind = ExprKind::Column(position);
+        exprs.push(Expr { kind, data_type: field.data_type.clone(), span: Span::default() });
+        Arc::make_mut(&mut node.schema).fields.push(field);
+        exprs.len() - 1
+    }
+
+    /// Field of a column below Filters: the Project or Scan that makes it.
+    fn column_field(&self, node: usize, position: usize) -> Option<Field> {
+        let mut node = node;
+        loop {
+            match &self.nodes[node].kind {
+                NodeKind::Filter { .. } | NodeKind::Limit { .. } => node = self.input(node)?,
+                NodeKind::Scan { source } => {
+                    let column = self.sources[source.index()].plan.read.get(position)?;
+                    let (name, data_type) = (column.name.clone(), column.data_type.clone());
+                    return Some(Field { name, data_type, nullable: true, inferred: true });
+                }
+                _ => return self.nodes[node].schema.fields.get(position).cloned(),
+            }
+        }
+    }
+
+    /// Drops unread Scan columns and fills in the schemas of nodes that have their input's.
+    pub fn finish(&mut self) {
+        let mut used: Vec<Vec<bool>> = self.sources.iter().map(|s| vec![false; s.plan.read.len()]).collect();
+        let scans = self.scans_below();
+        for (node, scan) in self.nodes.iter_mut().zip(&scans) {
+            if let Some(source) = scan {
+                expressions(node, |expr| columns(expr, &mut |c| used[*source][*c] = true));
+            }
+        }
+        for (source, used) in self.sources.iter().zip(&mut used) {
+            if let Some(TimeField::Column(column)) = source.plan.event_time.as_ref().map(|t| t.field) {
+                used[column] = true;
+            }
+        }
+        let moved: Vec<Vec<usize>> = self.sources.iter_mut().zip(&used).map(|(s, used)| s.compact(used)).collect();
+        for (node, scan) in self.nodes.iter_mut().zip(&scans) {
+            if let Some(source) = scan {
+                expressions(node, |expr| columns(expr, &mut |c| *c = moved[*source][*c]));
+            }
+        }
+        for index in 0..self.nodes.len() {
+            let schema = match &self.nodes[index].kind {
+                NodeKind::Scan { source } => self.sources[source.index()].scan_schema(),
+                NodeKind::Filter { .. } | NodeKind::Limit { .. } | NodeKind::Exchange { .. } => {
+                    self.input(index).map(|i| self.nodes[i].schema.clone()).unwrap_or_default()
+                }
+                _ => continue,
+            };
+            self.nodes[index].schema = schema;
+        }
+    }
+
+    /// Per node: the source whose Scan columns its expressions mean.
+    fn scans_below(&self) -> Vec<Option<usize>> {
+        let mut gives: Vec<Option<usize>> = Vec::with_capacity(self.nodes.len());
+        let mut reads = Vec::with_capacity(self.nodes.len());
+        for index in 0..self.nodes.len() {
+            let below = self.input(index).and_then(|i| gives[i]);
+            reads.push(below);
+            gives.push(match &self.nodes[index].kind {
+                NodeKind::Scan { source } => Some(source.index()),
+                NodeKind::Filter { .. } | NodeKind::Limit { .. } => below,
+                _ => None,
+            });
+        }
+        reads
+    }
+}
+
+impl Source {
+    /// Keeps the used columns, in schema order, values before tokens; answers where each went.
+    fn compact(&mut self, used: &[bool]) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..used.len()).filter(|i| used[*i]).collect();
+        order.sort_by_key(|i| (self.places[*i], self.plan.read[*i].repr == Repr::Token, *i));
+        let mut moved = vec![0; used.len()];
+        order.iter().enumerate().for_each(|(to, from)| moved[*from] = to);
+        self.plan.read = order.iter().map(|i| self.plan.read[*i].clone()).collect();
+        self.places = order.iter().map(|i| self.places[*i]).collect();
+        if let Some(time) = &mut self.plan.event_time
+            && let TimeField::Column(column) = &mut time.field
+        {
+            *column = moved[*column];
+        }
+        moved
+    }
+
+    fn scan_schema(&self) -> SchemaRef {
+        let field = |c: &ScanColumn| Field {
+            name: c.name.clone(),
+            data_type: c.data_type.clone(),
+            nullable: !c.not_null,
+            inferred: c.inferred,
+        };
+        Arc::new(Schema::new(self.plan.read.iter().map(field).collect()))
+    }
+}
+
+/// Every expression of a node.
+fn expressions(node: &mut Node, mut f: impl FnMut(&mut Expr)) {
+    match &mut node.kind {
+        NodeKind::Filter { predicate } => f(predicate),
+        NodeKind::Project { exprs, event_time } => exprs.iter_mut().chain(event_time).for_each(f),
+        _ => {}
+    }
+}
+
+/// Every column position in `expr`. Recursion is bounded by the binder's depth limit.
+pub(super) fn columns(expr: &mut Expr, f: &mut impl FnMut(&mut usize)) {
+    match &mut expr.kind {
+        ExprKind::Column(c) => f(c),
+        ExprKind::Literal(_) | ExprKind::System(_) => {}
+        ExprKind::Arithmetic { first, rest } => {
+            columns(first, f);
+            rest.iter_mut().for_each(|step| columns(&mut step.operand, f));
+        }
+        ExprKind::Negate(x) | ExprKind::Not(x) => columns(x, f),
+        ExprKind::IsNull { operand, .. } | ExprKind::Cast { operand, .. } => columns(operand, f),
+        ExprKind::Compare { left, right, .. } | ExprKind::Distinct { left, right, .. } => {
+            columns(left, f);
+            columns(right, f);
+        }
+        ExprKind::And(list) | ExprKind::Or(list) | ExprKind::Coalesce(list) | ExprKind::Concat(list) => {
+            list.iter_mut().for_each(|x| columns(x, f));
+        }
+        ExprKind::InList { operand, list, .. } => {
+            columns(operand, f);
+            list.iter_mut().for_each(|x| columns(x, f));
+        }
+        ExprKind::Case { branches, otherwise } => {
+            for (when, then) in branches {
+                columns(when, f);
+                columns(then, f);
+            }
+            otherwise.iter_mut().for_each(|x| columns(x, f));
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! Syntax tree to plan: names, types, endpoints, and the graph of the whole app.
+//!
+//! Statements are bound in order of what they read; each mistake is one finding, and what depends on it stays silent.
+//! Order of work: `order` sorts, `source` resolves relations, `scope` and `expr` bind expressions, `aggregate` and
+//! `time` the groups and windows, `query` and `sink` build nodes in `graph`, `compile` numbers and checks the whole.
+
+mod aggregate;
+mod expr;
+mod graph;
+mod later;
+mod order;
+mod query;
+mod scope;
+mod similar;
+mod sink;
+mod source;
+#[cfg(test)]
+mod tests;
+mod time;
+mod typing;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use velostream_types::Span;
+
+use crate::diag::{Diagnostic, Severity};
+use crate::endpoint::{Catalog, Endpoints, WithEntry};
+use crate::parse::ast::{Declare, Ident, Query, Statement, StatementKind};
+use crate::parse::{Script, parse};
+use crate::plan::{AppPlan, SinkFormat, SinkPlan, StatementPlan};
+use graph::Graph;
+use query::{Output, Target};
+use sink::DlqDraft;
+
+/// Findings reported at most; the rest are counted.
+const MAX_FINDINGS: usize = 100;
+/// Nodes of one app at most, with room for the last query's.
+const MAX_NODES: usize = 60_000;
+
+/// What the caller decides.
+#[derive(Clone, Debug)]
+pub struct BindOptions {
+    /// Name of the app: `@app`, else the file's stem.
+    pub app_name: String,
+    /// Folder for dead letters of apps without a file sink.
+    pub base_dir: PathBuf,
+    /// Encoding of rows that go to standard output.
+    pub stdout_format: SinkFormat,
+    /// Inputs are followed after their end: nothing is bounded.
+    pub follow: bool,
+    /// Warnings are errors.
+    pub strict: bool,
+}
+
+/// What became of a text.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// The app; `None` exactly when there is an error among the diagnostics.
+    pub plan: Option<AppPlan>,
+    /// Findings in the order of the text.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Statements, as positions in the plan, that EXPLAIN stood in front of: to be shown, not run.
+    pub explain: Vec<usize>,
+    /// One of them was EXPLAIN VERBOSE.
+    pub explain_verbose: bool,
+}
+
+/// What a name of the app stands for.
+enum Object<'a> {
+    Declared(&'a Declare),
+    /// Position of the statement in the script's list.
+    Query(usize),
+    /// Its statement has a mistake.
+    Failed,
+}
+
+/// State while an app is bound.
+struct Binder<'a> {
+    options: &'a BindOptions,
+    endpoints: &'a mut dyn Endpoints,
+    catalog: &'a mut dyn Catalog,
+    diagnostics: Vec<Diagnostic>,
+    /// Findings beyond [`MAX_FINDINGS`].
+    dropped: usize,
+    settings: Vec<WithEntry>,
+    objects: BTreeMap<String, Object<'a>>,
+    outputs: BTreeMap<String, Output>,
+    declared_sources: BTreeMap<String, Option<usize>>,
+    graph: Graph,
+    sinks: Vec<SinkPlan>,
+    /// By statement.
+    dlqs: Vec<DlqDraft>,
+    statements: Vec<StatementPlan>,
+    /// Position of the statement being bound.
+    statement: usize,
+    /// Its number in the text.
+    number: usize,
+    /// Expression nodes bound so far.
+    work: u64,
+    exhausted: bool,
+}
+
+/// Compiles a script: parses, binds and plans it. Collects every mistake it can.
+pub fn compile(
+    text: &str,
+    options: &BindOptions,
+    endpoints: &mut dyn Endpoints,
+    catalog: &mut dyn Catalog,
+) -> Compiled {
+    let Script { statements, failed_names, diagnostics } = parse(text);
+    let mut binder = Binder {
+        options,
+        endpoints,
+        catalog,
+        diagnostics: Vec::new(),
+        dropped: 0,
+        settings: Vec::new(),
+        objects: failed_names.into_iter().map(|name| (name, Object::Failed)).collect(),
+        outputs: BTreeMap::new(),
+        declared_sources: BTreeMap::new(),
+        graph: Graph::default(),
+        sinks: Vec::new(),
+        dlqs: Vec::new(),
+        statements: Vec::new(),
+        statement: 0,
+        number: 0,
+        work: 0,
+        exhausted: false,
+    };
+    diagnostics.into_iter().for_each(|d| binder.report(d));
+    let explained = binder.script(&statements);
+    binder.finish(explained)
+}
+
+impl<'a> Binder<'a> {
+    /// Binds all statements; answers which plan statements are explained, and whether verbosely.
+    fn script(&mut self, statements: &'a [Statement]) -> (Vec<usize>, bool) {
+        let skipped = self.collect(statements);
+        let reads: Vec<Option<usize>> = statements.iter().map(|s| self.reads(s)).collect();
+        let mut readers = vec![0usize; statements.len()];
+        reads.iter().flatten().for_each(|read| readers[*read] += 1);
+        let sorted = order::sort(&reads);
+        if let Some(cycle) = &sorted.cycle {
+            self.cycle(cycle, statements);
+        }
+        let mut explained = (Vec::new(), false);
+        for index in sorted.order {
+            let statement = &statements[index];
+            if skipped.contains(&index) {
+                continue;
+            }
+            self.number = statement.number;
+            let (name, is_table, query) = match &statement.kind {
+                StatementKind::Query(query) => (None, false, &**query),
+                StatementKind::Create(create) => (Some(&create.name), create.is_table, &create.query),
+                StatementKind::Declare(_) | StatementKind::Set(_) => continue,
+            };
+            if let Some(explain) = statement.explain {
+                explained.0.push(self.statements.len());
+                explained.1 |= explain.verbose;
+            }
+            self.bind_statement(statement, name, is_table, query, readers[index] > 0);
+        }
+        self.number = 0;
+        explained
+    }
+
+    fn bind_statement(
+        &mut self,
+        statement: &'a Statement,
+        name: Option<&'a Ident>,
+        is_table: bool,
+        query: &'a Query,
+        has_readers: bool,
+    ) {
+        let fallback = format!("query_{}", statement.number);
+        let shown = name.map_or(fallback, |n| n.name.clone());
+        self.statement = self.statements.len();
+        self.dlqs.push(DlqDraft { name: shown.clone(), path: None, enabled: true });
+        self.statements.push(StatementPlan { name: shown.clone(), is_table, span: statement.span });
+        let span = name.map_or(query.span, |n| n.span);
+        let target = Target { name, is_table, has_readers, span };
+        let output = self.query(query, &target);
+        let Some(name) = name else { return };
+        match output {
+            Some(output) => {
+                if output.changelog && !is_table && has_readers {
+                    let message = format!("reading STREAM \"{shown}\" over a TABLE that changes is not supported yet");
+                    self.report(Diagnostic::error("E0901", name.span, message).hint("declare it as a TABLE"));
+                }
+                self.outputs.insert(shown, output);
+            }
+            None => {
+                self.objects.insert(shown, Object::Failed);
+            }
+        }
+    }
+
+    /// Takes settings and objects; answers statements that IF NOT EXISTS or a duplicate name takes out.
+    fn collect(&mut self, statements: &'a [Statement]) -> Vec<usize> {
+        let mut places: BTreeMap<&str, Span> = BTreeMap::new();
+        let mut skipped = Vec::new();
+        for (index, statement) in statements.iter().enumerate() {
+            let (name, if_not_exists, object) = match &statement.kind {
+                StatementKind::Set(entry) => {
+                    self.settings.push(entry.clone());
+                    continue;
+                }
+                StatementKind::Query(_) => continue,
+                StatementKind::Declare(d) => (&d.name, d.if_not_exists, Object::Declared(d)),
+                StatementKind::Create(c) => (&c.name, c.if_not_exists, Object::Query(index)),
+            };
+            match places.get(name.name.as_str()) {
+                None => {
+                    places.insert(&name.name, name.span);
+                    self.objects.insert(name.name.clone(), object);
+                }
+                Some(first) => {
+                    skipped.push(index);
+                    if !if_not_exists {
+                        self.number = statement.number;
+                        let message = format!("\"{}\" is created twice", name.name);
+                        let diagnostic = Diagnostic::error("E0201", name.span, message).also(*first, "the first one");
+                        self.report(diagnostic);
+                    }
+                }
+            }
+        }
+        skipped
+    }
+
+    /// The statement that creates what `statement` reads.
+    fn reads(&self, statement: &Statement) -> Option<usize> {
+        let query = match &statement.kind {
+            StatementKind::Query(query) => query,
+            StatementKind::Create(create) => &create.query,
+            _ => return None,
+        };
+        let relation = query.from.as_ref().filter(|r| !r.is_location)?;
+        match self.objects.get(&relation.name)? {
+            Object::Query(index) => Some(*index),
+            _ => None,
+        }
+    }
+
+    fn cycle(&mut self, cycle: &[usize], statements: &[Statement]) {
+        let named = |i: &usize| match &statements[*i].kind {
+            StatementKind::Create(create) => Some(&create.name),
+            _ => None,
+        };
+        let names: Vec<&Ident> = cycle.iter().filter_map(named).collect();
+        let Some(first) = names.first() else { return };
+        let chain: Vec<&str> = names.iter().chain([first]).map(|n| n.name.as_str()).collect();
+        let message = format!("objects read each other in a circle: {}", chain.join(" reads "));
+        let mut diagnostic = Diagnostic::error("E0202", first.span, message);
+        for name in names.iter().skip(1).take(8) {
+            diagnostic = diagnostic.also(name.span, "part of the circle");
+        }
+        self.report(diagnostic.hint("to read a source of the same name, give the object another name"));
+    }
+
+    /// Records a finding; the same one twice counts once.
+    fn report(&mut self, mut diagnostic: Diagnostic) {
+        if diagnostic.statement.is_none() && self.number > 0 {
+            diagnostic.statement = Some(self.number);
+        }
+        if self.options.strict {
+            diagnostic.severity = Severity::Error;
+        }
+        if self.diagnostics.contains(&diagnostic) {
+            return;
+        }
+        let is_first_error =
+            diagnostic.severity == Severity::Error && self.diagnostics.iter().all(|d| d.severity == Severity::Warning);
+        if self.is_full() && !is_first_error {
+            self.dropped += 1;
+            return;
+        }
+        self.diagnostics.push(diagnostic);
+    }
+
+    /// TRUE when findings are only counted any more.
+    fn is_full(&self) -> bool {
+        self.diagnostics.len() >= MAX_FINDINGS
+    }
+
+    fn statement_name(&self) -> String {
+        self.statements.get(self.statement).map_or_else(String::new, |s| s.name.clone())
+    }
+
+    fn is_too_long(&mut self, span: Span) -> bool {
+        let too_long = self.graph.nodes.len() > MAX_NODES;
+        if too_long {
+            let message = format!("the app has more than {MAX_NODES} plan nodes");
+            self.report(Diagnostic::error("E0107", span, message).hint("split the script into several apps"));
+        }
+        too_long
+    }
+
+    fn finish(mut self, (explain, explain_verbose): (Vec<usize>, bool)) -> Compiled {
+        let failed = self.diagnostics.iter().any(|d| d.severity == Severity::Error);
+        let plan = (!failed).then(|| self.plan());
+        let mut diagnostics = self.diagnostics;
+        if self.dropped > 0
+            && let Some(last) = diagnostics.last_mut()
+        {
+            let more = format!("{} more findings are not shown", self.dropped);
+            last.detail = Some(last.detail.take().map_or(more.clone(), |d| format!("{d}; {more}")));
+        }
+        diagnostics.sort_by_key(|d| d.primary.as_ref().map(|p| p.span.start));
+        Compiled { plan, diagnostics, explain, explain_verbose }
+    }
+
+    fn plan(&mut self) -> AppPlan {
+        self.graph.finish();
+        let (dlqs, edges) = self.number_edges();
+        let graph = std::mem::take(&mut self.graph);
+        AppPlan {
+            name: self.options.app_name.clone(),
+            sources: graph.sources.into_iter().map(|s| s.plan).collect(),
+            nodes: graph.nodes,
+            sinks: std::mem::take(&mut self.sinks),
+            dlqs,
+            statements: std::mem::take(&mut self.statements),
+            edges,
+        }
+    }
+}

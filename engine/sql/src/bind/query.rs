@@ -1,0 +1,522 @@
+//! One query to nodes: WHERE, projection or grouping, HAVING, LIMIT, and what later statements see of it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use velostream_types::{DataType, Field, Schema, SchemaRef, Span};
+
+use super::aggregate::{Grouped, find_call};
+use super::scope::{Rel, Scope, field_like, system_column, window_bound};
+use super::{Binder, graph, typing};
+use crate::diag::Diagnostic;
+use crate::parse::ast::{self, EmitRule, Ident, Item, Query};
+use crate::plan::{AggregateSpec, Emit, Expr, ExprKind, NodeKind, Route, WindowSpec};
+
+/// Columns that `*` may stand for. Each column read costs a few KiB per partition.
+const MAX_STAR: usize = 10_000;
+
+/// What a query is bound for.
+pub(super) struct Target<'q> {
+    /// Name of the object, none for a bare SELECT.
+    pub name: Option<&'q Ident>,
+    pub is_table: bool,
+    /// Other statements read it.
+    pub has_readers: bool,
+    pub span: Span,
+}
+
+/// A query's result as later statements see it.
+pub(super) struct Output {
+    pub node: usize,
+    pub schema: SchemaRef,
+    pub root: Option<usize>,
+    pub raw: bool,
+    pub ordered: bool,
+    pub changelog: bool,
+    /// Positions of the columns that identify a row of a changing result.
+    pub key: Vec<usize>,
+}
+
+/// Select items, bound.
+#[derive(Default)]
+pub(super) struct Items {
+    pub exprs: Vec<Expr>,
+    pub fields: Vec<Field>,
+    pub primary_key: Vec<usize>,
+    pub event_time: Option<Expr>,
+    names: BTreeSet<String>,
+    failed: bool,
+}
+
+/// The nodes of a query up to its last Project.
+pub(super) struct Flow {
+    /// Input of the Project.
+    pub node: usize,
+    pub raw: bool,
+    pub ordered: bool,
+    pub changelog: bool,
+    pub root: Option<usize>,
+    /// Positions, in the Project's input, of the columns that identify a row.
+    pub identity: Vec<usize>,
+    /// Rows all are on one shard already.
+    pub is_global: bool,
+}
+
+impl<'a> Binder<'a> {
+    pub(super) fn query(&mut self, query: &'a Query, target: &Target<'_>) -> Option<Output> {
+        let mut scope = Scope::new(self.relation(query));
+        let mut sound = !scope.rel.poisoned;
+        for (i, item) in query.items.iter().enumerate() {
+            if let Item::Expr { expr, alias: Some(alias), .. } = item {
+                scope.aliases.entry(&alias.name).or_insert((i, expr));
+            }
+        }
+        if let Some(filter) = &query.filter {
+            scope.clause = "WHERE";
+            match self.bind_condition(filter, &mut scope) {
+                Some(predicate) if sound => scope.rel.node = self.filter(predicate, &scope.rel),
+                Some(_) => {}
+                None => sound = false,
+            }
+        }
+        let call = calls(query);
+        let is_grouped = !query.group_by.is_empty() || query.window.is_some() || call.is_some();
+        let (flow, items) =
+            if is_grouped { self.grouped(query, target, &mut scope, call)? } else { self.plain(query, &mut scope)? };
+        if !sound || items.failed || self.is_too_long(query.span) {
+            return None;
+        }
+        self.finish_query(query, target, flow, items)
+    }
+
+    /// A Filter behind the relation's rows.
+    fn filter(&mut self, predicate: Expr, rel: &Rel) -> usize {
+        self.note_failures(std::slice::from_ref(&predicate), rel.raw, rel.root);
+        self.graph.add(NodeKind::Filter { predicate }, Some(rel.node), Vec::new(), rel.changelog, self.statement)
+    }
+
+    /// Expressions over records that can fail need the record's bytes for the dead letter.
+    fn note_failures(&mut self, exprs: &[Expr], raw: bool, root: Option<usize>) {
+        if let Some(root) = root.filter(|_| raw && exprs.iter().any(typing::can_fail)) {
+            self.graph.sources[root].plan.needs_raw = true;
+        }
+    }
+
+    fn plain(&mut self, query: &'a Query, scope: &mut Scope<'a>) -> Option<(Flow, Items)> {
+        if let Some((EmitRule::Final, span)) = query.emit {
+            let message = "EMIT FINAL has no effect without GROUP BY or WINDOW";
+            self.report(Diagnostic::warning("W0404", span, message));
+        }
+        let mut items = self.items(query, scope);
+        if let Some(having) = &query.having {
+            let message = "HAVING without GROUP BY or aggregates filters rows";
+            self.report(Diagnostic::warning("W0407", having.span, message).hint("write WHERE"));
+            scope.clause = "HAVING";
+            scope.visible = query.items.len();
+            match self.bind_condition(having, scope) {
+                Some(predicate) => scope.rel.node = self.filter(predicate, &scope.rel),
+                None => items.failed = true,
+            }
+        }
+        let rel = &scope.rel;
+        if let Some(root) = rel.root
+            && items.event_time.as_ref().is_some_and(typing::can_fail)
+            && rel.raw
+        {
+            self.graph.sources[root].plan.needs_raw = true;
+        }
+        let flow = Flow {
+            node: rel.node,
+            raw: rel.raw,
+            ordered: rel.ordered,
+            changelog: rel.changelog,
+            root: rel.root,
+            identity: self.identity(rel),
+            is_global: query.from.is_none(),
+        };
+        Some((flow, items))
+    }
+
+    /// Columns that identify a row of a changing relation, as positions in its node's output.
+    fn identity(&mut self, rel: &Rel) -> Vec<usize> {
+        if !rel.changelog {
+            return Vec::new();
+        }
+        match rel.source {
+            Some(source) => {
+                let key = self.graph.sources[source].plan.table_key.clone().unwrap_or_default();
+                let value = crate::plan::Repr::Value;
+                key.into_iter().map(|field| self.graph.scan_column(source, field, value)).collect()
+            }
+            None => self.outputs.get(&rel.name).map(|o| o.key.clone()).unwrap_or_default(),
+        }
+    }
+
+    fn grouped(
+        &mut self,
+        query: &'a Query,
+        target: &Target<'_>,
+        scope: &mut Scope<'a>,
+        call: Option<(&'static str, Span)>,
+    ) -> Option<(Flow, Items)> {
+        let emit = self.emit_rule(query, target, &scope.rel, call);
+        scope.clause = "WINDOW";
+        let window = query.window.as_ref().map(|w| self.window(w, query, emit, scope));
+        let window_failed = matches!(window, Some(None));
+        // A window that failed still is one for the names of its bounds.
+        let placeholder = WindowSpec {
+            kind: crate::plan::WindowKind::Tumbling { size_ns: 1 },
+            lateness_ns: 0,
+            late: crate::plan::LateStrategy::Drop,
+        };
+        let mut grouped = Grouped::new(window.map(|w| w.unwrap_or(placeholder)), scope.rel.changelog);
+        let keys_failed = !self.keys(query, scope, &mut grouped);
+        grouped.quiet = keys_failed;
+        scope.grouped = Some(Box::new(grouped));
+        let mut items = self.items(query, scope);
+        let mut having = None;
+        if let Some(expr) = &query.having {
+            scope.clause = "HAVING";
+            scope.visible = query.items.len();
+            having = self.bind_condition(expr, scope);
+            items.failed |= having.is_none();
+        }
+        let grouped = *scope.grouped.take()?;
+        items.failed |= window_failed || keys_failed;
+        if items.failed || scope.rel.poisoned {
+            return None;
+        }
+        let all = items.exprs.iter_mut().chain(&mut items.event_time).chain(&mut having);
+        all.for_each(|expr| grouped.settle(expr));
+        let flow = self.aggregate_nodes(grouped, emit, target, &scope.rel, having, &mut items);
+        Some((flow, items))
+    }
+
+    /// Binds the keys of GROUP BY: columns, expressions, ordinals, aliases. FALSE after a mistake.
+    fn keys(&mut self, query: &'a Query, scope: &mut Scope<'a>, grouped: &mut Grouped<'a>) -> bool {
+        scope.clause = "GROUP BY";
+        scope.visible = query.items.len();
+        let mut sound = true;
+        for key in &query.group_by {
+            let Some(expr) = self.key_expr(key, query, scope, grouped.window.is_some()) else {
+                sound = false;
+                continue;
+            };
+            let Some(expr) = expr else { continue };
+            if let Some((function, span)) = find_call(expr) {
+                let message = format!("aggregate {} is not allowed in GROUP BY", function.name());
+                let hint = "group by a column, and filter groups with HAVING";
+                self.report(Diagnostic::error("E0401", key.span, message).also(span, "the aggregate").hint(hint));
+                sound = false;
+                continue;
+            }
+            match self.bind(expr, scope) {
+                Some(bound) => grouped.add_key(expr, bound),
+                None => sound = false,
+            }
+        }
+        sound
+    }
+
+    /// What a GROUP BY item stands for: `Some(None)` for a window bound, which groups anyway.
+    fn key_expr(
+        &mut self,
+        key: &'a ast::Expr,
+        query: &'a Query,
+        scope: &Scope<'a>,
+        windowed: bool,
+    ) -> Option<Option<&'a ast::Expr>> {
+        match &key.kind {
+            ast::ExprKind::Number(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => {
+                let ordinal: usize = digits.parse().unwrap_or(0);
+                match ordinal.checked_sub(1).and_then(|i| query.items.get(i)) {
+                    Some(Item::Expr { expr, .. }) => Some(Some(expr)),
+                    Some(_) => {
+                        let message = format!("GROUP BY {ordinal} stands for *");
+                        self.report(Diagnostic::error("E0407", key.span, message).hint("name the column"));
+                        None
+                    }
+                    None => {
+                        let message = format!("GROUP BY {digits} is not in the select list");
+                        let detail = format!("the select list has {} items", query.items.len());
+                        self.report(Diagnostic::error("E0406", key.span, message).detail(detail));
+                        None
+                    }
+                }
+            }
+            ast::ExprKind::Column { qualifier: None, name } => {
+                let is_column = scope.rel.schema.index_of(&name.name).is_some();
+                if !is_column && windowed && window_bound(&name.name).is_some() {
+                    return Some(None);
+                }
+                let alias =
+                    scope.aliases.get(name.name.as_str()).filter(|_| !is_column && system_column(&name.name).is_none());
+                Some(Some(alias.map_or(key, |(_, expr)| expr)))
+            }
+            _ => Some(Some(key)),
+        }
+    }
+
+    /// When the aggregate gives rows.
+    fn emit_rule(&mut self, query: &Query, target: &Target<'_>, rel: &Rel, call: Option<(&'static str, Span)>) -> Emit {
+        let bounded = rel.root.is_none_or(|root| self.graph.sources[root].bounded);
+        let windowed = query.window.is_some();
+        if !windowed
+            && query.group_by.is_empty()
+            && let Some((function, span)) = call
+        {
+            let message = format!("{function} without GROUP BY or WINDOW makes one group of everything");
+            self.report(Diagnostic::warning("W0402", span, message).hint("add GROUP BY or WINDOW"));
+        }
+        if let Some(first) = query.group_by.first()
+            && !windowed
+            && !bounded
+            && !rel.poisoned
+        {
+            let span = first.span;
+            let message = "GROUP BY without WINDOW over unbounded input keeps every group for ever";
+            self.report(Diagnostic::warning("W0403", span, message).hint("add WINDOW TUMBLING(size)"));
+        }
+        match query.emit {
+            Some((EmitRule::Changes, _)) => Emit::Changes,
+            Some((EmitRule::Final, span)) => {
+                if !windowed && !bounded && !rel.poisoned {
+                    let message = "EMIT FINAL without WINDOW over unbounded input never gives a row";
+                    let hint = "add WINDOW TUMBLING(size), or write EMIT CHANGES";
+                    self.report(Diagnostic::error("E0408", span, message).hint(hint));
+                }
+                Emit::Final
+            }
+            None if windowed || (target.name.is_none() && bounded) => Emit::Final,
+            None => Emit::Changes,
+        }
+    }
+
+    /// Project (keys, arguments) → Combine → Exchange → Aggregate → HAVING.
+    fn aggregate_nodes(
+        &mut self,
+        grouped: Grouped<'a>,
+        emit: Emit,
+        target: &Target<'_>,
+        rel: &Rel,
+        having: Option<Expr>,
+        items: &mut Items,
+    ) -> Flow {
+        let keys = grouped.keys.len();
+        let Grouped { keys: key_exprs, mut project, calls, window, changelog: input_changes, .. } = grouped;
+        self.note_failures(&project, rel.raw, rel.root);
+        let mut fields = Vec::with_capacity(project.len());
+        for (i, expr) in project.iter_mut().enumerate() {
+            let name = key_exprs.get(i).map_or_else(|| format!("arg_{}", i - keys + 1), |key| default_name(key, i));
+            let inferred = self.stems_from_inferred(expr, rel);
+            fields.push(Field { name, data_type: expr.data_type.clone(), nullable: true, inferred });
+        }
+        let input: SchemaRef = Arc::new(Schema::new(fields.clone()));
+        let mut out: Vec<Field> = fields[..keys].to_vec();
+        for call in &calls {
+            let inferred = call.argument.is_some_and(|a| fields[a].inferred);
+            let name = call.function.name().to_lowercase();
+            out.push(Field { name, data_type: call.result.clone(), nullable: true, inferred });
+        }
+        if window.is_some() {
+            for name in ["_window_start", "_window_end"] {
+                out.push(Field { nullable: false, ..Field::new(name, DataType::Integer) });
+            }
+        }
+        for (expr, field) in items.exprs.iter_mut().zip(&mut items.fields) {
+            field.inferred = any_column(expr, |c| out.get(c).is_some_and(|f| f.inferred));
+        }
+        let retract = target.is_table && emit == Emit::Changes;
+        let positions: Vec<usize> = (0..keys).collect();
+        let spec = AggregateSpec { keys: positions.clone(), aggregates: calls, window, emit, retract, input };
+        let (statement, graph) = (self.statement, &mut self.graph);
+        let project = NodeKind::Project { exprs: project, event_time: None };
+        let mut node = graph.add(project, Some(rel.node), fields.clone(), input_changes, statement);
+        if emit == Emit::Final && !input_changes {
+            node = graph.add(NodeKind::Combine(spec.clone()), Some(node), fields[..keys].to_vec(), false, statement);
+        }
+        let exchange = NodeKind::Exchange { edge: velostream_types::EdgeId(0), route: Route::Key(positions.clone()) };
+        node = graph.add(exchange, Some(node), Vec::new(), input_changes, statement);
+        let mut identity = positions;
+        if spec.window.is_some() {
+            identity.push(keys + spec.aggregates.len());
+        }
+        node = graph.add(NodeKind::Aggregate(spec), Some(node), out, retract, statement);
+        if let Some(predicate) = having {
+            node = graph.add(NodeKind::Filter { predicate }, Some(node), Vec::new(), retract, statement);
+        }
+        let (ordered, is_global) = (emit == Emit::Final, keys == 0);
+        Flow { node, raw: false, ordered, changelog: retract, root: rel.root, identity, is_global }
+    }
+
+    /// TRUE when a column of a row expression has an inferred type.
+    fn stems_from_inferred(&self, expr: &mut Expr, rel: &Rel) -> bool {
+        any_column(expr, |column| match rel.source {
+            Some(source) => self.graph.sources[source].plan.read[column].inferred,
+            None => rel.schema.fields.get(column).is_some_and(|f| f.inferred),
+        })
+    }
+
+    /// Binds the select list.
+    fn items(&mut self, query: &'a Query, scope: &mut Scope<'a>) -> Items {
+        let mut items = Items::default();
+        for (i, item) in query.items.iter().enumerate() {
+            scope.clause = "SELECT";
+            scope.visible = i;
+            match item {
+                Item::Star(span) => self.star(*span, scope, &mut items),
+                Item::QualifiedStar { qualifier, span } => {
+                    let known = scope.rel.alias.as_deref().unwrap_or(&scope.rel.name);
+                    if scope.rel.answers_to(&qualifier.name) || scope.rel.poisoned {
+                        self.star(*span, scope, &mut items);
+                    } else {
+                        let message = format!("relation \"{}\" does not exist in this query", qualifier.name);
+                        let detail = format!("the query reads \"{known}\"");
+                        self.report(Diagnostic::error("E0204", qualifier.span, message).detail(detail));
+                        items.failed = true;
+                    }
+                }
+                Item::Expr { expr, alias, primary_key } => {
+                    self.item(expr, alias.as_ref(), *primary_key, i, scope, &mut items);
+                }
+            }
+        }
+        items
+    }
+
+    fn star(&mut self, span: Span, scope: &Scope<'a>, items: &mut Items) {
+        if scope.grouped.is_some() {
+            let message = "SELECT * does not go with GROUP BY, WINDOW or aggregates";
+            let hint = "name the grouped columns and the aggregates";
+            self.report(Diagnostic::error("E0407", span, message).hint(hint));
+            items.failed = true;
+            return;
+        }
+        let columns = scope.rel.schema.len();
+        if columns > MAX_STAR {
+            let message = format!("* stands for {columns} columns, more than {MAX_STAR}");
+            self.report(Diagnostic::error("E0107", span, message).hint("name the columns you need"));
+            items.failed = true;
+            return;
+        }
+        for index in 0..columns {
+            let expr = self.rel_column(&scope.rel, index, span);
+            let field = &scope.rel.schema.fields[index];
+            items.push(expr, field.name.clone(), Some(field));
+        }
+    }
+
+    fn item(
+        &mut self,
+        expr: &'a ast::Expr,
+        alias: Option<&Ident>,
+        primary_key: bool,
+        index: usize,
+        scope: &mut Scope<'a>,
+        items: &mut Items,
+    ) {
+        let Some(mut bound) = self.bind(expr, scope) else {
+            items.failed = true;
+            return;
+        };
+        if let Some(alias) = alias.filter(|a| a.name.eq_ignore_ascii_case("_event_time")) {
+            self.item_event_time(bound, alias.span, items);
+            return;
+        }
+        if let Some(alias) = alias {
+            if system_column(&alias.name).is_some() {
+                let message = format!("alias \"{}\" is the name of a system column", alias.name);
+                self.report(Diagnostic::warning("W0203", alias.span, message));
+            }
+            if items.names.contains(&alias.name) {
+                let message = format!("two columns of the result are named \"{}\"", alias.name);
+                self.report(Diagnostic::error("E0208", alias.span, message).hint("choose another alias"));
+                items.failed = true;
+                return;
+            }
+        }
+        if primary_key {
+            items.primary_key.push(items.exprs.len());
+        }
+        let like = match bound.kind {
+            ExprKind::Column(_) if scope.grouped.is_none() => column_field(expr, scope),
+            _ => None,
+        };
+        let inferred = scope.grouped.is_none() && self.stems_from_inferred(&mut bound, &scope.rel);
+        let name = alias.map_or_else(|| default_name(expr, index), |a| a.name.clone());
+        items.push(bound, name, like.as_ref());
+        if let Some(field) = items.fields.last_mut() {
+            field.inferred = inferred;
+        }
+    }
+
+    /// `expr AS _event_time`
+    fn item_event_time(&mut self, bound: Expr, span: Span, items: &mut Items) {
+        if !matches!(bound.data_type, DataType::Integer | DataType::Timestamp | DataType::Null) {
+            let message = format!("_event_time must be INTEGER (ms) or TIMESTAMP, not {}", bound.data_type);
+            self.report(Diagnostic::error("E0302", bound.span, message));
+            items.failed = true;
+        } else if items.event_time.is_some() {
+            self.report(Diagnostic::error("E0208", span, "a second AS _event_time"));
+            items.failed = true;
+        } else {
+            items.event_time = Some(bound);
+        }
+    }
+
+    fn finish_query(&mut self, query: &'a Query, target: &Target<'_>, flow: Flow, items: Items) -> Option<Output> {
+        self.note_failures(&items.exprs, flow.raw, flow.root);
+        if let Some((_, span)) = query.limit.filter(|_| query.window.is_some()) {
+            self.report(Diagnostic::error("E0901", span, "LIMIT with WINDOW is not supported yet"));
+            return None;
+        }
+        self.emit_nodes(query, target, flow, items)
+    }
+}
+
+impl Items {
+    fn push(&mut self, expr: Expr, name: String, like: Option<&Field>) {
+        let mut unique = name.clone();
+        let mut n = 1;
+        while !self.names.insert(unique.clone()) {
+            n += 1;
+            unique = format!("{name}_{n}");
+        }
+        self.fields.push(field_like(unique, expr.data_type.clone(), like));
+        self.exprs.push(expr);
+    }
+}
+
+/// Field behind a bare column item.
+fn column_field(expr: &ast::Expr, scope: &Scope<'_>) -> Option<Field> {
+    let ast::ExprKind::Column { name, .. } = &expr.kind else { return None };
+    scope.rel.schema.index_of(&name.name).map(|i| scope.rel.schema.fields[i].clone())
+}
+
+fn any_column(expr: &mut Expr, test: impl Fn(usize) -> bool) -> bool {
+    let mut any = false;
+    graph::columns(expr, &mut |column| any |= test(*column));
+    any
+}
+
+/// First aggregate call of a query.
+fn calls(query: &Query) -> Option<(&'static str, Span)> {
+    let items = query.items.iter().filter_map(|item| match item {
+        Item::Expr { expr, .. } => Some(expr),
+        _ => None,
+    });
+    let found = items.chain(&query.having).find_map(find_call);
+    found.map(|(function, span)| (function.name(), span))
+}
+
+/// Output name of an item without alias.
+fn default_name(expr: &ast::Expr, index: usize) -> String {
+    match &expr.kind {
+        ast::ExprKind::Column { name, .. } if system_column(&name.name).is_some() => name.name.to_lowercase(),
+        ast::ExprKind::Column { name, .. } => name.name.clone(),
+        ast::ExprKind::DoubleQuoted(name) => name.clone(),
+        ast::ExprKind::Call { name, .. } => name.name.to_lowercase(),
+        ast::ExprKind::Cast { operand, .. } => default_name(operand, index),
+        _ => format!("expr_{}", index + 1),
+    }
+}

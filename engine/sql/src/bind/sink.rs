@@ -1,0 +1,247 @@
+//! The end of a statement: last Project, LIMIT, sinks with their keys, and dead-letter files.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use velostream_types::{DlqId, EdgeId, Schema};
+
+use super::Binder;
+use super::query::{Flow, Items, Output, Target};
+use crate::diag::Diagnostic;
+use crate::endpoint::{SinkSpec, WithEntry};
+use crate::parse::ast::Query;
+use crate::plan::{DlqPlan, Expr, ExprKind, NodeKind, Route, SinkConnector, SinkPlan};
+
+/// Dead letters of one source or statement, before files are named.
+pub(super) struct DlqDraft {
+    pub name: String,
+    pub path: Option<PathBuf>,
+    pub enabled: bool,
+}
+
+impl<'a> Binder<'a> {
+    /// Project → LIMIT → Sink.
+    pub(super) fn emit_nodes(
+        &mut self,
+        query: &'a Query,
+        target: &Target<'_>,
+        flow: Flow,
+        mut items: Items,
+    ) -> Option<Output> {
+        let sink = self.sink_spec(query, target);
+        let key = self.key(target, &flow, &items);
+        let (Ok(sink), Some(key)) = (sink, key) else { return None };
+        let needs_tokens = flow.raw && sink.is_some();
+        if needs_tokens && !target.has_readers {
+            self.tokens(&mut items.exprs, flow.node);
+        }
+        let schema = Arc::new(Schema::new(items.fields.clone()));
+        let statement = self.statement;
+        let project = NodeKind::Project { exprs: items.exprs, event_time: items.event_time };
+        let mut node = self.graph.add(project, Some(flow.node), items.fields.clone(), flow.changelog, statement);
+        if let Some((rows, _)) = query.limit {
+            if !flow.is_global {
+                let exchange = NodeKind::Exchange { edge: EdgeId(0), route: Route::Key(Vec::new()) };
+                node = self.graph.add(exchange, Some(node), Vec::new(), flow.changelog, statement);
+            }
+            node = self.graph.add(NodeKind::Limit { rows }, Some(node), Vec::new(), flow.changelog, statement);
+        }
+        let raw = flow.raw && query.limit.is_none();
+        let output = Output {
+            node,
+            schema: schema.clone(),
+            root: flow.root,
+            raw,
+            ordered: flow.ordered,
+            changelog: flow.changelog,
+            key: key.clone(),
+        };
+        let Some((name, spec)) = sink else { return Some(output) };
+        if needs_tokens && target.has_readers {
+            let column = |(i, f): (usize, &velostream_types::Field)| Expr {
+                kind: ExprKind::Column(i),
+                data_type: f.data_type.clone(),
+                span: target.span,
+            };
+            let mut exprs: Vec<Expr> = schema.fields.iter().enumerate().map(column).collect();
+            self.tokens(&mut exprs, node);
+            let project = NodeKind::Project { exprs, event_time: None };
+            node = self.graph.add(project, Some(node), items.fields, flow.changelog, statement);
+        }
+        let upsert = target.is_table && flow.changelog;
+        let SinkSpec { connector, format, dlq_path, dlq_enabled } = spec;
+        let sink = NodeKind::Sink { sink: self.sinks.len(), edge: EdgeId(0) };
+        let node = self.graph.add(sink, Some(node), Vec::new(), flow.changelog, statement);
+        self.graph.nodes[node].schema = schema.clone();
+        self.dlqs[statement] = DlqDraft { name: name.clone(), path: dlq_path, enabled: dlq_enabled };
+        self.sinks.push(SinkPlan { name, connector, format, schema, key, upsert, ordered: flow.ordered, statement });
+        Some(output)
+    }
+
+    /// Lets inferred numbers reach the sink as they were written.
+    fn tokens(&mut self, exprs: &mut [Expr], input: usize) {
+        for expr in exprs.iter_mut().filter(|e| e.data_type.is_numeric()) {
+            if let ExprKind::Column(column) = &mut expr.kind
+                && let Some(token) = self.graph.token(input, *column)
+            {
+                *column = token;
+            }
+        }
+    }
+
+    /// Where the rows go; none for an object that only other statements read.
+    fn sink_spec(&mut self, query: &Query, target: &Target<'_>) -> Result<Option<(String, SinkSpec)>, ()> {
+        let entries: Vec<WithEntry> = query.with.iter().chain(&self.settings).cloned().collect();
+        let (name, span) = match (&query.into, target.name) {
+            (Some(into), _) => (into.name.clone(), into.span),
+            (None, Some(name)) => (name.name.clone(), name.span),
+            (None, None) => return Ok(Some((self.statement_name(), self.stdout()))),
+        };
+        if query.into.is_some() && self.objects.contains_key(&name) && target.name.is_none_or(|t| t.name != name) {
+            let message = format!("INTO the object \"{name}\" of this app is not supported yet");
+            self.report(Diagnostic::error("E0901", span, message));
+            return Err(());
+        }
+        match self.endpoints.sink(&name, span, &entries) {
+            Ok(Some(spec)) => Ok(Some((name, spec))),
+            Ok(None) if query.into.is_some() => {
+                let message = format!("nothing says where sink \"{name}\" writes to");
+                let hint = format!("add WITH ('{name}.type' = 'file_sink', '{name}.path' = '…'), or write INTO a path");
+                self.report(Diagnostic::error("E0507", span, message).hint(hint));
+                Err(())
+            }
+            Ok(None) if target.has_readers => Ok(None),
+            Ok(None) => Ok(Some((name, self.stdout()))),
+            Err(findings) => {
+                findings.into_iter().for_each(|finding| self.report(finding));
+                Err(())
+            }
+        }
+    }
+
+    fn stdout(&self) -> SinkSpec {
+        let format = self.options.stdout_format;
+        SinkSpec { connector: SinkConnector::Stdout, format, dlq_path: None, dlq_enabled: true }
+    }
+
+    /// Key columns of the result: PRIMARY KEY, else what identifies its rows.
+    fn key(&mut self, target: &Target<'_>, flow: &Flow, items: &Items) -> Option<Vec<usize>> {
+        let changes = target.is_table && flow.changelog;
+        if !items.primary_key.is_empty() {
+            return Some(items.primary_key.clone());
+        }
+        let mut key = Vec::new();
+        for &column in &flow.identity {
+            match items.exprs.iter().position(|e| e.kind == ExprKind::Column(column)) {
+                Some(position) => key.push(position),
+                None if changes => {
+                    let message = "the TABLE does not select all columns that identify its rows";
+                    let hint =
+                        "select the GROUP BY columns (and _window_start of a window), or mark PRIMARY KEY columns";
+                    self.report(Diagnostic::error("E0409", target.span, message).hint(hint));
+                    return None;
+                }
+                None => {}
+            }
+        }
+        if target.is_table && flow.identity.is_empty() && !flow.is_global {
+            let message = "the TABLE has no key: rows are appended";
+            let hint = "GROUP BY its key, or mark PRIMARY KEY columns";
+            self.report(Diagnostic::warning("W0502", target.span, message).hint(hint));
+        }
+        if !target.is_table {
+            // A STREAM's key is its group, without the window.
+            let windowed = self.is_windowed(flow.node);
+            key.truncate(flow.identity.len() - usize::from(windowed && !flow.identity.is_empty()));
+        }
+        Some(key)
+    }
+
+    fn is_windowed(&self, node: usize) -> bool {
+        match &self.graph.nodes[node].kind {
+            NodeKind::Aggregate(spec) => spec.window.is_some(),
+            NodeKind::Filter { .. } => {
+                self.graph.nodes[node].inputs.first().is_some_and(|i| self.is_windowed(i.index()))
+            }
+            _ => false,
+        }
+    }
+
+    /// Numbers edges in topological order and gives every node its dead-letter destination.
+    pub(super) fn number_edges(&mut self) -> (Vec<DlqPlan>, u16) {
+        let mut edges: u16 = 0;
+        for node in &mut self.graph.nodes {
+            if let NodeKind::Exchange { edge, .. } | NodeKind::Sink { edge, .. } = &mut node.kind {
+                *edge = EdgeId(edges);
+                edges += 1;
+            }
+        }
+        let folder = self.dlq_folder();
+        let mut plans = Dlqs { folder, plans: Vec::new(), paths: BTreeMap::new() };
+        for source in &mut self.graph.sources {
+            let spec = source.spec.as_ref();
+            let path = spec.and_then(|s| s.dlq_path.clone());
+            let enabled = spec.is_some_and(|s| s.dlq_enabled);
+            source.plan.dlq = plans.add(&source.plan.name, path, enabled);
+        }
+        let statements: Vec<DlqId> = self.dlqs.iter().map(|d| plans.add(&d.name, d.path.clone(), d.enabled)).collect();
+        for node in &mut self.graph.nodes {
+            node.dlq = match &node.kind {
+                NodeKind::Scan { source } => self.graph.sources[source.index()].plan.dlq,
+                _ => statements[node.statement],
+            };
+        }
+        for plan in &mut plans.plans {
+            plan.edge = EdgeId(edges);
+            edges += 1;
+        }
+        (plans.plans, edges)
+    }
+
+    /// Beside the first file sink, else the base folder.
+    fn dlq_folder(&self) -> PathBuf {
+        let file = self.sinks.iter().find_map(|sink| match &sink.connector {
+            SinkConnector::File { path, .. } => path.parent().map(Path::to_path_buf),
+            _ => None,
+        });
+        file.unwrap_or_else(|| self.options.base_dir.clone())
+    }
+}
+
+/// Dead-letter files; one file has one writer.
+struct Dlqs {
+    folder: PathBuf,
+    plans: Vec<DlqPlan>,
+    paths: BTreeMap<PathBuf, DlqId>,
+}
+
+impl Dlqs {
+    fn add(&mut self, name: &str, path: Option<PathBuf>, enabled: bool) -> DlqId {
+        let own = path.is_none();
+        let stem = file_stem(name);
+        let mut path = path.unwrap_or_else(|| self.folder.join(format!("{stem}-dlq.jsonl")));
+        let mut n = 1;
+        while let Some(&known) = self.paths.get(&path) {
+            if !own {
+                return known;
+            }
+            n += 1;
+            path = self.folder.join(format!("{stem}_{n}-dlq.jsonl"));
+        }
+        let id = DlqId(self.plans.len() as u16);
+        self.paths.insert(path.clone(), id);
+        self.plans.push(DlqPlan { name: name.to_owned(), path, enabled, edge: EdgeId(0) });
+        id
+    }
+}
+
+/// A name as part of a file name: the last part of a path without its ending, odd characters replaced.
+fn file_stem(name: &str) -> String {
+    let last = name.trim_end_matches('/').rsplit(['/', '\\']).next().unwrap_or(name);
+    let stem = if last == name { name } else { last };
+    let stem = stem.split_once('.').map_or(stem, |(stem, _)| stem);
+    let plain = |c: char| if c.is_alphanumeric() || matches!(c, '_' | '-') { c } else { '_' };
+    let stem: String = stem.chars().map(plain).collect();
+    if stem.is_empty() { "records".to_owned() } else { stem }
+}

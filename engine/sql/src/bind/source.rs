@@ -1,0 +1,296 @@
+//! Relations: objects of the app, declared sources, and what `Endpoints` and `Catalog` say of the rest.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use velostream_types::{DataType, DlqId, Field, Schema, SchemaRef, Span};
+
+use super::scope::Rel;
+use super::similar::nearest;
+use super::{Binder, Object};
+use crate::diag::Diagnostic;
+use crate::endpoint::{CatalogError, SourceSpec, WithEntry};
+use crate::parse::ast::{Declare, Query, Relation};
+use crate::plan::{Format, SourceConnector, SourcePlan};
+
+const DEFAULT_RECORD_BYTES: usize = 16 << 20;
+
+impl<'a> Binder<'a> {
+    /// What the query reads.
+    pub(super) fn relation(&mut self, query: &'a Query) -> Rel {
+        let Some(relation) = &query.from else { return self.one_row() };
+        let object = if relation.is_location { None } else { self.objects.get(&relation.name) };
+        let mut rel = match object {
+            Some(Object::Failed) => Rel::poisoned(&relation.name),
+            Some(Object::Declared(declare)) => {
+                let declare = *declare;
+                self.declared(declare, relation)
+            }
+            Some(Object::Query(_)) => self.outputs.get(&relation.name).map_or_else(
+                || Rel::poisoned(&relation.name),
+                |output| {
+                    let mut rel = Rel::new(&relation.name, output.node, output.schema.clone());
+                    rel.root = output.root;
+                    rel.raw = output.raw;
+                    rel.ordered = output.ordered;
+                    rel.changelog = output.changelog;
+                    rel
+                },
+            ),
+            None => self.external(relation, &query.with),
+        };
+        rel.alias = relation.alias.as_ref().map(|a| a.name.clone());
+        rel
+    }
+
+    /// SELECT without FROM reads one row without columns.
+    fn one_row(&mut self) -> Rel {
+        let known = self.graph.sources.iter().position(|s| s.plan.connector == SourceConnector::OneRow);
+        let source = known.unwrap_or_else(|| {
+            let plan = SourcePlan {
+                name: "values".into(),
+                connector: SourceConnector::OneRow,
+                format: Format::JsonLines,
+                schema: SchemaRef::default(),
+                declared: true,
+                read: Vec::new(),
+                event_time: None,
+                table_key: None,
+                needs_raw: false,
+                max_record_bytes: DEFAULT_RECORD_BYTES,
+                max_records: None,
+                dlq: DlqId(0),
+            };
+            self.graph.add_source(plan, None, true, self.statement)
+        });
+        self.scan(source, "values")
+    }
+
+    fn scan(&self, source: usize, name: &str) -> Rel {
+        let known = &self.graph.sources[source];
+        let mut rel = Rel::new(name, known.node, known.plan.schema.clone());
+        rel.source = Some(source);
+        rel.root = Some(source);
+        rel.raw = true;
+        rel.changelog = known.plan.table_key.is_some();
+        rel
+    }
+
+    /// A relation that no statement names: path, URI or an endpoint described by properties.
+    fn external(&mut self, relation: &Relation, with: &[WithEntry]) -> Rel {
+        // A sink's bare `path` or `format` in the statement's WITH says nothing about what is read.
+        let shared = with.iter().filter(|entry| crate::props::keys::reaches_sources(&entry.key));
+        let entries: Vec<WithEntry> = relation.with.iter().chain(shared).chain(&self.settings).cloned().collect();
+        let spec = match self.endpoints.source(&relation.name, relation.span, &entries) {
+            Ok(spec) => spec,
+            Err(findings) => {
+                self.unknown_relation(relation, findings);
+                return Rel::poisoned(&relation.name);
+            }
+        };
+        let known = self.graph.sources.iter().position(|s| {
+            *s.plan.name == *relation.name && s.spec.as_ref().is_some_and(|known| same_spec(known, &spec))
+        });
+        if let Some(source) = known {
+            return self.scan(source, &relation.name);
+        }
+        match self.infer(&spec, relation.span) {
+            Some(schema) => self.add_source(&relation.name, spec, schema, None),
+            None => Rel::poisoned(&relation.name),
+        }
+    }
+
+    fn unknown_relation(&mut self, relation: &Relation, findings: Vec<Diagnostic>) {
+        let near = nearest(&relation.name, self.objects.keys().map(String::as_str)).map(str::to_owned);
+        for mut finding in findings {
+            if let Some(near) = near.as_ref().filter(|_| finding.hint.is_none()) {
+                finding = finding.hint(format!("did you mean \"{near}\"?"));
+            }
+            if finding.detail.is_none() && !relation.is_location {
+                finding = finding.detail(format!(
+                    "declare it: CREATE STREAM {} (column TYPE, …) WITH ('type' = 'file_source', 'path' = '…')",
+                    relation.name
+                ));
+            }
+            self.report(finding);
+        }
+    }
+
+    fn declared(&mut self, declare: &'a Declare, relation: &Relation) -> Rel {
+        if let Some(source) = self.declared_sources.get(&declare.name.name) {
+            return match source {
+                Some(source) => self.scan(*source, &relation.name),
+                None => Rel::poisoned(&relation.name),
+            };
+        }
+        if let Some(extra) = relation.with.first() {
+            let message = format!("properties of \"{}\" belong to its declaration", relation.name);
+            let diagnostic = Diagnostic::error("E0502", extra.key_span, message);
+            self.report(diagnostic.also(declare.name.span, "declared here"));
+        }
+        let rel = self.first_use(declare);
+        self.declared_sources.insert(declare.name.name.clone(), rel.source);
+        rel
+    }
+
+    fn first_use(&mut self, declare: &'a Declare) -> Rel {
+        let name = &declare.name;
+        let entries: Vec<WithEntry> = declare.with.iter().chain(&self.settings).cloned().collect();
+        let spec = self.endpoints.source(&name.name, name.span, &entries);
+        let columns = self.declared_columns(declare);
+        let mut spec = match spec {
+            Ok(spec) => spec,
+            Err(findings) => {
+                findings.into_iter().for_each(|finding| self.report(finding));
+                return Rel::poisoned(&name.name);
+            }
+        };
+        let Some((schema, key)) = columns else { return Rel::poisoned(&name.name) };
+        if declare.is_table {
+            let message = format!("reading the declared TABLE \"{}\" is not supported yet", name.name);
+            let hint = "declare it as a STREAM to read its records as events";
+            self.report(Diagnostic::error("E0901", name.span, message).hint(hint));
+            return Rel::poisoned(&name.name);
+        }
+        if let Some(watermark) = &declare.watermark {
+            spec.event_time_field = Some((watermark.column.name.clone(), watermark.column.span));
+            spec.watermark_bound_ns = Some(watermark.bound.map_or(0, |b| b.ns));
+        }
+        let schema = if schema.is_empty() {
+            self.infer(&spec, name.span)
+        } else {
+            match self.catalog.check(&spec) {
+                Ok(()) => Some(Arc::new(schema)),
+                Err(error) => {
+                    self.catalog_error(error, name.span);
+                    None
+                }
+            }
+        };
+        match schema {
+            Some(schema) => self.add_source(&name.name, spec, schema, Some((declare, key))),
+            None => Rel::poisoned(&name.name),
+        }
+    }
+
+    /// Columns and key positions of a declaration.
+    fn declared_columns(&mut self, declare: &Declare) -> Option<(Schema, Vec<usize>)> {
+        let mut names = BTreeSet::new();
+        let mut sound = true;
+        for column in &declare.columns {
+            if !names.insert(column.name.name.as_str()) {
+                let message = format!("column \"{}\" is declared twice", column.name.name);
+                self.report(Diagnostic::error("E0208", column.name.span, message));
+                sound = false;
+            }
+            if column.data_type.open_decimal {
+                let message = "DECIMAL without a scale keeps 18 digits after the point";
+                self.report(Diagnostic::warning("W0302", column.data_type.span, message).hint("write DECIMAL(p,s)"));
+            }
+        }
+        let watermark = declare.watermark.as_ref().map(|w| &w.column);
+        for column in declare.primary_key.iter().chain(watermark) {
+            if !names.contains(column.name.as_str()) && !declare.columns.is_empty() {
+                let message = format!("column \"{}\" is not declared", column.name);
+                let mut diagnostic = Diagnostic::error("E0203", column.span, message);
+                if let Some(near) = nearest(&column.name, names.iter().copied()) {
+                    diagnostic = diagnostic.hint(format!("did you mean \"{near}\"?"));
+                }
+                self.report(diagnostic);
+                sound = false;
+            }
+        }
+        if declare.is_table && declare.primary_key.is_empty() {
+            let message = format!("TABLE \"{}\" has no PRIMARY KEY", declare.name.name);
+            let hint = "rows of a table replace each other by key: add PRIMARY KEY, or declare a STREAM";
+            self.report(Diagnostic::error("E0503", declare.name.span, message).hint(hint));
+            sound = false;
+        }
+        let field = |c: &crate::parse::ast::ColumnDef| {
+            let is_key = declare.primary_key.iter().any(|k| k.name == c.name.name);
+            let nullable = !(c.not_null || declare.is_table && is_key);
+            Field { nullable, ..Field::new(c.name.name.clone(), c.data_type.data_type.clone()) }
+        };
+        let schema = Schema::new(declare.columns.iter().map(field).collect());
+        let key = declare.primary_key.iter().filter_map(|k| schema.index_of(&k.name)).collect();
+        sound.then_some((schema, key))
+    }
+
+    /// The types of a source without declaration.
+    fn infer(&mut self, spec: &SourceSpec, span: Span) -> Option<SchemaRef> {
+        match self.catalog.infer(spec) {
+            Ok(schema) => {
+                if schema.fields.iter().all(|f| f.data_type == DataType::Null) {
+                    let message = "the source has no record yet: its columns are NULL without a type";
+                    self.report(Diagnostic::warning("W0501", span, message).hint("declare its columns"));
+                }
+                Some(Arc::new(schema))
+            }
+            Err(error) => {
+                self.catalog_error(error, span);
+                None
+            }
+        }
+    }
+
+    fn catalog_error(&mut self, error: CatalogError, span: Span) {
+        let diagnostic = match error {
+            CatalogError::Missing { searched, similar } => {
+                let diagnostic = Diagnostic::error("E0504", span, format!("no file matches {searched}"));
+                match similar.is_empty() {
+                    true => diagnostic.hint("paths are relative to the folder of the SQL file"),
+                    false => diagnostic.hint(format!("did you mean {}?", similar.join(" or "))),
+                }
+            }
+            CatalogError::Unreadable { path, reason } => {
+                Diagnostic::error("E0505", span, format!("cannot read {path}")).detail(reason)
+            }
+            CatalogError::Malformed { path, reason } => {
+                Diagnostic::error("E0506", span, format!("{path} is not in the format it is said to be in"))
+                    .detail(reason)
+            }
+        };
+        self.report(diagnostic);
+    }
+
+    fn add_source(
+        &mut self,
+        name: &str,
+        spec: SourceSpec,
+        schema: SchemaRef,
+        declare: Option<(&Declare, Vec<usize>)>,
+    ) -> Rel {
+        if self.graph.sources.len() >= usize::from(u16::MAX) {
+            return Rel::poisoned(name);
+        }
+        let watch = !matches!(spec.connector, SourceConnector::File { watch: false, .. });
+        let plan = SourcePlan {
+            name: name.into(),
+            connector: spec.connector.clone(),
+            format: spec.format.clone(),
+            schema,
+            declared: declare.as_ref().is_some_and(|(d, _)| !d.columns.is_empty()),
+            read: Vec::new(),
+            event_time: None,
+            table_key: declare.filter(|(d, _)| d.is_table).map(|(_, key)| key),
+            needs_raw: false,
+            max_record_bytes: spec.max_record_bytes,
+            max_records: spec.max_records,
+            dlq: DlqId(0),
+        };
+        let bounded = !watch && !self.options.follow;
+        let source = self.graph.add_source(plan, Some(spec), bounded, self.statement);
+        self.scan(source, name)
+    }
+}
+
+/// TRUE when both describe the same reading, wherever they were written.
+fn same_spec(a: &SourceSpec, b: &SourceSpec) -> bool {
+    let plain = |spec: &SourceSpec| {
+        let mut spec = spec.clone();
+        spec.event_time_field.iter_mut().for_each(|f| f.1 = Span::default());
+        spec.delete_field.iter_mut().for_each(|f| f.1 = Span::default());
+        spec
+    };
+    plain(a) == plain(b)
+}

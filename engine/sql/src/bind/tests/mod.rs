@@ -1,0 +1,6 @@
+//! Tests of the binder through SQL text.
+
+mod mistakes;
+mod plans;
+mod show;
+mod world;

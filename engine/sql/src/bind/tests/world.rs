@@ -1,0 +1,109 @@
+//! A small world: files with schemas, properties read straight from WITH.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use velostream_types::{DataType, Field, Schema, Span};
+
+use crate::diag::Diagnostic;
+use crate::endpoint::{Catalog, CatalogError, Endpoints, SinkSpec, SourceSpec, WithEntry};
+use crate::plan::{Compression, Format, MissingTime, SinkConnector, SinkFormat, SourceConnector, TimeFormat};
+use crate::{BindOptions, Compiled, compile};
+
+/// Endpoints by `path` property or by a name with a dot in it.
+pub(super) struct Files;
+
+fn entry<'w>(with: &'w [WithEntry], name: &str, key: &str) -> Option<&'w WithEntry> {
+    with.iter().find(|e| e.key == key || e.key == format!("{name}.{key}"))
+}
+
+impl Endpoints for Files {
+    fn source(&mut self, name: &str, span: Span, with: &[WithEntry]) -> Result<SourceSpec, Vec<Diagnostic>> {
+        let path = entry(with, name, "path").map(|e| e.value.clone());
+        let Some(path) = path.or_else(|| name.contains('.').then(|| name.to_owned())) else {
+            return Err(vec![Diagnostic::error("E0205", span, format!("relation \"{name}\" does not exist"))]);
+        };
+        let bound =
+            entry(with, name, "watermark.max_out_of_orderness").and_then(|e| crate::parse::parse_duration(&e.value));
+        let watch = entry(with, name, "watch").is_some();
+        Ok(SourceSpec {
+            connector: SourceConnector::File {
+                pattern: path.into(),
+                sequential: false,
+                watch,
+                poll_interval_ms: 1_000,
+            },
+            format: Format::Csv { delimiter: b',', quote: b'"', header: true, skip_lines: 0 },
+            event_time_field: entry(with, name, "event.time.field").map(|e| (e.value.clone(), e.value_span)),
+            event_time_format: TimeFormat::Auto,
+            watermark_bound_ns: bound,
+            idle_timeout_ns: 60_000_000_000,
+            missing_time: MissingTime::Warn,
+            late: None,
+            lateness_ns: None,
+            max_record_bytes: 1 << 24,
+            max_records: None,
+            delete_field: None,
+            dlq_path: None,
+            dlq_enabled: true,
+        })
+    }
+
+    fn sink(&mut self, name: &str, _: Span, with: &[WithEntry]) -> Result<Option<SinkSpec>, Vec<Diagnostic>> {
+        let path = with.iter().find(|e| e.key == format!("{name}.path")).map(|e| e.value.clone());
+        Ok(path.or_else(|| name.contains('.').then(|| name.to_owned())).map(|path| SinkSpec {
+            connector: SinkConnector::File { path: path.into(), append: false, compression: Compression::None },
+            format: SinkFormat::JsonLines,
+            dlq_path: None,
+            dlq_enabled: true,
+        }))
+    }
+}
+
+/// Schemas by path.
+pub(super) struct Schemas(pub BTreeMap<PathBuf, Schema>);
+
+impl Catalog for Schemas {
+    fn infer(&mut self, spec: &SourceSpec) -> Result<Schema, CatalogError> {
+        let SourceConnector::File { pattern, .. } = &spec.connector else { return Ok(Schema::default()) };
+        self.0.get(pattern).cloned().ok_or_else(|| CatalogError::Missing {
+            searched: pattern.display().to_string(),
+            similar: self.0.keys().take(1).map(|p| p.display().to_string()).collect(),
+        })
+    }
+
+    fn check(&mut self, spec: &SourceSpec) -> Result<(), CatalogError> {
+        self.infer(spec).map(|_| ())
+    }
+}
+
+/// `trades.csv` and `empty.jsonl`.
+pub(super) fn schemas() -> Schemas {
+    let columns = [
+        ("symbol", DataType::String),
+        ("price", DataType::Decimal { precision: 10, scale: 2 }),
+        ("quantity", DataType::Integer),
+        ("ratio", DataType::Float),
+        ("ts", DataType::Timestamp),
+        ("ms", DataType::Integer),
+        ("day", DataType::Date),
+        ("ok", DataType::Boolean),
+    ];
+    let field = |(name, data_type): (&str, DataType)| Field { inferred: true, ..Field::new(name, data_type) };
+    let trades = Schema::new(columns.into_iter().map(field).collect());
+    Schemas(BTreeMap::from([("trades.csv".into(), trades), ("empty.jsonl".into(), Schema::default())]))
+}
+
+pub(super) fn options() -> BindOptions {
+    BindOptions {
+        app_name: "app".to_owned(),
+        base_dir: "base".into(),
+        stdout_format: SinkFormat::Table,
+        follow: false,
+        strict: false,
+    }
+}
+
+pub(super) fn compiled(text: &str) -> Compiled {
+    compile(text, &options(), &mut Files, &mut schemas())
+}

@@ -1,0 +1,256 @@
+//! Event time: which column of which source places the rows of a window, and the window's own settings.
+
+use velostream_types::{DataType, Span};
+
+use super::Binder;
+use super::scope::{Named, Rel, Scope, available};
+use crate::diag::Diagnostic;
+use crate::endpoint::WithEntry;
+use crate::parse::ast::{self, Ident, Query, Window};
+use crate::parse::parse_duration;
+use crate::plan::{
+    Emit, EventTimeSpec, LateStrategy, MissingTime, NodeKind, SourceConnector, SystemColumn, TimeField, TimeFormat,
+    WindowKind, WindowSpec,
+};
+
+/// Lateness of windows that correct themselves, ns.
+const CHANGES_LATENESS_NS: i64 = 60 * velostream_types::time::NS_PER_SEC;
+const IDLE_TIMEOUT_NS: i64 = 60 * velostream_types::time::NS_PER_SEC;
+
+impl Binder<'_> {
+    /// The window's plan; asks its sources for event time.
+    pub(super) fn window<'q>(
+        &mut self,
+        window: &'q Window,
+        query: &Query,
+        emit: Emit,
+        scope: &Scope<'q>,
+    ) -> Option<WindowSpec> {
+        let mut sound = true;
+        if window.size.ns <= 0 {
+            let message = "a window must be longer than 0";
+            self.report(Diagnostic::error("E0403", window.size.span, message));
+            sound = false;
+        }
+        if let Some(grace) = window.grace.filter(|g| g.ns < 0) {
+            self.report(Diagnostic::error("E0403", grace.span, "GRACE must not be negative"));
+            sound = false;
+        }
+        sound &= match &window.column {
+            Some(column) => self.explicit_time(column, scope).is_some(),
+            None => scope.rel.poisoned || self.default_time(&scope.rel, window.span).is_some(),
+        };
+        let spec = scope.rel.root.and_then(|s| self.graph.sources[s].spec.as_ref());
+        let (source_late, source_lateness) = (spec.and_then(|s| s.late), spec.and_then(|s| s.lateness_ns));
+        let default = if emit == Emit::Changes { CHANGES_LATENESS_NS } else { 0 };
+        let grace = window.grace.map(|g| g.ns);
+        let lateness = grace.or_else(|| self.statement_lateness(&query.with)).or(source_lateness).unwrap_or(default);
+        let late = self.statement_late(&query.with).or(source_late).unwrap_or(LateStrategy::Drop);
+        if late == LateStrategy::DeadLetter
+            && scope.rel.raw
+            && let Some(root) = scope.rel.root
+        {
+            self.graph.sources[root].plan.needs_raw = true;
+        }
+        let kind = WindowKind::Tumbling { size_ns: window.size.ns };
+        sound.then_some(WindowSpec { kind, lateness_ns: lateness, late })
+    }
+
+    fn statement_lateness(&mut self, with: &[WithEntry]) -> Option<i64> {
+        let entry = with.iter().rev().find(|e| e.key.eq_ignore_ascii_case("window.allowed.lateness"))?;
+        let lateness = parse_duration(&entry.value).filter(|ns| *ns >= 0);
+        if lateness.is_none() {
+            let message = format!("'{}' is not a duration", entry.value);
+            self.report(Diagnostic::error("E0513", entry.value_span, message).hint("write for example '5s'"));
+        }
+        lateness
+    }
+
+    fn statement_late(&mut self, with: &[WithEntry]) -> Option<LateStrategy> {
+        let entry = with.iter().rev().find(|e| e.key.eq_ignore_ascii_case("late.data.strategy"))?;
+        let lower = entry.value.to_ascii_lowercase();
+        let (code, message) = match lower.as_str() {
+            "drop" => return Some(LateStrategy::Drop),
+            "dead_letter" => return Some(LateStrategy::DeadLetter),
+            "update_previous" | "update_previous_window" | "include_in_next" | "include_in_next_window" => {
+                ("E0901", format!("late.data.strategy {lower} is not supported yet"))
+            }
+            _ => ("E0513", format!("late.data.strategy '{}' does not exist", entry.value)),
+        };
+        self.report(Diagnostic::error(code, entry.value_span, message).hint("use 'drop' or 'dead_letter'"));
+        None
+    }
+
+    /// A window over the time column that it names.
+    fn explicit_time(&mut self, column: &ast::Expr, scope: &Scope<'_>) -> Option<()> {
+        let ast::ExprKind::Column { qualifier, name } = &column.kind else { return None };
+        let rel = &scope.rel;
+        match self.resolve(qualifier.as_ref(), name, scope)? {
+            Named::System(SystemColumn::EventTime | SystemColumn::EventTimeNs) => self.default_time(rel, column.span),
+            Named::System(SystemColumn::Timestamp) => {
+                let root = rel.root?;
+                self.set_time(root, TimeField::RecordTimestamp, TimeFormat::Auto, column.span)
+            }
+            Named::Column(index) => self.time_column(index, name, column.span, rel),
+            Named::Open => {
+                let position = self.graph.extra_column(rel.source?, &name.name, DataType::Null);
+                self.set_time(rel.source?, TimeField::Column(position), TimeFormat::Auto, column.span)
+            }
+            _ => {
+                let message = format!("window time column \"{}\" must be a column of the source", name.name);
+                self.report(Diagnostic::error("E0404", column.span, message).detail(available(rel)));
+                None
+            }
+        }
+    }
+
+    fn time_column(&mut self, index: usize, name: &Ident, span: Span, rel: &Rel) -> Option<()> {
+        let data_type = rel.schema.fields[index].data_type.clone();
+        if !matches!(data_type, DataType::Integer | DataType::Timestamp | DataType::Null) {
+            let times =
+                rel.schema.fields.iter().filter(|f| matches!(f.data_type, DataType::Integer | DataType::Timestamp));
+            let names: Vec<&str> = times.take(20).map(|f| f.name.as_str()).collect();
+            let message = format!("window time column \"{}\" is {data_type}, not INTEGER or TIMESTAMP", name.name);
+            let mut diagnostic = Diagnostic::error("E0404", span, message);
+            diagnostic = match names.is_empty() {
+                true => diagnostic.detail(available(rel)),
+                false => diagnostic.detail(format!("columns that may be: {}", names.join(", "))),
+            };
+            let hint = format!("or set event.time.field = '{}' on the source, which reads text too", name.name);
+            self.report(diagnostic.hint(hint));
+            return None;
+        }
+        let position = match rel.source {
+            Some(source) => self.graph.scan_column(source, index, crate::plan::Repr::Value),
+            None => index,
+        };
+        let Some((source, column)) = self.graph.origin(rel.node, position) else {
+            let message = format!("a computed window time column (\"{}\") is not supported yet", name.name);
+            let hint = "name it _event_time where it is computed: … AS _event_time, then WINDOW TUMBLING(size)";
+            self.report(Diagnostic::error("E0901", span, message).hint(hint));
+            return None;
+        };
+        let spec = self.graph.sources[source].spec.as_ref();
+        let same = spec
+            .and_then(|s| s.event_time_field.clone())
+            .filter(|(field, _)| *field == self.graph.sources[source].plan.read[column].name);
+        let format = match (&same, spec) {
+            (Some(_), Some(spec)) => spec.event_time_format.clone(),
+            _ => TimeFormat::Auto,
+        };
+        let other = spec.and_then(|s| s.event_time_field.clone()).filter(|_| same.is_none());
+        if let Some((field, field_span)) = other {
+            let message = format!("the window's time column \"{}\" replaces event.time.field \"{field}\"", name.name);
+            self.report(Diagnostic::warning("W0405", span, message).also(field_span, "event.time.field is set here"));
+        }
+        self.set_time(source, TimeField::Column(column), format, span)
+    }
+
+    /// A window over the rows' own event time.
+    fn default_time(&mut self, rel: &Rel, span: Span) -> Option<()> {
+        if rel.poisoned {
+            return None;
+        }
+        let mut node = rel.node;
+        loop {
+            match &self.graph.nodes[node].kind {
+                NodeKind::Project { event_time: Some(_), .. } => return Some(()),
+                NodeKind::Aggregate(spec) if spec.window.is_some() => return Some(()),
+                NodeKind::Scan { source } => return self.source_time(source.index(), rel, span, true),
+                _ => node = self.graph.nodes[node].inputs.first()?.index(),
+            }
+        }
+    }
+
+    /// Event time of the relation's source for expressions and FIRST/LAST: the declared field, else the record's time.
+    pub(super) fn wants_event_time(&mut self, rel: &Rel) {
+        if let Some(root) = rel.root {
+            let span = Span::default();
+            self.source_time(root, rel, span, false);
+        }
+    }
+
+    /// FIRST and LAST go by event time where the source has one.
+    pub(super) fn orders_by_event_time(&mut self, rel: &Rel) {
+        let spec = rel.root.and_then(|root| self.graph.sources[root].spec.as_ref());
+        if spec.is_some_and(|s| s.event_time_field.is_some()) {
+            self.wants_event_time(rel);
+        }
+    }
+
+    fn source_time(&mut self, source: usize, rel: &Rel, span: Span, needed: bool) -> Option<()> {
+        let known = &self.graph.sources[source];
+        if known.plan.event_time.is_some() && (!needed || known.time_span.is_some()) {
+            return Some(());
+        }
+        let spec = known.spec.as_ref();
+        let Some((field, field_span)) = spec.and_then(|s| s.event_time_field.clone()) else {
+            let has_times = matches!(known.plan.connector, SourceConnector::Memory { .. });
+            if needed && !has_times {
+                let message = format!("the window has no event time: records of \"{}\" carry none", rel.name);
+                let hint = "name the time column, WINDOW TUMBLING(column, size), or set event.time.field on the source";
+                self.report(Diagnostic::error("E0404", span, message).detail(available(rel)).hint(hint));
+                return None;
+            }
+            return self.set_time(source, TimeField::RecordTimestamp, TimeFormat::Auto, span);
+        };
+        let format = spec.map_or(TimeFormat::Auto, |s| s.event_time_format.clone());
+        let position = self.time_field(source, &field, field_span)?;
+        self.set_time(source, TimeField::Column(position), format, span)
+    }
+
+    /// Scan column of `event.time.field`; it may lie outside a declared column list.
+    fn time_field(&mut self, source: usize, field: &str, span: Span) -> Option<usize> {
+        let known = &self.graph.sources[source];
+        if let Some(index) = known.plan.schema.index_of(field) {
+            return Some(self.graph.scan_column(source, index, crate::plan::Repr::Value));
+        }
+        if known.open {
+            return Some(self.graph.extra_column(source, field, DataType::Null));
+        }
+        if known.plan.declared {
+            let spec = known.spec.clone()?;
+            let inferred = self.catalog.infer(&spec).ok();
+            let found = inferred.and_then(|s| s.fields.into_iter().find(|f| f.name == field));
+            if let Some(found) = found {
+                return Some(self.graph.extra_column(source, field, found.data_type));
+            }
+        }
+        let rel = self.source_rel(source);
+        let message = format!("column \"{field}\" in event.time.field does not exist");
+        self.report(Diagnostic::error("E0203", span, message).detail(available(&rel)));
+        None
+    }
+
+    fn source_rel(&self, source: usize) -> Rel {
+        let plan = &self.graph.sources[source].plan;
+        Rel::new(&plan.name, self.graph.sources[source].node, plan.schema.clone())
+    }
+
+    fn set_time(&mut self, source: usize, field: TimeField, format: TimeFormat, span: Span) -> Option<()> {
+        let known = &mut self.graph.sources[source];
+        let spec = known.spec.as_ref();
+        let named = span != Span::default();
+        if let (Some(time), Some(first)) = (&known.plan.event_time, known.time_span)
+            && time.field != field
+            && named
+        {
+            let message =
+                format!("two different event times of \"{}\" in one app is not supported yet", known.plan.name);
+            let diagnostic = Diagnostic::error("E0901", span, message).also(first, "the other one is asked for here");
+            self.report(diagnostic);
+            return None;
+        }
+        known.plan.event_time = Some(EventTimeSpec {
+            field,
+            format,
+            bound_ns: spec.and_then(|s| s.watermark_bound_ns).unwrap_or(0),
+            idle_timeout_ns: spec.map_or(IDLE_TIMEOUT_NS, |s| s.idle_timeout_ns),
+            missing: spec.map_or(MissingTime::Warn, |s| s.missing_time),
+        });
+        if named {
+            known.time_span = Some(span);
+        }
+        Some(())
+    }
+}

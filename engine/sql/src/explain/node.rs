@@ -1,0 +1,186 @@
+//! Nodes of a plan in words: what each does, the state it keeps, how that grows.
+
+use velostream_types::Schema;
+use velostream_types::time::duration_text;
+
+use super::endpoint::is_live;
+use super::expr::{name, sql};
+use crate::plan::{
+    AggregateCall, AggregateFn, AggregateSpec, AppPlan, Emit, ExprKind, LateStrategy, Node, NodeKind, Route, WindowKind,
+};
+
+/// How the state of an operator grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Growth {
+    /// Holds nothing.
+    Stateless,
+    /// Does not depend on the input's length.
+    Constant,
+    /// With the number of keys of an input that ends.
+    PerKey,
+    /// With the keys of the windows that are open.
+    PerKeyAndWindow,
+    /// With the number of keys of an input that may never end.
+    Unbounded,
+}
+
+/// Columns with types: `user STRING, n INTEGER`.
+pub fn columns(schema: &Schema) -> String {
+    if schema.is_empty() {
+        return "no columns".to_owned();
+    }
+    let one = |f: &velostream_types::Field| format!("{} {}", name(&f.name), f.data_type);
+    schema.fields.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// What a node does, on one line.
+pub fn headline(plan: &AppPlan, node: &Node) -> String {
+    let input = node.inputs.first().and_then(|i| plan.nodes.get(i.index())).map(|n| n.schema.as_ref());
+    let empty = Schema::default();
+    let input = input.unwrap_or(&empty);
+    match &node.kind {
+        NodeKind::Scan { source } => {
+            let source = plan.sources.get(source.index()).map_or("?", |s| s.name.as_ref());
+            format!("Scan {source}")
+        }
+        NodeKind::Filter { predicate } => format!("Filter {}", sql(predicate, input)),
+        NodeKind::Project { exprs, event_time } => {
+            let items = exprs.iter().zip(&node.schema.fields).map(|(expr, field)| {
+                let is_same = matches!(expr.kind, ExprKind::Column(at) if input.fields.get(at).is_some_and(|f| f.name == field.name));
+                if is_same { name(&field.name) } else { format!("{} AS {}", sql(expr, input), name(&field.name)) }
+            });
+            let time = event_time.iter().map(|e| format!("{} AS _event_time", sql(e, input)));
+            format!("Project {}", items.chain(time).collect::<Vec<_>>().join(", "))
+        }
+        NodeKind::Limit { rows } => format!("Limit {rows}"),
+        NodeKind::Combine(spec) => format!("Combine {}", grouping(spec)),
+        NodeKind::Aggregate(spec) => format!("Aggregate {}", grouping(spec)),
+        NodeKind::Exchange { edge, route: Route::Key(key) } => {
+            if key.is_empty() {
+                format!("Exchange all rows to one shard (edge {edge})")
+            } else {
+                format!("Exchange by {} (edge {edge})", names(input, key))
+            }
+        }
+        NodeKind::Sink { sink, edge } => {
+            let sink = plan.sinks.get(*sink).map_or_else(|| "?".to_owned(), |s| name(&s.name));
+            format!("Sink {sink} (edge {edge})")
+        }
+    }
+}
+
+fn names(schema: &Schema, positions: &[usize]) -> String {
+    let one = |at: &usize| schema.fields.get(*at).map_or_else(|| format!("#{at}"), |f| name(&f.name));
+    positions.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn grouping(spec: &AggregateSpec) -> String {
+    let calls = spec.aggregates.iter().map(|call| aggregate(call, &spec.input)).collect::<Vec<_>>().join(", ");
+    let by =
+        if spec.keys.is_empty() { "as one group".to_owned() } else { format!("by {}", names(&spec.input, &spec.keys)) };
+    let window = spec.window.map_or(String::new(), |w| {
+        let WindowKind::Tumbling { size_ns } = w.kind;
+        format!(" in TUMBLING({})", duration_text(size_ns))
+    });
+    if calls.is_empty() { format!("{by}{window}") } else { format!("{calls} {by}{window}") }
+}
+
+fn aggregate(call: &AggregateCall, input: &Schema) -> String {
+    match (call.function, call.argument) {
+        (AggregateFn::CountStar, _) => "COUNT(*)".to_owned(),
+        (function, Some(at)) => format!("{}({})", function.name(), names(input, &[at])),
+        (function, None) => format!("{}()", function.name()),
+    }
+}
+
+/// State a node keeps: how it grows and, in words, what it is.
+pub fn state(plan: &AppPlan, node: &Node) -> (Growth, String) {
+    match &node.kind {
+        NodeKind::Limit { .. } => (Growth::Constant, "a count of rows".to_owned()),
+        NodeKind::Combine(_) => (Growth::Constant, "partial groups, handed on with each batch".to_owned()),
+        NodeKind::Aggregate(spec) => aggregate_state(plan, node, spec),
+        _ => (Growth::Stateless, String::new()),
+    }
+}
+
+fn aggregate_state(plan: &AppPlan, node: &Node, spec: &AggregateSpec) -> (Growth, String) {
+    let keeps_values = node.inputs.first().and_then(|i| plan.nodes.get(i.index())).is_some_and(|n| n.changelog)
+        && spec.aggregates.iter().any(|a| {
+            matches!(
+                a.function,
+                AggregateFn::Min | AggregateFn::Max | AggregateFn::First | AggregateFn::Last | AggregateFn::LastSeen
+            )
+        });
+    let values = if keeps_values { ", with the values it may have to take back" } else { "" };
+    match (&spec.window, spec.keys.is_empty()) {
+        (Some(window), no_keys) => {
+            let what = if no_keys { "one group per window" } else { "one group per key and window" };
+            let until = if window.lateness_ns == 0 {
+                "its end".to_owned()
+            } else {
+                format!("its end + {}", duration_text(window.lateness_ns))
+            };
+            (Growth::PerKeyAndWindow, format!("{what}{values}; freed when the watermark reaches {until}"))
+        }
+        (None, true) => (Growth::Constant, format!("one group{values}")),
+        (None, false) if reaches_live(plan, node) => {
+            (Growth::Unbounded, format!("one group per key{values}, for ever: the input may never end"))
+        }
+        (None, false) => (Growth::PerKey, format!("one group per key{values}, until the input ends")),
+    }
+}
+
+/// TRUE when a source below a node may never end.
+fn reaches_live(plan: &AppPlan, node: &Node) -> bool {
+    let mut open: Vec<&Node> = vec![node];
+    let mut seen = vec![false; plan.nodes.len()];
+    while let Some(node) = open.pop() {
+        if let NodeKind::Scan { source } = &node.kind
+            && plan.sources.get(source.index()).is_some_and(|s| is_live(&s.connector))
+        {
+            return true;
+        }
+        for input in &node.inputs {
+            if let (Some(next), Some(seen)) = (plan.nodes.get(input.index()), seen.get_mut(input.index()))
+                && !std::mem::replace(seen, true)
+            {
+                open.push(next);
+            }
+        }
+    }
+    false
+}
+
+/// When rows of a statement come out, from the aggregate nearest to its sink.
+pub fn emission(spec: Option<&AggregateSpec>) -> String {
+    let Some(spec) = spec else { return "each row as it comes".to_owned() };
+    let group = match (spec.keys.is_empty(), spec.window.is_some()) {
+        (true, true) => "window",
+        (true, false) => "result",
+        (false, true) => "group and window",
+        (false, false) => "group",
+    };
+    match (spec.emit, &spec.window) {
+        (Emit::Changes, _) => {
+            let pairs = if spec.retract { ", taking the row before back" } else { "" };
+            format!("one row per input row for each {group} it changes{pairs}")
+        }
+        (Emit::Final, Some(window)) => {
+            let grace = if window.lateness_ns == 0 {
+                String::new()
+            } else {
+                format!(" + {}", duration_text(window.lateness_ns))
+            };
+            format!("one row per {group} when the watermark reaches the window's end{grace}")
+        }
+        (Emit::Final, None) => format!("one row per {group} at the end of the input"),
+    }
+}
+
+/// What happens to late rows of a window.
+pub fn late(spec: &AggregateSpec) -> Option<&'static str> {
+    spec.window.map(|w| match w.late {
+        LateStrategy::Drop => "dropped and counted",
+        LateStrategy::DeadLetter => "dead letter",
+    })
+}

@@ -1,0 +1,322 @@
+//! The syntax tree: what was written, with the text range of every piece. Comes from `parse`, goes to `bind`.
+//!
+//! Chains of one operator level are flat vectors, so the tree is only as deep as a person nested it: every
+//! [`Expr::depth`] is at most [`super::MAX_DEPTH`], and recursion over a tree, its Drop included, is bounded by it.
+
+use velostream_types::{DataType, Span};
+
+use crate::endpoint::WithEntry;
+use crate::plan::{ArithmeticOp, CompareOp};
+
+/// A name as written, without quotes.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Ident {
+    pub name: String,
+    pub span: Span,
+}
+
+/// One statement of a script.
+#[derive(Clone, Debug)]
+pub(crate) struct Statement {
+    pub kind: StatementKind,
+    pub span: Span,
+    /// 1-based position in the script, failed statements counted.
+    pub number: usize,
+    /// EXPLAIN stood in front.
+    pub explain: Option<Explain>,
+}
+
+/// The kind of an EXPLAIN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Explain {
+    pub verbose: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum StatementKind {
+    /// A bare SELECT.
+    Query(Box<Query>),
+    /// CREATE STREAM|TABLE … AS SELECT.
+    Create(Box<Create>),
+    /// CREATE STREAM|TABLE (columns) WITH (…).
+    Declare(Box<Declare>),
+    /// SET key = value.
+    Set(WithEntry),
+}
+
+/// CREATE STREAM|TABLE … AS SELECT.
+#[derive(Clone, Debug)]
+pub(crate) struct Create {
+    pub name: Ident,
+    pub is_table: bool,
+    pub if_not_exists: bool,
+    pub query: Query,
+}
+
+/// A source declaration.
+#[derive(Clone, Debug)]
+pub(crate) struct Declare {
+    pub name: Ident,
+    pub is_table: bool,
+    pub if_not_exists: bool,
+    /// Empty: the schema is inferred.
+    pub columns: Vec<ColumnDef>,
+    /// Key columns in written order.
+    pub primary_key: Vec<Ident>,
+    pub watermark: Option<Watermark>,
+    pub with: Vec<WithEntry>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct ColumnDef {
+    pub name: Ident,
+    pub data_type: TypeName,
+    pub not_null: bool,
+}
+
+/// `WATERMARK FOR column AS column - bound`.
+#[derive(Clone, Debug)]
+pub(crate) struct Watermark {
+    pub column: Ident,
+    pub bound: Option<Duration>,
+}
+
+/// A type as written, resolved.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct TypeName {
+    pub data_type: DataType,
+    /// DECIMAL without precision and scale.
+    pub open_decimal: bool,
+    pub span: Span,
+}
+
+/// A span of time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Duration {
+    pub ns: i64,
+    pub span: Span,
+}
+
+/// SELECT with everything that may follow it.
+#[derive(Clone, Debug)]
+pub(crate) struct Query {
+    pub items: Vec<Item>,
+    pub from: Option<Relation>,
+    pub filter: Option<Expr>,
+    pub group_by: Vec<Expr>,
+    pub window: Option<Window>,
+    pub having: Option<Expr>,
+    pub limit: Option<(u64, Span)>,
+    pub emit: Option<(EmitRule, Span)>,
+    pub into: Option<Target>,
+    pub with: Vec<WithEntry>,
+    pub span: Span,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EmitRule {
+    Changes,
+    Final,
+}
+
+/// INTO name or URI.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub name: String,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Item {
+    Star(Span),
+    QualifiedStar { qualifier: Ident, span: Span },
+    Expr { expr: Expr, alias: Option<Ident>, primary_key: bool },
+}
+
+/// What stands in FROM.
+#[derive(Clone, Debug)]
+pub(crate) struct Relation {
+    /// Identifier, path or URI.
+    pub name: String,
+    /// Written as a string in single quotes or as a bare URI: never an object of the app.
+    pub is_location: bool,
+    pub span: Span,
+    pub alias: Option<Ident>,
+    pub with: Vec<WithEntry>,
+}
+
+/// A tumbling window.
+#[derive(Clone, Debug)]
+pub(crate) struct Window {
+    /// Explicit time column.
+    pub column: Option<Expr>,
+    pub size: Duration,
+    pub grace: Option<Duration>,
+    pub span: Span,
+}
+
+/// An expression.
+#[derive(Clone, Debug)]
+pub(crate) struct Expr {
+    pub kind: ExprKind,
+    pub span: Span,
+    /// Levels below and including this one.
+    pub depth: u16,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum ExprKind {
+    Column {
+        qualifier: Option<Ident>,
+        name: Ident,
+    },
+    /// `"x"`: a column if one is in scope, else text.
+    DoubleQuoted(String),
+    Text(String),
+    /// Digits as written.
+    Number(String),
+    Boolean(bool),
+    Null,
+    Interval(i64),
+    Negate(Box<Expr>),
+    Not(Box<Expr>),
+    /// Operators of one level only: all of `+ -` or all of `* / %`.
+    Arithmetic {
+        first: Box<Expr>,
+        rest: Vec<(ArithmeticOp, Expr)>,
+    },
+    Concat(Vec<Expr>),
+    And(Vec<Expr>),
+    Or(Vec<Expr>),
+    Compare {
+        op: CompareOp,
+        left: Box<Expr>,
+        right: Box<Expr>,
+    },
+    Distinct {
+        left: Box<Expr>,
+        right: Box<Expr>,
+        negated: bool,
+    },
+    Between {
+        operand: Box<Expr>,
+        low: Box<Expr>,
+        high: Box<Expr>,
+        negated: bool,
+    },
+    InList {
+        operand: Box<Expr>,
+        list: Vec<Expr>,
+        negated: bool,
+    },
+    IsNull {
+        operand: Box<Expr>,
+        negated: bool,
+    },
+    Case {
+        operand: Option<Box<Expr>>,
+        branches: Vec<(Expr, Expr)>,
+        otherwise: Option<Box<Expr>>,
+    },
+    Cast {
+        operand: Box<Expr>,
+        to: TypeName,
+        try_cast: bool,
+    },
+    Call {
+        name: Ident,
+        args: Vec<Expr>,
+        /// `f(*)`
+        star: bool,
+    },
+}
+
+impl Expr {
+    /// Calls `f` with every direct operand.
+    pub(crate) fn each_child<'a>(&'a self, mut f: impl FnMut(&'a Expr)) {
+        use ExprKind::*;
+        match &self.kind {
+            Column { .. } | DoubleQuoted(_) | Text(_) | Number(_) | Boolean(_) | Null | Interval(_) => {}
+            Negate(x) | Not(x) | IsNull { operand: x, .. } | Cast { operand: x, .. } => f(x),
+            Arithmetic { first, rest } => {
+                f(first);
+                rest.iter().for_each(|(_, x)| f(x));
+            }
+            Concat(list) | And(list) | Or(list) | Call { args: list, .. } => list.iter().for_each(f),
+            Compare { left, right, .. } | Distinct { left, right, .. } => {
+                f(left);
+                f(right);
+            }
+            Between { operand, low, high, .. } => {
+                f(operand);
+                f(low);
+                f(high);
+            }
+            InList { operand, list, .. } => {
+                f(operand);
+                list.iter().for_each(f);
+            }
+            Case { operand, branches, otherwise } => {
+                operand.iter().for_each(|x| f(x));
+                branches.iter().for_each(|(when, then)| {
+                    f(when);
+                    f(then);
+                });
+                otherwise.iter().for_each(|x| f(x));
+            }
+        }
+    }
+
+    /// TRUE when both mean the same whatever their place in the text; qualifiers are ignored, since a query reads
+    /// one relation.
+    pub(crate) fn same(&self, other: &Expr) -> bool {
+        use ExprKind::*;
+        let pair = |a: &[Expr], b: &[Expr]| a.len() == b.len() && a.iter().zip(b).all(|(x, y)| x.same(y));
+        let option = |a: &Option<Box<Expr>>, b: &Option<Box<Expr>>| match (a, b) {
+            (None, None) => true,
+            (Some(x), Some(y)) => x.same(y),
+            _ => false,
+        };
+        match (&self.kind, &other.kind) {
+            (Column { name: a, .. }, Column { name: b, .. }) => a.name == b.name,
+            // Where a column of that name exists, the quoted text is that column.
+            (Column { name, .. }, DoubleQuoted(text)) | (DoubleQuoted(text), Column { name, .. }) => name.name == *text,
+            (DoubleQuoted(a), DoubleQuoted(b)) | (Text(a), Text(b)) | (Number(a), Number(b)) => a == b,
+            (Boolean(a), Boolean(b)) => a == b,
+            (Null, Null) => true,
+            (Interval(a), Interval(b)) => a == b,
+            (Negate(a), Negate(b)) | (Not(a), Not(b)) => a.same(b),
+            (Arithmetic { first: a, rest: x }, Arithmetic { first: b, rest: y }) => {
+                a.same(b) && x.len() == y.len() && x.iter().zip(y).all(|(x, y)| x.0 == y.0 && x.1.same(&y.1))
+            }
+            (Concat(a), Concat(b)) | (And(a), And(b)) | (Or(a), Or(b)) => pair(a, b),
+            (Compare { op: o, left: a, right: b }, Compare { op: p, left: c, right: d }) => {
+                o == p && a.same(c) && b.same(d)
+            }
+            (Distinct { left: a, right: b, negated: m }, Distinct { left: c, right: d, negated: n }) => {
+                m == n && a.same(c) && b.same(d)
+            }
+            (
+                Between { operand: a, low: b, high: c, negated: m },
+                Between { operand: x, low: y, high: z, negated: n },
+            ) => m == n && a.same(x) && b.same(y) && c.same(z),
+            (InList { operand: a, list: x, negated: m }, InList { operand: b, list: y, negated: n }) => {
+                m == n && a.same(b) && pair(x, y)
+            }
+            (IsNull { operand: a, negated: m }, IsNull { operand: b, negated: n }) => m == n && a.same(b),
+            (Case { operand: a, branches: x, otherwise: e }, Case { operand: b, branches: y, otherwise: f }) => {
+                option(a, b)
+                    && option(e, f)
+                    && x.len() == y.len()
+                    && x.iter().zip(y).all(|(x, y)| x.0.same(&y.0) && x.1.same(&y.1))
+            }
+            (Cast { operand: a, to: t, try_cast: m }, Cast { operand: b, to: u, try_cast: n }) => {
+                m == n && t.data_type == u.data_type && a.same(b)
+            }
+            (Call { name: a, args: x, star: m }, Call { name: b, args: y, star: n }) => {
+                m == n && a.name.eq_ignore_ascii_case(&b.name) && pair(x, y)
+            }
+            _ => false,
+        }
+    }
+}

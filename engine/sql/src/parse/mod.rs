@@ -1,0 +1,37 @@
+//! SQL text to syntax tree: `lex` cuts tokens, a recursive-descent parser of our own builds the tree.
+//!
+//! Mistakes are collected: after one the parser goes on behind the next `;`. What the dialect has but this engine does
+//! not do yet is answered by E0901, never by a syntax error. Limits: nesting [`MAX_DEPTH`], tokens `lex::MAX_TOKENS`,
+//! each a diagnostic.
+
+pub(crate) mod ast;
+mod cursor;
+mod duration;
+mod expr;
+mod lex;
+mod select;
+mod statement;
+#[cfg(test)]
+mod tests;
+
+use crate::diag::Diagnostic;
+use ast::Statement;
+pub(crate) use duration::parse_duration;
+
+/// Deepest nesting of parentheses and of a tree.
+pub(crate) const MAX_DEPTH: u16 = 256;
+
+/// A parsed script.
+#[derive(Debug, Default)]
+pub(crate) struct Script {
+    pub statements: Vec<Statement>,
+    /// Names that statements with a mistake would have created: references to them are no news.
+    pub failed_names: Vec<String>,
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Parses `text`.
+pub(crate) fn parse(text: &str) -> Script {
+    let (tokens, diagnostics) = lex::lex(text);
+    cursor::Parser::new(text, &tokens, diagnostics).script()
+}

@@ -1,0 +1,350 @@
+//! SELECT and its clauses. A bare SELECT keeps the order of the reference; in CREATE … AS the clauses behind WHERE may
+//! stand in any order. A clause twice is an error in both.
+
+use velostream_types::Span;
+
+use super::ast::{EmitRule, Expr, ExprKind, Ident, Item, Query, Relation, Target, Window};
+use super::cursor::{Parse, Parser};
+use super::lex::{Sym, Tok};
+use crate::diag::Diagnostic;
+
+/// Clauses behind FROM in the order a bare SELECT keeps.
+const CLAUSES: [&str; 9] = ["WHERE", "GROUP BY", "WINDOW", "HAVING", "ORDER BY", "LIMIT", "EMIT", "INTO", "WITH"];
+const WINDOWS: [&str; 8] = ["TUMBLING", "TUMBLE", "HOPPING", "HOP", "SLIDING", "SESSION", "ROWS", "CUMULATE"];
+const JOINS: [&str; 8] = ["JOIN", "INNER", "LEFT", "RIGHT", "FULL", "CROSS", "NATURAL", "WITHIN"];
+
+impl Parser<'_> {
+    /// SELECT …; `strict` for a bare one.
+    pub fn query(&mut self, strict: bool) -> Parse<Query> {
+        let start = self.span();
+        self.expect_word("SELECT")?;
+        if self.is_word("DISTINCT") && !self.is_at(1, Sym::Comma) && !self.is_word_at(1, "FROM") {
+            return Err(self.unsupported(self.span(), "SELECT DISTINCT"));
+        }
+        let mut query = Query {
+            items: self.items()?,
+            from: None,
+            filter: None,
+            group_by: Vec::new(),
+            window: None,
+            having: None,
+            limit: None,
+            emit: None,
+            into: None,
+            with: Vec::new(),
+            span: start,
+        };
+        if self.take_word("FROM") {
+            query.from = Some(self.relation()?);
+        }
+        let clauses = self.span();
+        self.clauses(&mut query, strict)?;
+        // A WITH that ends the statement is the statement's, whatever stands in front of it.
+        if self.span() == clauses
+            && let Some(from) = &mut query.from
+        {
+            query.with.append(&mut from.with);
+        }
+        query.span = start.to(self.last_span());
+        Ok(query)
+    }
+
+    fn items(&mut self) -> Parse<Vec<Item>> {
+        let mut items = vec![self.item()?];
+        while self.take(Sym::Comma) {
+            items.push(self.item()?);
+        }
+        Ok(items)
+    }
+
+    fn item(&mut self) -> Parse<Item> {
+        let start = self.span();
+        if self.take(Sym::Star) {
+            return Ok(Item::Star(start));
+        }
+        if self.is_name(0) && self.is_at(1, Sym::Period) && self.is_at(2, Sym::Star) {
+            let qualifier = self.name("a relation")?;
+            self.bump();
+            self.bump();
+            return Ok(Item::QualifiedStar { qualifier, span: start.to(self.last_span()) });
+        }
+        let expr = self.expr()?;
+        let alias = if self.take_word("AS") {
+            Some(self.name("a name after AS")?)
+        } else if self.is_implicit_alias() {
+            Some(self.name("a name")?)
+        } else {
+            None
+        };
+        let primary_key = self.is_word("PRIMARY");
+        if primary_key {
+            self.primary_key()?;
+        }
+        Ok(Item::Expr { expr, alias, primary_key })
+    }
+
+    /// A name that no clause begins with.
+    fn is_implicit_alias(&self) -> bool {
+        let clause = self.is_any(0, &["PRIMARY", "INTO", "OVER", "INTERSECT", "EXCEPT"])
+            || self.is_any(0, &JOINS)
+            || (self.is_word("WITH") && self.is_at(1, Sym::LParen))
+            || (self.is_word("WINDOW") && self.is_any(1, &WINDOWS));
+        self.is_name(0) && !clause
+    }
+
+    fn relation(&mut self) -> Parse<Relation> {
+        let start = self.span();
+        let (name, is_location) = match self.peek() {
+            Tok::Text(text) => {
+                self.bump();
+                (text.to_string(), true)
+            }
+            Tok::DoubleQuoted(text) if text.contains("://") => {
+                self.bump();
+                (text.to_string(), true)
+            }
+            Tok::Sym(Sym::LParen) => return Err(self.unsupported(start, "a subquery in FROM")),
+            Tok::Word(_) if self.is_bare_uri() => (self.bare_uri(), true),
+            _ => (self.name("a relation: a name, a path in quotes or a URI")?.name, false),
+        };
+        let span = start.to(self.last_span());
+        if self.is(Sym::LParen) {
+            return Err(self.unsupported(span, "a table function"));
+        }
+        let alias = if self.take_word("AS") {
+            Some(self.name("a name after AS")?)
+        } else if self.is_implicit_alias() {
+            Some(self.name("a name")?)
+        } else {
+            None
+        };
+        let with = if self.is_word("WITH") { self.with_clause()? } else { Vec::new() };
+        if self.is(Sym::Comma) {
+            return Err(self.unsupported(self.span(), "a second relation in FROM"));
+        }
+        if self.is_any(0, &JOINS) {
+            return Err(self.unsupported(self.span(), "JOIN"));
+        }
+        Ok(Relation { name, is_location, span, alias, with })
+    }
+
+    /// `scheme://…` without quotes.
+    fn is_bare_uri(&self) -> bool {
+        self.is_at(1, Sym::Colon) && self.is_at(2, Sym::Slash) && self.is_at(3, Sym::Slash) && self.touches(1)
+    }
+
+    fn bare_uri(&mut self) -> String {
+        let start = self.span();
+        self.bump();
+        while self.touches(0)
+            && !matches!(self.peek(), Tok::End | Tok::Bad)
+            && !matches!(self.peek(), Tok::Sym(Sym::Semicolon | Sym::LParen | Sym::RParen))
+        {
+            self.bump();
+        }
+        self.slice(start.to(self.last_span())).to_owned()
+    }
+
+    /// Position in [`CLAUSES`] of the clause that begins here.
+    fn clause(&self) -> Option<usize> {
+        let words = ["WHERE", "GROUP", "WINDOW", "HAVING", "ORDER", "LIMIT", "EMIT", "INTO", "WITH"];
+        words.iter().position(|w| self.is_word(w))
+    }
+
+    fn clauses(&mut self, query: &mut Query, strict: bool) -> Parse<()> {
+        let mut seen: [Option<Span>; CLAUSES.len()] = [None; CLAUSES.len()];
+        let mut last = 0;
+        while let Some(rank) = self.clause() {
+            let span = self.span();
+            if let Some(first) = seen[rank] {
+                let message = format!("a second {} clause", CLAUSES[rank]);
+                return Err(self.fail(Diagnostic::error("E0106", span, message).also(first, "the first one")));
+            }
+            if rank < last && (strict || rank == 0) {
+                return Err(self.misplaced(rank, last, span, seen[last]));
+            }
+            seen[rank] = Some(span);
+            last = last.max(rank);
+            self.one_clause(rank, query)?;
+        }
+        Ok(())
+    }
+
+    fn misplaced(&mut self, rank: usize, last: usize, span: Span, other: Option<Span>) -> super::cursor::Failed {
+        let (this, before) = (CLAUSES[rank], CLAUSES[last]);
+        let message = format!("{before} must come after {this}");
+        let order = "FROM, WHERE, GROUP BY, WINDOW, HAVING, ORDER BY, LIMIT, EMIT, INTO, WITH";
+        let mut diagnostic =
+            Diagnostic::error("E0105", span, message).hint(format!("write {this} … {before} …; the order is {order}"));
+        if let Some(other) = other {
+            diagnostic = diagnostic.also(other, format!("{before} stands here"));
+        }
+        self.fail(diagnostic)
+    }
+
+    fn one_clause(&mut self, rank: usize, query: &mut Query) -> Parse<()> {
+        match CLAUSES[rank] {
+            "WHERE" => {
+                self.bump();
+                query.filter = Some(self.expr()?);
+            }
+            "GROUP BY" => self.group_by(query)?,
+            "WINDOW" => {
+                let span = self.span();
+                self.bump();
+                let window = self.window()?;
+                self.set_window(query, window, span)?;
+            }
+            "HAVING" => {
+                self.bump();
+                query.having = Some(self.expr()?);
+            }
+            "ORDER BY" => return Err(self.unsupported(self.span(), "ORDER BY")),
+            "LIMIT" => self.limit(query)?,
+            "EMIT" => self.emit(query)?,
+            "INTO" => {
+                self.bump();
+                query.into = Some(self.target()?);
+                if self.is_word("WITH") {
+                    query.with.append(&mut self.with_clause()?);
+                }
+            }
+            _ => query.with.append(&mut self.with_clause()?),
+        }
+        Ok(())
+    }
+
+    fn limit(&mut self, query: &mut Query) -> Parse<()> {
+        self.bump();
+        let span = self.span();
+        let Tok::Number(digits) = self.peek() else { return Err(self.expected("a number of rows")) };
+        let Ok(rows) = digits.parse() else {
+            let message = format!("LIMIT {digits} is not a whole number of rows");
+            return Err(self.fail(Diagnostic::error("E0111", span, message)));
+        };
+        self.bump();
+        if self.is_word("OFFSET") {
+            return Err(self.unsupported(self.span(), "OFFSET"));
+        }
+        query.limit = Some((rows, span));
+        Ok(())
+    }
+
+    fn emit(&mut self, query: &mut Query) -> Parse<()> {
+        let span = self.span();
+        self.bump();
+        let rule = if self.take_word("CHANGES") {
+            EmitRule::Changes
+        } else if self.take_word("FINAL") {
+            EmitRule::Final
+        } else {
+            let hint = "write EMIT CHANGES for a row per change, or EMIT FINAL for one row when the result is complete";
+            return Err(self.fail(Diagnostic::error("E0109", span, "EMIT without CHANGES or FINAL").hint(hint)));
+        };
+        if self.is_word("EVERY") {
+            return Err(self.unsupported(self.span(), "EMIT CHANGES EVERY"));
+        }
+        query.emit = Some((rule, span.to(self.last_span())));
+        Ok(())
+    }
+
+    fn target(&mut self) -> Parse<Target> {
+        let start = self.span();
+        let name = match self.peek() {
+            Tok::Text(text) => {
+                self.bump();
+                text.to_string()
+            }
+            Tok::Word(_) if self.is_bare_uri() => self.bare_uri(),
+            _ => self.name("a sink: a name, a path in quotes or a URI")?.name,
+        };
+        Ok(Target { name, span: start.to(self.last_span()) })
+    }
+
+    fn group_by(&mut self, query: &mut Query) -> Parse<()> {
+        let span = self.span();
+        self.bump();
+        self.expect_word("BY")?;
+        loop {
+            if self.is_any(0, &["HOP", "SESSION", "CUMULATE", "ROLLUP", "CUBE", "GROUPING"])
+                && self.is_at(1, Sym::LParen)
+            {
+                let what = format!("{} in GROUP BY", self.word(0).unwrap_or_default().to_uppercase());
+                return Err(self.unsupported(self.span(), &what));
+            }
+            if self.is_word("TUMBLE") && self.is_at(1, Sym::LParen) {
+                let window = self.window()?;
+                self.set_window(query, window, span)?;
+            } else {
+                let key = self.expr()?;
+                query.group_by.push(key);
+            }
+            if !self.take(Sym::Comma) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn set_window(&mut self, query: &mut Query, window: Window, span: Span) -> Parse<()> {
+        if let Some(first) = &query.window {
+            let diagnostic = Diagnostic::error("E0106", span, "a second window").also(first.span, "the first one");
+            return Err(self.fail(diagnostic));
+        }
+        query.window = Some(window);
+        Ok(())
+    }
+
+    /// `TUMBLING ( [column ,] [SIZE] duration [, GRACE [PERIOD] duration] )`
+    fn window(&mut self) -> Parse<Window> {
+        let start = self.span();
+        if !self.is_any(0, &["TUMBLING", "TUMBLE"]) {
+            if self.is_any(0, &WINDOWS) {
+                let what = format!("WINDOW {}", self.word(0).unwrap_or_default().to_uppercase());
+                return Err(self.unsupported(start, &what));
+            }
+            return Err(self.expected("a window: TUMBLING(size)"));
+        }
+        self.bump();
+        self.expect(Sym::LParen, "( after TUMBLING")?;
+        let column = self.window_column()?;
+        let sized = self.take_word("SIZE");
+        let size = self.duration()?;
+        let mut grace = None;
+        while self.take(Sym::Comma) {
+            if self.is_word("TZ") {
+                return Err(self.unsupported(self.span(), "a window time zone"));
+            }
+            if sized && (self.is_word("RETENTION")) {
+                self.bump();
+                self.duration()?;
+                continue;
+            }
+            self.expect_word("GRACE")?;
+            self.take_word("PERIOD");
+            grace = Some(self.duration()?);
+        }
+        self.expect(Sym::RParen, "\",\" or \")\"")?;
+        Ok(Window { column, size, grace, span: start.to(self.last_span()) })
+    }
+
+    fn window_column(&mut self) -> Parse<Option<Expr>> {
+        let is_size = self.is_word("SIZE") && matches!(self.peek_at(1), Tok::Number(_) | Tok::Text(_) | Tok::Word(_));
+        let is_interval = self.is_word("INTERVAL") && !self.is_at(1, Sym::Comma);
+        if !self.is_name(0) || is_size || is_interval {
+            return Ok(None);
+        }
+        if matches!(self.peek(), Tok::DoubleQuoted(_)) && !self.is_at(1, Sym::Comma) {
+            return Ok(None);
+        }
+        let first = self.name("the time column")?;
+        let mut expr =
+            Expr { span: first.span, depth: 1, kind: ExprKind::Column { qualifier: None, name: first.clone() } };
+        if self.take(Sym::Period) {
+            let name: Ident = self.name("a column name after \".\"")?;
+            expr.span = first.span.to(name.span);
+            expr.kind = ExprKind::Column { qualifier: Some(first), name };
+        }
+        self.expect(Sym::Comma, "\",\" and the window's size")?;
+        Ok(Some(expr))
+    }
+}

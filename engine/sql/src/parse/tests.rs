@@ -1,0 +1,171 @@
+//! What the parser accepts, what it says about mistakes, and that nothing overflows.
+
+use super::ast::{ExprKind, Item, StatementKind};
+use super::parse;
+
+/// Codes and messages of the findings, one per line.
+fn findings(text: &str) -> String {
+    let script = parse(text);
+    script.diagnostics.iter().map(|d| format!("{} {}\n", d.code, d.message)).collect()
+}
+
+fn check(text: &str, expect: &str) {
+    let found = findings(text);
+    assert_eq!(found.trim_end(), expect, "{text}");
+}
+
+#[test]
+fn accepts_the_grammar() {
+    for text in [
+        "SELECT 1",
+        "SELECT a, b AS c, d e, t.*, * FROM t",
+        "select a from 'trades.csv' t where a > 1 and not b = 2 or c is not null;",
+        "SELECT a FROM \"x.csv\" WITH ('format' = 'csv', header = TRUE,) LIMIT 5",
+        "SELECT a FROM kafka://h:9092/topic",
+        "SELECT k, COUNT(*) FROM t GROUP BY k WINDOW TUMBLING(5s) HAVING COUNT(*) > 1 EMIT FINAL INTO out WITH ('a'='b')",
+        "SELECT k FROM t GROUP BY k WINDOW TUMBLING(ts, INTERVAL '5' SECOND, GRACE 1m)",
+        "SELECT k FROM t GROUP BY k WINDOW TUMBLING (SIZE 5 MINUTES, GRACE PERIOD 1 MINUTE)",
+        "SELECT k FROM t GROUP BY k, TUMBLE(ts, '5 seconds')",
+        "SELECT k FROM t WINDOW TUMBLING(10)",
+        "CREATE STREAM a AS SELECT x FROM t EMIT CHANGES WITH ('a.type'='file_sink') INTO b",
+        "CREATE STREAM a WITH ('x'='y') AS SELECT x, COUNT(*) FROM t WINDOW TUMBLING(1m) GROUP BY x",
+        "CREATE OR REPLACE TABLE IF NOT EXISTS a (id INT PRIMARY KEY, p DECIMAL(10,2) NOT NULL, ts TIMESTAMP, \
+         WATERMARK FOR ts AS ts - INTERVAL '5' SECOND) WITH (path = 'x.csv')",
+        "CREATE TABLE a (id INT, b VARCHAR(20), PRIMARY KEY (id, b))",
+        "CREATE STREAM a WITH ('path' = 'x.csv')",
+        "SET watermark.strategy = 'ascending'; EXPLAIN VERBOSE SELECT 1; EXPLAIN CREATE STREAM a AS SELECT 1",
+        "SELECT timestamp, date, status, type, key, count, window, rows, version FROM t window WHERE left = right",
+        "SELECT CASE WHEN a THEN 1 ELSE 2 END, CASE a WHEN 1 THEN 'x' END, CAST(a AS DECIMAL(10, 2)), TRY_CAST(b AS INT)",
+        "SELECT a BETWEEN 1 AND 2 AND b IN (1, 2) OR c NOT IN ('x') AND d IS NOT DISTINCT FROM e, -a, +b, - -1, ts - 5s",
+        "SELECT a PRIMARY KEY, b AS x PRIMARY KEY FROM t -- done\n/* all of it */;",
+        "SELECT a FROM t;;; SELECT 'it''s', `odd name`, \"q\"\"q\" FROM `from`;",
+        "",
+    ] {
+        check(text, "");
+    }
+}
+
+#[test]
+fn syntax_mistakes() {
+    check("SELECT 'abc", "E0101 string is never closed");
+    check("SELECT a /* x", "E0101 comment is never closed");
+    check("SELECT `a FROM t", "E0101 name is never closed");
+    check("SELECT FROM t", "E0102 expected an expression, found the reserved word FROM");
+    check("SELECT a FROM t WHERE", "E0102 expected an expression, found the end of the text");
+    check("SELECT a FROM t extra junk", "E0102 expected \";\" or the end of the statement, found \"junk\"");
+    check("FOO BAR", "E0102 expected a statement: SELECT, CREATE STREAM, CREATE TABLE, SET or EXPLAIN, found \"FOO\"");
+    check("SELECT a == 1 FROM t", "E0103 == is not an SQL operator");
+    check("SELECT a = b = c FROM t", "E0102 comparisons do not chain");
+    check("SELECT k FROM t WINDOW TUMBLING(5s) GROUP BY k", "E0105 WINDOW must come after GROUP BY");
+    check("SELECT k FROM t LIMIT 1 WHERE a", "E0105 LIMIT must come after WHERE");
+    check("SELECT k FROM t WHERE a WHERE b", "E0106 a second WHERE clause");
+    check("SELECT k FROM t EMIT", "E0109 EMIT without CHANGES or FINAL");
+    check("SELECT k PRIMARY FROM t", "E0110 PRIMARY without KEY");
+    check("SELECT k FROM t LIMIT 1.5", "E0111 LIMIT 1.5 is not a whole number of rows");
+    check("SELECT k FROM t WINDOW TUMBLING(5 parsec)", "E0102 expected \",\" or \")\", found \"parsec\"");
+    check("SELECT k FROM t WINDOW TUMBLING(5x)", "E0108 unknown time unit \"x\"");
+    check("SELECT k FROM t WINDOW TUMBLING('5 ages')", "E0108 unknown time unit \"ages\"");
+    check("SELECT CAST(a AS BLOB)", "E0301 unknown type \"BLOB\"");
+    check("SELECT CAST(a AS DECIMAL(50))", "E0301 DECIMAL(50,0) does not exist");
+    check("CREATE STREAM WITH ('a'='b') AS SELECT 1", "E0102 expected a column name, found \"'a'\"");
+}
+
+#[test]
+fn several_mistakes_are_all_reported() {
+    check(
+        "SELECT a == 1; SELECT k FROM t EMIT; SELECT 1; SELECT a FROM t JOIN u ON TRUE",
+        "E0103 == is not an SQL operator\nE0109 EMIT without CHANGES or FINAL\nE0901 JOIN is not supported yet",
+    );
+    let script = parse("SELECT a ==; SELECT 1");
+    assert_eq!(script.statements.len(), 1);
+    assert_eq!(script.statements[0].number, 2);
+    assert_eq!(parse("CREATE STREAM a AS SELECT DISTINCT x FROM t").failed_names, ["a"]);
+}
+
+#[test]
+fn what_comes_later_is_said_so() {
+    for (text, what) in [
+        ("INSERT INTO t VALUES (1)", "INSERT"),
+        ("SHOW STREAMS", "SHOW"),
+        ("SELECT a FROM t LEFT JOIN u ON a = b", "JOIN"),
+        ("SELECT a FROM t, u", "a second relation in FROM"),
+        ("SELECT a FROM (SELECT 1)", "a subquery in FROM"),
+        ("SELECT a FROM t WHERE a IN (SELECT 1)", "a subquery"),
+        ("SELECT (SELECT 1)", "a subquery"),
+        ("SELECT a FROM t WHERE EXISTS (SELECT 1)", "EXISTS"),
+        ("SELECT DISTINCT a FROM t", "SELECT DISTINCT"),
+        ("SELECT COUNT(DISTINCT a) FROM t", "DISTINCT inside a function"),
+        ("SELECT a FROM t ORDER BY a", "ORDER BY"),
+        ("SELECT a FROM t UNION ALL SELECT b FROM u", "UNION"),
+        ("SELECT RANK() OVER (ORDER BY a) FROM t", "OVER (…)"),
+        ("SELECT a FROM t WINDOW HOPPING(5s, 1s)", "WINDOW HOPPING"),
+        ("SELECT a FROM t WINDOW SESSION(5s)", "WINDOW SESSION"),
+        ("SELECT a LIKE 'x' FROM t", "LIKE"),
+        ("SELECT a.b.c FROM t", "access to nested fields"),
+        ("SELECT a[1] FROM t", "element access ([…])"),
+        ("WITH x AS (SELECT 1) SELECT * FROM x", "WITH … AS (a common table expression)"),
+        ("SELECT ts - INTERVAL '1' MONTH FROM t", "a calendar interval (MONTH, YEAR)"),
+    ] {
+        check(text, &format!("E0901 {what} is not supported yet"));
+    }
+}
+
+#[test]
+fn spans_are_byte_ranges() {
+    let text = "SELECT 'ä\nö',\r\n  größe + 1 FROM t";
+    let script = parse(text);
+    let StatementKind::Query(query) = &script.statements[0].kind else { panic!("a query") };
+    let slices: Vec<&str> = query
+        .items
+        .iter()
+        .map(|item| match item {
+            Item::Expr { expr, .. } => &text[expr.span.start as usize..expr.span.end as usize],
+            _ => panic!("an expression"),
+        })
+        .collect();
+    assert_eq!(slices, ["'ä\nö'", "größe + 1"]);
+}
+
+#[test]
+fn precedence() {
+    let shape = |text: &str| {
+        let script = parse(&format!("SELECT {text}"));
+        let StatementKind::Query(query) = &script.statements[0].kind else { panic!("a query") };
+        let Item::Expr { expr, .. } = &query.items[0] else { panic!("an expression") };
+        match &expr.kind {
+            ExprKind::Or(list) => format!("or{}", list.len()),
+            ExprKind::And(list) => format!("and{}", list.len()),
+            ExprKind::Not(_) => "not".to_owned(),
+            ExprKind::Compare { .. } => "compare".to_owned(),
+            ExprKind::Arithmetic { rest, .. } => format!("arithmetic{}", rest.len()),
+            other => format!("{other:?}"),
+        }
+    };
+    assert_eq!(shape("a AND b OR c AND d OR e"), "or3");
+    assert_eq!(shape("NOT a = b"), "not");
+    assert_eq!(shape("NOT a AND b"), "and2");
+    assert_eq!(shape("x = a || b"), "compare");
+    assert_eq!(shape("a + b * c - d"), "arithmetic2");
+    assert_eq!(shape("a * b % c / d"), "arithmetic3");
+}
+
+#[test]
+fn long_chains_and_deep_nesting_end() {
+    for operator in [" + ", " * ", " || ", " AND ", " OR "] {
+        let chain = vec!["a"; 100_000].join(operator);
+        check(&format!("SELECT {chain} FROM t"), "");
+    }
+    let nested = format!("SELECT {}a{}", "(".repeat(100_000), ")".repeat(100_000));
+    check(&nested, "E0107 expression is nested more than 256 levels deep");
+    let signs = format!("SELECT {}a", "- ".repeat(100_000));
+    check(&signs, "E0107 expression is nested more than 256 levels deep");
+    let mut left = "a".to_owned();
+    for _ in 0..200 {
+        left = format!("(({left}) IS NULL) || 'x'");
+    }
+    assert!(findings(&format!("SELECT {left}")).starts_with("E0107"));
+    let many = "SELECT 1;".repeat(700_000);
+    check(&many, "E0107 the text has more than 2000000 tokens");
+    let wide = format!("SELECT {} FROM t", vec!["some_column_name_of_mine"; 400_000].join(", "));
+    check(&wide, "");
+}

@@ -1,0 +1,252 @@
+//! Settings to a source: connector, format, event time, lateness and dead letters.
+
+use super::keys::Carrier;
+use super::reader::Reader;
+use super::setting::Giver;
+use super::sink::{by_extension, dead_letters};
+use crate::endpoint::SourceSpec;
+use crate::plan::{Format, LateStrategy, MissingTime, SourceConnector, TimeFormat};
+
+/// Builds the source; `None` when an error was reported.
+pub(super) fn build(reader: &mut Reader<'_>) -> Option<SourceSpec> {
+    let connector = connector(reader)?;
+    let carrier = if matches!(connector, SourceConnector::File { .. }) { Carrier::File } else { Carrier::Any };
+    reader.judge(carrier);
+    let format = format(reader, &connector)?;
+    let (dlq_path, dlq_enabled) = dead_letters(reader);
+    let event_time_format = time_format(reader);
+    let event_time_field = field(reader, "event.time.field");
+    let watermark_bound_ns = watermark(reader);
+    if event_time_field.is_some() && watermark_bound_ns.is_none() && reader.given("watermark.strategy").is_none() {
+        let warning = reader
+            .place("event.time.field")
+            .warning("W0511", format!("\"{}\" has an event time but no watermark strategy", reader.name))
+            .detail("Without one the bound is 0: rows older than the newest of their partition may be late.")
+            .hint("Add watermark.strategy = 'bounded_out_of_orderness' and watermark.max_out_of_orderness, or 'none'.");
+        reader.report(warning);
+    }
+    Some(SourceSpec {
+        connector,
+        format,
+        event_time_field,
+        event_time_format,
+        watermark_bound_ns,
+        idle_timeout_ns: reader.duration("watermark.idle.timeout").unwrap_or_default(),
+        missing_time: missing_time(reader),
+        late: late(reader),
+        lateness_ns: reader.duration("window.allowed.lateness"),
+        max_record_bytes: reader.size("max.record.bytes").unwrap_or_default(),
+        max_records: reader.int("max_records"),
+        delete_field: field(reader, "delete.field"),
+        dlq_path,
+        dlq_enabled,
+    })
+}
+
+/// A column named by a property, and where.
+fn field(reader: &mut Reader<'_>, key: &'static str) -> Option<(String, velostream_types::Span)> {
+    let name = reader.text(key)?;
+    let place = reader.place(key);
+    // A span must point into the SQL text; a column named in a config file is shown at the relation.
+    let span = if place.origin.is_none() { place.span } else { reader.relation.span };
+    Some((name, span))
+}
+
+fn connector(reader: &mut Reader<'_>) -> Option<SourceConnector> {
+    let kind = if reader.given("type").is_some() {
+        reader.word("type")?
+    } else if reader.given("path").is_some() {
+        "file"
+    } else if reader.given("topic.name").is_some() || reader.given("bootstrap.servers").is_some() {
+        "kafka"
+    } else {
+        no_source(reader);
+        return None;
+    };
+    let written = reader.given("type").map_or("", |s| s.value.as_str()).to_owned();
+    match kind {
+        "file" if !written.ends_with("_sink") => file(reader),
+        "memory" => {
+            let topic = reader.text("topic.name").unwrap_or_else(|| reader.name.to_owned());
+            Some(SourceConnector::Memory { topic })
+        }
+        "file" | "stdout" => {
+            let diagnostic = reader
+                .place("type")
+                .error("E0511", format!("\"{written}\" cannot be read: it is for sinks"))
+                .detail("Sources are file_source and memory.");
+            reader.report(diagnostic);
+            None
+        }
+        other => {
+            reader.later(
+                if reader.given("type").is_some() { "type" } else { "topic.name" },
+                &format!("reading from {other}"),
+            );
+            None
+        }
+    }
+}
+
+fn no_source(reader: &mut Reader<'_>) {
+    let name = reader.name;
+    let hint = format!(
+        "Declare it: CREATE STREAM {name} (…) WITH (path = 'file.csv'), or read a file directly: FROM 'file.csv'."
+    );
+    let diagnostic = reader
+        .relation
+        .error("E0501", format!("nothing says where \"{name}\" is read from"))
+        .detail(format!("Neither \"{name}.path\" nor \"{name}.type\" is given, and no config file names them."))
+        .hint(hint);
+    reader.report(diagnostic);
+}
+
+fn file(reader: &mut Reader<'_>) -> Option<SourceConnector> {
+    if reader.given("path").is_none() {
+        let message = format!("source \"{}\" reads a file but has no path", reader.name);
+        let hint = format!("Give \"{}.path\".", reader.name);
+        let diagnostic = reader.place("type").error("E0512", message).hint(hint);
+        reader.report(diagnostic);
+        return None;
+    }
+    let pattern = reader.path("path")?;
+    let sequential = match reader.word("read.order")? {
+        "sequential" => true,
+        "partition" => false,
+        other => {
+            reader.later("read.order", &format!("read.order = {other}"));
+            return None;
+        }
+    };
+    let watch = match reader.given("watch") {
+        Some(_) => reader.flag("watch")?,
+        None => {
+            let giver = if reader.follow { Giver::CommandLine } else { Giver::Default };
+            reader.note("watch", if reader.follow { "true" } else { "false" }, &giver);
+            reader.follow
+        }
+    };
+    let poll_interval_ms = reader.duration("poll_interval")? as u64 / 1_000_000;
+    Some(SourceConnector::File { pattern, sequential, watch, poll_interval_ms: poll_interval_ms.max(1) })
+}
+
+fn format(reader: &mut Reader<'_>, connector: &SourceConnector) -> Option<Format> {
+    let word = match (reader.given("format").is_some(), connector) {
+        (true, _) => reader.word("format")?,
+        (false, SourceConnector::File { pattern, .. }) => match by_extension(pattern).0 {
+            Some(word) => {
+                reader.note("format", word, &Giver::Extension);
+                word
+            }
+            None if reader.given("delimiter").is_some() => "csv",
+            None => {
+                unknown_format(reader, &pattern.display().to_string());
+                return None;
+            }
+        },
+        (false, _) => "jsonlines",
+    };
+    match word {
+        "jsonlines" => Some(Format::JsonLines),
+        "csv" | "tsv" | "csv_no_header" => csv(reader, word),
+        other => {
+            reader.later("format", &format!("the format {other}"));
+            None
+        }
+    }
+}
+
+fn unknown_format(reader: &mut Reader<'_>, path: &str) {
+    let diagnostic = reader
+        .place("path")
+        .error("E0515", format!("the format of \"{path}\" is not known"))
+        .detail("Extensions with a format are .csv, .tsv, .json, .jsonl and .ndjson, also in front of .gz and .zst.")
+        .hint(format!("Give \"{}.format\": csv, csv_no_header or jsonlines.", reader.name));
+    reader.report(diagnostic);
+}
+
+fn csv(reader: &mut Reader<'_>, word: &str) -> Option<Format> {
+    let said = reader.flag("header");
+    if word == "csv_no_header" && said == Some(true) {
+        reader.fail("header", "E0520", "the format csv_no_header contradicts a header");
+        return None;
+    }
+    let delimiter =
+        if word == "tsv" && reader.given("delimiter").is_none() { b'\t' } else { reader.character("delimiter")? };
+    let quote = reader.character("quote")?;
+    if delimiter == quote {
+        reader.fail("quote", "E0520", "the delimiter and the quote are the same character");
+        return None;
+    }
+    let header = word != "csv_no_header" && said.unwrap_or(true);
+    Some(Format::Csv { delimiter, quote, header, skip_lines: reader.int("skip_lines")? })
+}
+
+fn time_format(reader: &mut Reader<'_>) -> TimeFormat {
+    let Some(text) = reader.text("event.time.format") else { return TimeFormat::Auto };
+    match text.trim().to_ascii_lowercase().as_str() {
+        "auto" => TimeFormat::Auto,
+        "epoch" | "epoch_seconds" | "epoch_s" => TimeFormat::EpochSeconds,
+        "epoch_millis" | "epoch_ms" => TimeFormat::EpochMillis,
+        "epoch_micros" | "epoch_us" => TimeFormat::EpochMicros,
+        "epoch_nanos" | "epoch_ns" => TimeFormat::EpochNanos,
+        "iso8601" | "rfc3339" => TimeFormat::Iso8601,
+        _ if text.contains('%') => TimeFormat::Strftime(text),
+        _ => {
+            let diagnostic = reader
+                .place("event.time.format")
+                .error("E0513", format!("unknown event time format \"{text}\""))
+                .detail("Known are auto, epoch_seconds, epoch_millis, epoch_micros, epoch_nanos and iso8601.")
+                .hint("Other layouts are strftime patterns, such as %Y-%m-%d %H:%M:%S.");
+            reader.report(diagnostic);
+            TimeFormat::Auto
+        }
+    }
+}
+
+/// Bound of the watermark; a bound without a strategy implies one.
+fn watermark(reader: &mut Reader<'_>) -> Option<i64> {
+    let has_bound = reader.given("watermark.max_out_of_orderness").is_some();
+    let strategy = match reader.given("watermark.strategy") {
+        Some(_) => reader.word("watermark.strategy")?,
+        None if has_bound => "bounded",
+        None => return None,
+    };
+    match strategy {
+        "bounded" => reader.duration("watermark.max_out_of_orderness"),
+        "none" | "ascending" => {
+            if has_bound {
+                let message = "\"watermark.max_out_of_orderness\" has no effect with this watermark.strategy";
+                let warning = reader.place("watermark.max_out_of_orderness").warning("W0513", message);
+                reader.report(warning.hint("Use watermark.strategy = 'bounded_out_of_orderness'."));
+            }
+            Some(0)
+        }
+        other => {
+            reader.later("watermark.strategy", &format!("watermark.strategy = {other}"));
+            None
+        }
+    }
+}
+
+fn missing_time(reader: &mut Reader<'_>) -> MissingTime {
+    match reader.word("event.time.policy") {
+        Some("error") => MissingTime::Error,
+        Some("null") => {
+            reader.later("event.time.policy", "event.time.policy = null");
+            MissingTime::Error
+        }
+        _ => MissingTime::Warn,
+    }
+}
+
+fn late(reader: &mut Reader<'_>) -> Option<LateStrategy> {
+    match reader.word("late.data.strategy")? {
+        "drop" => Some(LateStrategy::Drop),
+        "dead_letter" => Some(LateStrategy::DeadLetter),
+        other => {
+            reader.later("late.data.strategy", &format!("late.data.strategy = {other}"));
+            None
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! Whatever the text, compiling ends in a plan or a diagnostic: the corpus, its mutations, and token soup.
+
+use std::path::Path;
+
+use proptest::prelude::*;
+use velostream_sql::diag::{Diagnostic, Severity};
+use velostream_sql::endpoint::{Catalog, CatalogError, Endpoints, SinkSpec, SourceSpec, WithEntry};
+use velostream_sql::plan::{
+    Compression, Expr, ExprKind, Format, MissingTime, NodeKind, SinkConnector, SinkFormat, SourceConnector, TimeFormat,
+};
+use velostream_sql::{BindOptions, compile};
+use velostream_types::{DataType, Field, Schema, Span};
+
+/// Every name is a file of trades.
+struct World;
+
+impl Endpoints for World {
+    fn source(&mut self, name: &str, span: Span, with: &[WithEntry]) -> Result<SourceSpec, Vec<Diagnostic>> {
+        if name.len() == 1 {
+            return Err(vec![Diagnostic::error("E0205", span, "no such relation")]);
+        }
+        let field = with.iter().find(|e| e.key == "event.time.field");
+        Ok(SourceSpec {
+            connector: SourceConnector::File {
+                pattern: name.into(),
+                sequential: false,
+                watch: false,
+                poll_interval_ms: 1_000,
+            },
+            format: Format::JsonLines,
+            event_time_field: field.map(|e| (e.value.clone(), e.value_span)),
+            event_time_format: TimeFormat::Auto,
+            watermark_bound_ns: None,
+            idle_timeout_ns: 1,
+            missing_time: MissingTime::Warn,
+            late: None,
+            lateness_ns: None,
+            max_record_bytes: 1 << 20,
+            max_records: None,
+            delete_field: None,
+            dlq_path: None,
+            dlq_enabled: true,
+        })
+    }
+
+    fn sink(&mut self, name: &str, _: Span, _: &[WithEntry]) -> Result<Option<SinkSpec>, Vec<Diagnostic>> {
+        let connector = SinkConnector::File { path: name.into(), append: false, compression: Compression::None };
+        let spec = SinkSpec { connector, format: SinkFormat::JsonLines, dlq_path: None, dlq_enabled: true };
+        Ok(name.len().is_multiple_of(2).then_some(spec))
+    }
+}
+
+impl Catalog for World {
+    fn infer(&mut self, spec: &SourceSpec) -> Result<Schema, CatalogError> {
+        if let SourceConnector::File { pattern, .. } = &spec.connector
+            && pattern.as_os_str().len() == 5
+        {
+            return Ok(Schema::default());
+        }
+        let columns = [
+            ("symbol", DataType::String),
+            ("price", DataType::Decimal { precision: 10, scale: 2 }),
+            ("quantity", DataType::Integer),
+            ("ts", DataType::Timestamp),
+            ("day", DataType::Date),
+            ("ok", DataType::Boolean),
+            ("j", DataType::Json),
+        ];
+        let field = |(name, data_type): (&str, DataType)| Field { inferred: true, ..Field::new(name, data_type) };
+        Ok(Schema::new(columns.into_iter().map(field).collect()))
+    }
+
+    fn check(&mut self, _: &SourceSpec) -> Result<(), CatalogError> {
+        Ok(())
+    }
+}
+
+/// Compiles and checks what holds for any text; answers the findings where there is no plan.
+fn check(text: &str) -> Result<(), Vec<Diagnostic>> {
+    let options = BindOptions {
+        app_name: "app".to_owned(),
+        base_dir: ".".into(),
+        stdout_format: SinkFormat::JsonLines,
+        follow: !text.len().is_multiple_of(2),
+        strict: false,
+    };
+    let compiled = compile(text, &options, &mut World, &mut World);
+    let failed = compiled.diagnostics.iter().any(|d| d.severity == Severity::Error);
+    assert_eq!(compiled.plan.is_none(), failed, "{text}");
+    for diagnostic in &compiled.diagnostics {
+        for label in diagnostic.primary.iter().chain(&diagnostic.secondary) {
+            let (start, end) = (label.span.start as usize, label.span.end as usize);
+            assert!(text.get(start..end).is_some(), "{diagnostic:?} points outside: {text}");
+        }
+    }
+    if let Some(plan) = &compiled.plan {
+        for (i, node) in plan.nodes.iter().enumerate() {
+            assert!(node.inputs.iter().all(|input| input.index() < i), "inputs stand before nodes: {text}");
+            let Some(input) = node.inputs.first().map(|n| &plan.nodes[n.index()].schema) else { continue };
+            let exprs: Vec<&Expr> = match &node.kind {
+                NodeKind::Filter { predicate } => vec![predicate],
+                NodeKind::Project { exprs, event_time } => {
+                    assert_eq!(exprs.len(), node.schema.len(), "{text}");
+                    exprs.iter().chain(event_time).collect()
+                }
+                NodeKind::Aggregate(spec) => {
+                    let bounds = if spec.window.is_some() { 2 } else { 0 };
+                    assert_eq!(spec.keys.len() + spec.aggregates.len() + bounds, node.schema.len(), "{text}");
+                    let arguments = spec.aggregates.iter().filter_map(|a| a.argument);
+                    assert!(spec.keys.iter().copied().chain(arguments).all(|c| c < spec.input.len()), "{text}");
+                    continue;
+                }
+                NodeKind::Sink { sink, .. } => {
+                    assert_eq!(plan.sinks[*sink].schema.len(), input.len(), "{text}");
+                    continue;
+                }
+                _ => continue,
+            };
+            exprs.into_iter().for_each(|expr| columns(expr, input, text));
+        }
+    }
+    if failed { Err(compiled.diagnostics) } else { Ok(()) }
+}
+
+/// Columns exist and have the type the expression takes them for.
+fn columns(expr: &Expr, input: &Schema, text: &str) {
+    let each = |list: &[Expr]| list.iter().for_each(|x| columns(x, input, text));
+    match &expr.kind {
+        ExprKind::Column(c) => {
+            let field = input.fields.get(*c);
+            assert_eq!(field.map(|f| &f.data_type), Some(&expr.data_type), "column {c} of {input:?}: {text}");
+        }
+        ExprKind::Literal(_) | ExprKind::System(_) => {}
+        ExprKind::Arithmetic { first, rest } => {
+            columns(first, input, text);
+            rest.iter().for_each(|step| columns(&step.operand, input, text));
+        }
+        ExprKind::Negate(x) | ExprKind::Not(x) => columns(x, input, text),
+        ExprKind::IsNull { operand, .. } | ExprKind::Cast { operand, .. } => columns(operand, input, text),
+        ExprKind::Compare { left, right, .. } | ExprKind::Distinct { left, right, .. } => {
+            columns(left, input, text);
+            columns(right, input, text);
+        }
+        ExprKind::And(list) | ExprKind::Or(list) | ExprKind::Coalesce(list) | ExprKind::Concat(list) => each(list),
+        ExprKind::InList { operand, list, .. } => {
+            columns(operand, input, text);
+            each(list);
+        }
+        ExprKind::Case { branches, otherwise } => {
+            branches.iter().for_each(|(when, then)| {
+                columns(when, input, text);
+                columns(then, input, text);
+            });
+            otherwise.iter().for_each(|x| columns(x, input, text));
+        }
+    }
+}
+
+fn corpus() -> Vec<(String, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
+    let mut files: Vec<_> = std::fs::read_dir(folder).expect("the corpus").map(|e| e.expect("a file").path()).collect();
+    files.sort();
+    let read = |path: &std::path::PathBuf| {
+        let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+        (name, std::fs::read_to_string(path).expect("text"))
+    };
+    files.iter().map(read).collect()
+}
+
+/// Words, operators and literals, as a person or a cat would type them.
+fn token() -> impl Strategy<Value = String> {
+    let words = "SELECT FROM WHERE GROUP BY HAVING LIMIT EMIT CHANGES FINAL INTO WITH AS CREATE STREAM TABLE WINDOW \
+        TUMBLING TUMBLE GRACE SIZE CASE WHEN THEN ELSE END CAST TRY_CAST AND OR NOT IN IS NULL BETWEEN DISTINCT LIKE \
+        COUNT SUM AVG MIN FIRST COALESCE NULLIF UPPER symbol price quantity ts day ok j _event_time _window_start \
+        INTERVAL SECOND PRIMARY KEY WATERMARK FOR SET EXPLAIN INT DECIMAL TRUE DATE 'trades.csv' 'a' '' \"symbol\" \
+        \"q\" `b` 1 2.50 1e3 5s 10m .5 9223372036854775808 ( ( ) ) , , ; + - * / % = <> < <= > >= || . == [ ] { : ~ \
+        -- /* */ ' \" ` \u{e4} \u{1f600} \\ @ $1";
+    let words: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
+    prop::sample::select(words)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn token_soup_ends(tokens in prop::collection::vec(token(), 0..60), glue in any::<bool>()) {
+        let _ = check(&tokens.join(if glue { "" } else { " " }));
+    }
+
+    #[test]
+    fn soup_behind_a_sound_start_ends(tokens in prop::collection::vec(token(), 0..20), start in 0usize..4) {
+        let starts = [
+            "SELECT symbol FROM 'trades.csv' ",
+            "SELECT ",
+            "CREATE TABLE t AS SELECT symbol, SUM(price) AS s FROM 'trades.csv' GROUP BY symbol; SELECT ",
+            "SELECT COUNT(*) FROM 'trades.csv' WINDOW TUMBLING(ts, 5s) HAVING ",
+        ];
+        let _ = check(&format!("{}{} FROM 'trades.csv'", starts[start], tokens.join(" ")));
+    }
+
+    #[test]
+    fn mutated_scripts_end(
+        file in 0usize..3,
+        edits in prop::collection::vec((any::<prop::sample::Index>(), 0u8..4, token()), 1..8),
+    ) {
+        let corpus = corpus();
+        let mut characters: Vec<char> = corpus[file].1.chars().collect();
+        for (at, edit, token) in &edits {
+            let at = at.index(characters.len().max(1)).min(characters.len());
+            match edit {
+                0 => drop(characters.drain(at..(at + token.len()).min(characters.len()))),
+                1 => drop(characters.splice(at..at, token.chars())),
+                2 => characters.truncate(at),
+                _ => {
+                    let copy: Vec<char> = characters[at..(at + 40).min(characters.len())].to_vec();
+                    characters.extend(copy);
+                }
+            }
+        }
+        let _ = check(&characters.iter().collect::<String>());
+    }
+
+    #[test]
+    fn any_text_ends(text in any::<String>()) {
+        let _ = check(&text);
+    }
+}
+
+#[test]
+fn corpus_ends_as_its_names_say() {
+    for (name, text) in corpus() {
+        assert_eq!(check(&text).is_ok(), name != "odd", "{name}: {:?}", check(&text));
+    }
+}
