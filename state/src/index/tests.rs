@@ -1,0 +1,67 @@
+//! Tests of `index`.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn batch(keys: &[Vec<u8>]) -> KeyBatch {
+    let mut batch = KeyBatch::default();
+    keys.iter().for_each(|k| batch.push(k));
+    batch
+}
+
+#[test]
+fn numbers_are_dense_in_order_of_first_sight() {
+    let mut pool = BlockPool::default();
+    let mut index = GroupIndex::new();
+    let keys: Vec<Vec<u8>> =
+        (0..5000u32).map(|i| (i % 3000).to_le_bytes()[..].repeat(1 + (i % 3000 % 7) as usize)).collect();
+    let batch = batch(&keys);
+    let (mut hashes, mut groups, mut fresh) = (Vec::new(), Vec::new(), Vec::new());
+    KeyHasher::default().hash_all(&batch, &mut hashes);
+    index.assign(&batch, 0, &hashes, &mut groups, &mut fresh, &mut pool);
+    assert!(groups.iter().enumerate().all(|(i, g)| *g == i as u32 % 3000));
+    assert_eq!((fresh.len(), index.len(), index.high()), (3000, 3000, 3000));
+    assert_eq!(index.key(2999), &keys[2999][..]);
+    let held = index.bytes();
+    index.release(&mut pool);
+    assert!(held > 0 && index.bytes() == 0 && index.is_empty());
+}
+
+#[test]
+fn long_keys_have_blocks_of_their_own() {
+    let (mut pool, mut index, hasher) = (BlockPool::default(), GroupIndex::new(), KeyHasher::default());
+    let keys = [vec![1; 100_000], vec![], vec![2; 16_000], vec![3; 16_000], vec![1; 100_001]];
+    for (i, key) in keys.iter().enumerate() {
+        assert_eq!(index.find_or_insert(key, hasher.hash(key), &mut pool), Found { group: i as u32, fresh: true });
+    }
+    assert!(keys.iter().enumerate().all(|(i, key)| index.key(i as u32) == &key[..]));
+}
+
+proptest! {
+    /// Against a map, with a hash so bad that everything collides now and then.
+    #[test]
+    fn behaves_like_a_map(steps in proptest::collection::vec((0u16..900, any::<bool>()), 0..3000), bad: bool) {
+        let (mut pool, mut index, hasher) = (BlockPool::default(), GroupIndex::new(), KeyHasher::default());
+        let mut model: BTreeMap<Vec<u8>, u32> = BTreeMap::new();
+        for (key, remove) in steps {
+            let key = key.to_le_bytes()[..].repeat(1 + usize::from(key % 3));
+            let hash = hasher.hash(&key) & if bad { 0xc000_0001 } else { u32::MAX };
+            if remove && let Some(group) = model.remove(&key) {
+                index.remove(group, hash);
+            } else {
+                let found = index.find_or_insert(&key, hash, &mut pool);
+                let known = model.get(&key).copied();
+                prop_assert_eq!(known.is_none(), found.fresh);
+                prop_assert_eq!(known.unwrap_or(found.group), found.group);
+                model.insert(key, found.group);
+            }
+            prop_assert_eq!(index.len(), model.len());
+        }
+        for (key, group) in &model {
+            prop_assert_eq!(index.key(*group), &key[..]);
+        }
+    }
+}
