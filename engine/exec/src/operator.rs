@@ -12,6 +12,10 @@ use velostream_types::{Batch, Chunk, DeadLetter, DlqId, Fatal};
 
 /// What flows along an edge of the graph.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "moved a few times per batch of a thousand rows; a box would cost an allocation"
+)]
 pub enum Msg {
     /// Rows.
     Batch(Batch),
@@ -85,6 +89,12 @@ pub trait Operator {
 
     /// The next piece of output, in order; `None` when the cursor is exhausted.
     fn pull(&mut self, cx: &mut OpCx<'_>) -> Result<Option<Msg>, Fatal>;
+
+    /// TRUE when nothing that could still arrive would change the output (LIMIT reached): sources nobody else reads may
+    /// stop.
+    fn is_satisfied(&self) -> bool {
+        false
+    }
 
     /// Writes all keyed and positional state; only called with no cursor open. Stateless operators write nothing.
     fn snapshot(&self, out: &mut SnapshotWriter) {

@@ -1,0 +1,30 @@
+//! Bytes to columns and back.
+//!
+//! ```text
+//! Slab -> SlabCursor -> Decoder { tokeniser (csv | json) -> cells -> column builders } -> Decoded
+//! Batch -> Encoder -> Chunk          DeadLetter -> encode_dead_letter -> Chunk          samples -> infer -> Schema
+//! ```
+//!
+//! Decoding is directed by the plan: only columns that a query reads are materialised, text columns are views into
+//! the slab, numbers are exact. Encoding is directed by the logical schema and the physical columns of each batch.
+//! Nothing here allocates per row; see `tests/allocations.rs`.
+
+mod base64;
+mod cells;
+mod column;
+mod csv;
+mod cursor;
+mod dead_letter;
+mod decoder;
+mod encode;
+mod infer;
+mod json;
+mod number;
+mod scan;
+mod stream;
+
+pub use cursor::SlabCursor;
+pub use dead_letter::encode_dead_letter;
+pub use decoder::{BadRecord, Decoded, Decoder, SlabState};
+pub use encode::Encoder;
+pub use infer::infer;
