@@ -1,10 +1,16 @@
 //! Plan to running shard: synchronous, single-threaded, no I/O, no clock.
 //!
-//! `expr` computes over columns, `watermark` stamps event time, `format` turns bytes into columns and back.
+//! `shard` turns the graph, `pipeline` lowers a plan to operators, `format` turns bytes into columns and back, `expr`
+//! computes over columns, `agg` and `op` hold functions and operators, `route` splits by virtual node.
 
+pub mod agg;
+pub mod check;
 pub mod expr;
 pub mod format;
+pub mod op;
 pub mod operator;
+pub mod pipeline;
+pub mod route;
 pub mod shard;
 mod strftime;
 pub mod watermark;

@@ -7,6 +7,10 @@ use crate::operator::Msg;
 
 /// What travels between two shards, in order per ordered pair.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "moved a few times per batch of a thousand rows; a box would cost an allocation"
+)]
 pub enum Envelope {
     /// A message on an edge; costs one credit of (edge, sender, receiver).
     Msg(EdgeId, Msg),

@@ -1,5 +1,581 @@
-//! One shard of an app: a state machine that the driver turns.
+//! One shard of an app: a state machine that its driver turns.
+//!
+//! `turn` empties the inbox, then moves messages stage by stage, the last stages first, and decodes new input only
+//! when everything behind it came to rest: the batch under way stays in cache and memory stays bounded by one message
+//! per stage plus the credits. A turn ends when nothing moves or its budget of source batches is used; the budget
+//! counts rows, never time. No clock, no lock, no I/O.
 
+mod dead;
+mod inlet;
 mod io;
+mod outlet;
+mod scan;
+mod writer;
 
+use std::sync::Arc;
+
+use velostream_sql::plan::AppPlan;
+use velostream_state::snapshot::{SnapshotError, SnapshotReader, SnapshotWriter, StateTable};
+use velostream_types::time::WM_END;
+use velostream_types::{Chunk, DeadLetter, DlqId, EdgeId, Fatal, NodeId, PartitionId, ShardId, SourceId, vnode};
+
+use crate::format::encode_dead_letter;
+use crate::operator::{Msg, NodeCounters, OpCx};
+use crate::pipeline::{Lowered, Stage, StageKind, lower};
+
+pub use dead::DeadMerge;
+pub use inlet::Inlet;
 pub use io::{Demand, Envelope, Inbox, Outbox, Progress, Write};
+pub use outlet::{Outlet, Target};
+pub use scan::{PartitionProgress, Scan, letter_of};
+pub use writer::{SinkMerge, WriteRule};
+
+/// Barrier that ends the stream without firing windows (INT/TERM).
+pub const STOP_BARRIER: u64 = u64::MAX;
+
+/// Source batches decoded per turn at most: few enough that arrivals and signals are seen soon, enough that the
+/// driver's own work is amortised.
+const BATCHES_PER_TURN: usize = 8;
+
+/// Dead-letter bytes that may wait for a credit before reading pauses.
+const DEAD_BYTES_MAX: usize = 1 << 20;
+
+/// TRUE for the messages after which nothing follows.
+fn ends_stream(msg: &Msg) -> bool {
+    matches!(msg, Msg::Watermark(WM_END) | Msg::Barrier(STOP_BARRIER))
+}
+
+/// How a shard is set up.
+#[derive(Clone, Debug)]
+pub struct ShardOptions {
+    /// Rows per batch at most, at least 1.
+    pub batch_rows: usize,
+    /// Messages in flight per edge and ordered pair of shards, at least 1.
+    pub credits: u32,
+    /// Time of the run's start, ms: `_timestamp` of rows without one.
+    pub run_start_ms: i64,
+    /// Partitions of each source over all shards.
+    pub partitions: Vec<u32>,
+    /// Watch every operator's contract; the feature `check` does so everywhere.
+    pub check: bool,
+}
+
+/// One shard.
+pub struct Shard {
+    id: ShardId,
+    plan: Arc<AppPlan>,
+    options: ShardOptions,
+    lowered: Lowered,
+    slots: Vec<Slot>,
+    counters: Vec<NodeCounters>,
+    /// Dead letters of this turn.
+    dead: Vec<(DlqId, DeadLetter)>,
+    /// Encoded dead letters per destination, waiting for their outlet.
+    dead_chunks: Vec<Chunk>,
+    /// Credits to give back: messages taken per edge and sender.
+    taken: Vec<(EdgeId, ShardId)>,
+    /// Messages this shard sends itself.
+    local: Vec<(EdgeId, Msg)>,
+    dead_closed: bool,
+    stopping: bool,
+    now_ns: i64,
+}
+
+/// Input slot and cursor of a stage.
+#[derive(Default)]
+struct Slot {
+    msg: Option<(usize, Msg)>,
+    /// The operator's output cursor is open.
+    open: bool,
+}
+
+/// State of one shard at rest.
+#[derive(Debug, Default)]
+pub struct ShardSnapshot {
+    /// Tables per node.
+    pub nodes: Vec<(NodeId, SnapshotWriter)>,
+    /// Where each partition stands.
+    pub positions: Vec<PartitionProgress>,
+}
+
+impl Shard {
+    /// Shard `id` of `shards` over the partitions it owns.
+    pub fn new(
+        plan: Arc<AppPlan>,
+        id: ShardId,
+        shards: u16,
+        owned: &[(SourceId, PartitionId)],
+        options: ShardOptions,
+    ) -> Shard {
+        let lowered = lower(&plan, id, shards, owned, &options);
+        let slots = lowered.stages.iter().map(|_| Slot::default()).collect();
+        Shard {
+            id,
+            counters: vec![NodeCounters::default(); plan.nodes.len()],
+            dead_chunks: vec![Chunk::default(); plan.dlqs.len()],
+            plan,
+            options,
+            lowered,
+            slots,
+            dead: Vec::new(),
+            taken: Vec::new(),
+            local: Vec::new(),
+            dead_closed: false,
+            stopping: false,
+            now_ns: 0,
+        }
+    }
+
+    /// One step of the state machine.
+    pub fn turn(&mut self, now_ns: i64, inbox: &mut Inbox, out: &mut Outbox) -> Result<Progress, Fatal> {
+        self.now_ns = now_ns;
+        self.absorb(inbox);
+        let mut batches = 0;
+        let mut budget_used = false;
+        loop {
+            self.settle(out)?;
+            if batches == BATCHES_PER_TURN {
+                budget_used = true;
+                break;
+            }
+            if !self.read(inbox.low_elsewhere, &mut out.demands) {
+                break;
+            }
+            batches += 1;
+        }
+        self.ask_pending(&mut out.demands);
+        self.return_credits(&mut out.mesh);
+        out.low = self.low();
+        Ok(if self.is_done() {
+            Progress::Done
+        } else if budget_used {
+            Progress::Busy
+        } else {
+            Progress::Waiting
+        })
+    }
+
+    fn absorb(&mut self, inbox: &mut Inbox) {
+        for (source, partition, poll) in inbox.polls.drain(..) {
+            if let Some(scan) = self.scan_mut(source) {
+                scan.answer(partition, poll);
+            }
+        }
+        for (from, envelope) in inbox.mesh.drain(..) {
+            match envelope {
+                Envelope::Credit(edge, credits) => {
+                    if let Some(StageKind::Send(outlet)) = self.stage_of(self.lowered.send[edge.index()]) {
+                        outlet.add_credits(from, credits);
+                    }
+                }
+                Envelope::Msg(edge, msg) => self.arrive(edge, from, msg),
+            }
+        }
+        if inbox.stop && !self.stopping {
+            self.stopping = true;
+            for stage in &mut self.lowered.stages {
+                if let StageKind::Scan(scan) = &mut stage.kind {
+                    scan.stop();
+                }
+            }
+        }
+        for stage in &mut self.lowered.stages {
+            if let StageKind::Scan(scan) = &mut stage.kind {
+                scan.advance(Some(self.now_ns));
+            }
+        }
+    }
+
+    fn stage_of(&mut self, at: Option<usize>) -> Option<&mut StageKind> {
+        at.map(|at| &mut self.lowered.stages[at].kind)
+    }
+
+    fn scan_mut(&mut self, source: SourceId) -> Option<&mut Scan> {
+        match self.stage_of(self.lowered.scans[source.index()]) {
+            Some(StageKind::Scan(scan)) => Some(scan),
+            _ => None,
+        }
+    }
+
+    fn arrive(&mut self, edge: EdgeId, from: ShardId, msg: Msg) {
+        match self.stage_of(self.lowered.receive[edge.index()]) {
+            Some(StageKind::Receive(inlet) | StageKind::Write(inlet, _) | StageKind::WriteDead(inlet, _)) => {
+                inlet.arrive(from, msg);
+            }
+            _ => unreachable!("edge {edge} has no receiver on shard {}", self.id),
+        }
+    }
+
+    /// Moves messages until nothing moves any more, later stages first.
+    fn settle(&mut self, out: &mut Outbox) -> Result<(), Fatal> {
+        loop {
+            let mut moved = false;
+            for stage in (0..self.lowered.stages.len()).rev() {
+                moved |= self.step(stage, out)?;
+            }
+            moved |= self.flush_dead();
+            if !moved {
+                return Ok(());
+            }
+        }
+    }
+
+    fn step(&mut self, at: usize, out: &mut Outbox) -> Result<bool, Fatal> {
+        let free = {
+            let slots = &self.slots;
+            self.lowered.stages[at].consumers.iter().all(|(to, _)| slots[*to].msg.is_none())
+        };
+        match &mut self.lowered.stages[at].kind {
+            StageKind::Scan(scan) => match free.then(|| scan.take_output()).flatten() {
+                Some(msg) => {
+                    self.deliver(at, msg);
+                    Ok(true)
+                }
+                None => Ok(false),
+            },
+            StageKind::Operator(_) => self.step_operator(at, free),
+            StageKind::Send(outlet) => {
+                let mut moved = outlet.send(&mut self.local, &mut out.mesh);
+                if outlet.is_clear()
+                    && let Some((_, msg)) = self.slots[at].msg.take()
+                {
+                    outlet.take(msg);
+                    outlet.send(&mut self.local, &mut out.mesh);
+                    moved = true;
+                }
+                let mut local = std::mem::take(&mut self.local);
+                for (edge, msg) in local.drain(..) {
+                    self.arrive(edge, self.id, msg);
+                }
+                // The list goes back with its memory: one allocation serves all batches.
+                self.local = local;
+                Ok(moved)
+            }
+            StageKind::Receive(inlet) => {
+                if !free {
+                    return Ok(false);
+                }
+                let taken = &mut self.taken;
+                let before = taken.len();
+                let msg = inlet.next(&mut |edge, from| taken.push((edge, from)));
+                // A message that only moved one sender's watermark gives nothing on, yet its credit may free another.
+                let took = taken.len() > before;
+                self.credit_local();
+                let moved = took || msg.is_some();
+                if let Some(msg) = msg {
+                    self.deliver(at, msg);
+                }
+                Ok(moved)
+            }
+            StageKind::Write(inlet, merge) => {
+                let taken = &mut self.taken;
+                let before = taken.len();
+                let mut moved = false;
+                while let Some(msg) = inlet.next(&mut |edge, from| taken.push((edge, from))) {
+                    moved = true;
+                    match msg {
+                        Msg::Chunk(chunk) => merge.rows(chunk, &mut out.writes),
+                        Msg::Watermark(wm) => merge.watermark(wm, &mut out.writes),
+                        Msg::Barrier(STOP_BARRIER) => merge.stop(&mut out.writes),
+                        Msg::Batch(_) | Msg::Barrier(_) | Msg::Idle => {}
+                    }
+                }
+                moved |= self.taken.len() > before;
+                self.credit_local();
+                Ok(moved)
+            }
+            StageKind::WriteDead(inlet, merge) => {
+                let taken = &mut self.taken;
+                let before = taken.len();
+                let mut moved = false;
+                while let Some(msg) = inlet.next(&mut |edge, from| taken.push((edge, from))) {
+                    moved = true;
+                    match msg {
+                        Msg::Chunk(chunk) => merge.rows(chunk, &mut out.writes),
+                        Msg::Watermark(WM_END) => merge.finish(&mut out.writes),
+                        Msg::Batch(_) | Msg::Watermark(_) | Msg::Barrier(_) | Msg::Idle => {}
+                    }
+                }
+                moved |= self.taken.len() > before;
+                self.credit_local();
+                Ok(moved)
+            }
+        }
+    }
+
+    fn step_operator(&mut self, at: usize, free: bool) -> Result<bool, Fatal> {
+        let Stage { kind, node, .. } = &mut self.lowered.stages[at];
+        let StageKind::Operator(operator) = kind else { return Ok(false) };
+        let mut cx = OpCx {
+            now_ns: self.now_ns,
+            batch_rows: self.options.batch_rows,
+            dead: &mut self.dead,
+            counters: &mut self.counters[node.index()],
+        };
+        let slot = &mut self.slots[at];
+        let mut moved = false;
+        if !slot.open {
+            let Some((port, msg)) = slot.msg.take() else { return Ok(false) };
+            operator.push(port, msg, &mut cx)?;
+            slot.open = true;
+            moved = true;
+        }
+        if free {
+            match operator.pull(&mut cx)? {
+                Some(msg) => self.deliver(at, msg),
+                None => slot.open = false,
+            }
+            moved = true;
+        }
+        Ok(moved)
+    }
+
+    fn deliver(&mut self, from: usize, msg: Msg) {
+        let consumers = &self.lowered.stages[from].consumers;
+        let Some(((last, last_port), rest)) = consumers.split_last() else { return };
+        for (to, port) in rest {
+            self.slots[*to].msg = Some((*port, msg.clone()));
+        }
+        self.slots[*last].msg = Some((*last_port, msg));
+    }
+
+    /// Gives credits for messages of this shard to itself back at once.
+    fn credit_local(&mut self) {
+        let mut i = 0;
+        while i < self.taken.len() {
+            let (edge, from) = self.taken[i];
+            if from == self.id {
+                self.taken.swap_remove(i);
+                let own = self.id;
+                if let Some(StageKind::Send(outlet)) = self.stage_of(self.lowered.send[edge.index()]) {
+                    outlet.add_credits(own, 1);
+                }
+            } else {
+                i += 1;
+            }
+        }
+    }
+
+    fn return_credits(&mut self, mesh: &mut Vec<(ShardId, Envelope)>) {
+        self.taken.sort_unstable();
+        let mut taken = self.taken.drain(..).peekable();
+        while let Some((edge, from)) = taken.next() {
+            let mut credits = 1;
+            while taken.next_if_eq(&(edge, from)).is_some() {
+                credits += 1;
+            }
+            mesh.push((from, Envelope::Credit(edge, credits)));
+        }
+    }
+
+    /// Encodes fresh dead letters and hands waiting ones to their outlets; closes the outlets after the last stage.
+    fn flush_dead(&mut self) -> bool {
+        for (dlq, letter) in self.dead.drain(..) {
+            let plan = &self.plan.dlqs[dlq.index()];
+            if plan.enabled {
+                let chunk = &mut self.dead_chunks[dlq.index()];
+                encode_dead_letter(&letter, &self.plan.name, self.now_ns / velostream_types::time::NS_PER_MS, chunk);
+            }
+        }
+        let mut moved = false;
+        for n in 0..self.lowered.dead.len() {
+            let slot = &mut self.slots[self.lowered.dead[n]].msg;
+            if slot.is_none() && !self.dead_chunks[n].is_empty() {
+                *slot = Some((0, Msg::Chunk(std::mem::take(&mut self.dead_chunks[n]))));
+                moved = true;
+            }
+        }
+        let closing = !self.dead_closed && self.scans().all(Scan::is_done) && self.work_done();
+        let waiting = self.dead_chunks.iter().any(|c| !c.is_empty());
+        let blocked = self.lowered.dead.iter().any(|s| self.slots[*s].msg.is_some());
+        if closing && !waiting && !blocked {
+            self.dead_closed = true;
+            for stage in &self.lowered.dead {
+                self.slots[*stage].msg = Some((0, Msg::Watermark(WM_END)));
+            }
+            moved = !self.lowered.dead.is_empty();
+        }
+        moved
+    }
+
+    /// TRUE when no stage but the dead-letter ones has anything left to do, ever.
+    fn work_done(&self) -> bool {
+        let settled =
+            self.slots.iter().enumerate().all(|(i, s)| self.lowered.dead.contains(&i) || (s.msg.is_none() && !s.open));
+        settled
+            && self.lowered.stages.iter().enumerate().all(|(i, stage)| match &stage.kind {
+                StageKind::Scan(scan) => scan.is_done(),
+                StageKind::Send(outlet) => self.lowered.dead.contains(&i) || outlet.is_done(),
+                StageKind::Receive(inlet) | StageKind::Write(inlet, _) => inlet.is_done(),
+                StageKind::Operator(_) | StageKind::WriteDead(..) => true,
+            })
+    }
+
+    fn is_done(&self) -> bool {
+        self.dead_closed
+            && self.taken.is_empty()
+            && self.lowered.stages.iter().all(|stage| match &stage.kind {
+                StageKind::Send(outlet) => outlet.is_done(),
+                StageKind::WriteDead(inlet, _) => inlet.is_done(),
+                _ => true,
+            })
+    }
+
+    /// Lowest watermark of the partitions that can go on, over all aligned sources.
+    fn low(&self) -> i64 {
+        let lows = self.scans().filter(|s| s.is_aligned()).filter_map(|s| s.lowest());
+        lows.map(|(wm, _, _)| wm).min().unwrap_or(WM_END)
+    }
+
+    fn scans(&self) -> impl Iterator<Item = &Scan> {
+        self.lowered.stages.iter().filter_map(|stage| match &stage.kind {
+            StageKind::Scan(scan) => Some(scan.as_ref()),
+            _ => None,
+        })
+    }
+
+    /// Decodes one batch of the partition that is next, or asks for its bytes. Answers FALSE when nothing can be read.
+    fn read(&mut self, low_elsewhere: i64, demands: &mut Vec<Demand>) -> bool {
+        self.close_satisfied();
+        if self.dead_chunks.iter().map(|c| c.bytes.len()).sum::<usize>() > DEAD_BYTES_MAX {
+            return false;
+        }
+        let mut aligned: Option<(i64, u64, usize, usize)> = None;
+        let mut free: Option<(i64, u64, usize, usize)> = None;
+        for (at, stage) in self.lowered.stages.iter().enumerate() {
+            let StageKind::Scan(scan) = &stage.kind else { continue };
+            let Some((wm, rows, index)) = scan.lowest() else { continue };
+            let best = if scan.is_aligned() { &mut aligned } else { &mut free };
+            let candidate = (wm, rows, at, index);
+            if best.is_none_or(|b| candidate < b) {
+                *best = Some(candidate);
+            }
+        }
+        let mut read = false;
+        for (wm, _, at, index) in aligned.into_iter().chain(free) {
+            read |= self.read_partition(at, index, wm, low_elsewhere, demands);
+        }
+        read
+    }
+
+    fn read_partition(
+        &mut self,
+        at: usize,
+        index: usize,
+        wm: i64,
+        low_elsewhere: i64,
+        demands: &mut Vec<Demand>,
+    ) -> bool {
+        let blocked = self.lowered.stages[at].consumers.iter().any(|(to, _)| self.slots[*to].msg.is_some());
+        let Stage { kind, node, .. } = &mut self.lowered.stages[at];
+        let StageKind::Scan(scan) = kind else { return false };
+        let ahead = scan.is_aligned() && wm > low_elsewhere.saturating_add(scan.allowance(index));
+        if blocked || ahead || scan.has_output() || scan.demand(index, demands) {
+            return false;
+        }
+        let counters = &mut self.counters[node.index()];
+        scan.decode(index, self.options.batch_rows, self.now_ns, &mut self.dead, counters)
+    }
+
+    /// Ends scans whose readers are all satisfied.
+    fn close_satisfied(&mut self) {
+        let stages = &mut self.lowered.stages;
+        let done = |stage: &Stage| matches!(&stage.kind, StageKind::Operator(op) if op.is_satisfied());
+        if !stages.iter().any(done) {
+            return;
+        }
+        let mut satisfied = vec![false; stages.len()];
+        for (at, stage) in stages.iter().enumerate().rev() {
+            let readers = &stage.consumers;
+            satisfied[at] = done(stage) || (!readers.is_empty() && readers.iter().all(|(to, _)| satisfied[*to]));
+        }
+        for (stage, _) in stages.iter_mut().zip(&satisfied).filter(|(_, satisfied)| **satisfied) {
+            if let StageKind::Scan(scan) = &mut stage.kind
+                && !scan.is_done()
+            {
+                scan.close();
+                scan.advance(None);
+            }
+        }
+    }
+
+    fn ask_pending(&mut self, demands: &mut Vec<Demand>) {
+        for stage in &mut self.lowered.stages {
+            if let StageKind::Scan(scan) = &mut stage.kind {
+                scan.ask_pending(demands);
+            }
+        }
+    }
+
+    /// Counters by node.
+    pub fn counters(&self) -> &[NodeCounters] {
+        &self.counters
+    }
+
+    /// Where each owned partition stands.
+    pub fn progress(&self) -> Vec<PartitionProgress> {
+        self.scans().flat_map(Scan::progress).collect()
+    }
+
+    /// Messages that had to wait for a credit, over all edges.
+    pub fn credit_waits(&self) -> u64 {
+        let waits = self.lowered.stages.iter().map(|stage| match &stage.kind {
+            StageKind::Send(outlet) => outlet.credit_waits(),
+            _ => 0,
+        });
+        waits.sum()
+    }
+
+    /// TRUE when no message is under way and no cursor is open on this shard.
+    pub fn is_at_rest(&self) -> bool {
+        self.dead.is_empty()
+            && self.slots.iter().all(|s| s.msg.is_none() && !s.open)
+            && self.lowered.stages.iter().all(|stage| match &stage.kind {
+                StageKind::Scan(scan) => !scan.has_output(),
+                StageKind::Operator(_) => true,
+                StageKind::Send(outlet) => outlet.is_clear(),
+                StageKind::Receive(inlet) | StageKind::WriteDead(inlet, _) => inlet.is_empty(),
+                StageKind::Write(inlet, _) => inlet.is_empty(),
+            })
+    }
+
+    /// The shard's state; only legal at rest.
+    pub fn snapshot(&self) -> ShardSnapshot {
+        assert!(self.is_at_rest(), "a snapshot is cut only when no cursor is open");
+        let mut snapshot = ShardSnapshot { nodes: Vec::new(), positions: self.progress() };
+        for stage in &self.lowered.stages {
+            let mut tables = SnapshotWriter::default();
+            match &stage.kind {
+                StageKind::Operator(operator) => operator.snapshot(&mut tables),
+                StageKind::Write(_, merge) => tables.tables.extend(merge.snapshot()),
+                _ => {}
+            }
+            if !tables.tables.is_empty() {
+                snapshot.nodes.push((stage.node, tables));
+            }
+        }
+        snapshot
+    }
+
+    /// Takes this shard's share of the snapshots of all shards of an earlier run, whatever their number was. Only
+    /// legal before the first turn.
+    pub fn restore(&mut self, parts: &[ShardSnapshot], shards: u16) -> Result<(), SnapshotError> {
+        let id = self.id;
+        let owns = move |v: u16| vnode::owner(v, shards) == id;
+        for stage in &mut self.lowered.stages {
+            for (_, tables) in parts.iter().flat_map(|p| &p.nodes).filter(|(node, _)| *node == stage.node) {
+                let tables: Vec<StateTable> = tables.tables.clone();
+                let reader = SnapshotReader { tables };
+                match &mut stage.kind {
+                    StageKind::Operator(operator) => operator.restore(&reader, &owns)?,
+                    StageKind::Write(_, merge) => merge.restore(&reader)?,
+                    _ => {}
+                }
+            }
+            if let StageKind::Scan(scan) = &mut stage.kind {
+                parts.iter().flat_map(|p| &p.positions).for_each(|at| scan.resume(at));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,149 @@
+//! FIRST, LAST and the last seen value of a bare column.
+//!
+//! FIRST and LAST follow (event time, source and partition, offset) and ignore NULLs; the last seen value follows
+//! as-if order (offset, source and partition) and takes NULLs as they are. The winner of a batch is found by its
+//! position alone; a value is copied once per group and batch, not once per row. Rows that retract are ignored: plans
+//! with these functions over a changing relation are refused at deploy.
+
+use velostream_state::block::BlockPool;
+use velostream_state::build::ColumnBuilder;
+use velostream_types::{Column, DataType, RowMeta, Value};
+
+/// Where a row stands among others.
+type Place = (i64, i64, i64, i64);
+
+#[derive(Clone, Debug)]
+struct Entry {
+    place: Place,
+    /// A value was seen.
+    set: bool,
+    /// Row of the running batch that won and whose value is not copied yet.
+    pending: Option<u32>,
+    value: Value,
+}
+
+const NONE: Entry = Entry { place: (0, 0, 0, 0), set: false, pending: None, value: Value::Null };
+
+/// Which of the three.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    First,
+    Last,
+    LastSeen,
+}
+
+/// One value of every group, chosen by order.
+#[derive(Debug)]
+pub(super) struct Ordered {
+    entries: Vec<Entry>,
+    /// Groups with a pending row.
+    touched: Vec<u32>,
+    which: Which,
+    data_type: DataType,
+}
+
+impl Ordered {
+    pub(super) fn new(which: Which, data_type: DataType) -> Ordered {
+        Ordered { entries: Vec::new(), touched: Vec::new(), which, data_type }
+    }
+
+    pub(super) fn grow(&mut self, groups: usize) {
+        self.entries.resize(groups.max(self.entries.len()), NONE);
+    }
+
+    fn place(&self, meta: &RowMeta, row: usize) -> Place {
+        let (major, minor, tie) = meta.order_at(row);
+        match self.which {
+            Which::LastSeen => (0, major, minor, tie as i64),
+            _ => (meta.event_time.as_ref().map_or(0, |t| t[row]), tie as i64, major, minor),
+        }
+    }
+
+    #[inline]
+    fn offer(&mut self, group: u32, place: Place, row: u32) {
+        let entry = &mut self.entries[group as usize];
+        let wins = !entry.set
+            || match self.which {
+                Which::First => place < entry.place,
+                Which::Last | Which::LastSeen => place >= entry.place,
+            };
+        if wins {
+            entry.set = true;
+            entry.place = place;
+            if entry.pending.replace(row).is_none() {
+                self.touched.push(group);
+            }
+        }
+    }
+
+    fn copy(&mut self, column: &Column) {
+        for group in self.touched.drain(..) {
+            let entry = &mut self.entries[group as usize];
+            if let Some(row) = entry.pending.take() {
+                entry.value = column.value(row as usize);
+            }
+        }
+    }
+
+    pub(super) fn update(
+        &mut self,
+        groups: &[u32],
+        start: usize,
+        column: &Column,
+        meta: &RowMeta,
+        weights: Option<&[i8]>,
+    ) {
+        for (i, group) in groups.iter().enumerate() {
+            let row = start + i;
+            let counts = weights.is_none_or(|w| w[row] > 0);
+            if counts && (self.which == Which::LastSeen || !column.is_null(row)) {
+                self.offer(*group, self.place(meta, row), row as u32);
+            }
+        }
+        self.copy(column);
+    }
+
+    /// Offers partial winners: `[value, set, place × 4]`.
+    pub(super) fn merge(&mut self, groups: &[u32], start: usize, columns: &[Column]) {
+        let int = |c: usize, row: usize| match &columns[c] {
+            Column::Int(a) => a.value(row),
+            _ => 0,
+        };
+        for (i, group) in groups.iter().enumerate() {
+            let row = start + i;
+            if int(1, row) != 0 {
+                let place = (int(2, row), int(3, row), int(4, row), int(5, row));
+                self.offer(*group, place, row as u32);
+            }
+        }
+        self.copy(&columns[0]);
+    }
+
+    pub(super) fn partial(&self, groups: &[u32], out: &mut Vec<Column>) {
+        let mut value = ColumnBuilder::new(&self.data_type);
+        groups.iter().for_each(|g| self.emit(*g, &mut value));
+        out.push(value.finish());
+        let entry = |g: &u32| &self.entries[*g as usize];
+        out.push(Column::ints(groups.iter().map(|g| i64::from(entry(g).set)).collect(), None));
+        let parts: [fn(&Place) -> i64; 4] = [|p| p.0, |p| p.1, |p| p.2, |p| p.3];
+        for part in parts {
+            out.push(Column::ints(groups.iter().map(|g| part(&entry(g).place)).collect(), None));
+        }
+    }
+
+    pub(super) fn emit(&self, group: u32, out: &mut ColumnBuilder) {
+        out.push_value(&self.entries[group as usize].value);
+    }
+
+    pub(super) fn clear(&mut self, group: u32) {
+        self.entries[group as usize] = NONE;
+    }
+
+    pub(super) fn release(&mut self, _pool: &mut BlockPool) {
+        self.entries = Vec::new();
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.entries.capacity() * size_of::<Entry>()
+    }
+}

@@ -1,0 +1,217 @@
+//! Contract checks around operators, for tests and simulation.
+//!
+//! `Checked` wraps an operator and stops the run at the first message that breaks what `operator` promises: one
+//! message at a time, watermarks that never go back, nothing behind the end, columns of the plan's schema and of equal
+//! length, metadata for every row, weights only where the plan has a changelog, no row lost by a projection. On in
+//! every simulated world, and everywhere with the feature `check`. Cost: a pass over the metadata of each batch.
+
+use velostream_sql::plan::{Node, NodeKind};
+use velostream_state::snapshot::{SnapshotError, SnapshotReader, SnapshotWriter};
+use velostream_types::time::{WM_END, WM_NONE};
+use velostream_types::{Batch, Fatal, Offsets, RowOrder};
+
+use crate::operator::{Msg, NodeCounters, OpCx, Operator};
+use crate::shard::STOP_BARRIER;
+
+/// An operator under watch.
+pub struct Checked {
+    inner: Box<dyn Operator>,
+    name: String,
+    /// Columns of each output batch; a Combine's state columns are its own business.
+    columns: Option<usize>,
+    changelog: bool,
+    /// Every row taken is given or dead-lettered.
+    conserves: bool,
+    open: bool,
+    watermark_in: i64,
+    watermark_out: i64,
+    stopped: bool,
+}
+
+impl Checked {
+    /// Watches `inner`, the operator of `node`.
+    pub fn new(inner: Box<dyn Operator>, node: &Node) -> Checked {
+        let (name, columns, conserves) = match &node.kind {
+            NodeKind::Combine(_) => ("Combine", None, false),
+            NodeKind::Sink { .. } => ("Sink", None, false),
+            NodeKind::Project { .. } => ("Project", Some(node.schema.len()), true),
+            NodeKind::Filter { .. } => ("Filter", Some(node.schema.len()), false),
+            NodeKind::Limit { .. } => ("Limit", Some(node.schema.len()), false),
+            NodeKind::Aggregate(_) => ("Aggregate", Some(node.schema.len()), false),
+            NodeKind::Scan { .. } | NodeKind::Exchange { .. } => ("stage", None, false),
+        };
+        Checked {
+            inner,
+            name: format!("{name} (node {})", node.id),
+            columns,
+            changelog: node.changelog,
+            conserves,
+            open: false,
+            watermark_in: WM_NONE,
+            watermark_out: WM_NONE,
+            stopped: false,
+        }
+    }
+
+    fn check_batch(&self, batch: &Batch, cx: &OpCx<'_>) {
+        let name = &self.name;
+        assert!(batch.rows > 0, "{name} gave an empty batch");
+        // Both rows of a retraction pair stay in one batch, so a batch may be one row over.
+        assert!(batch.rows <= cx.batch_rows.max(1) + 1, "{name} gave {} rows at once", batch.rows);
+        if let Some(columns) = self.columns {
+            assert_eq!(batch.columns.len(), columns, "{name}: columns of the plan's schema");
+        }
+        for (i, column) in batch.columns.iter().enumerate() {
+            assert_eq!(column.len(), batch.rows, "{name}: length of column {i}");
+        }
+        check_meta(name, batch);
+        if let Some(weights) = &batch.meta.weight {
+            assert!(self.changelog, "{name} gave weights on an append-only relation");
+            assert!(weights.iter().all(|w| *w == 1 || *w == -1), "{name}: weights are +1 or -1");
+        }
+    }
+
+    fn check_counters(&self, counters: &NodeCounters) {
+        if self.conserves {
+            let left = counters.rows_out + counters.dead_lettered;
+            assert_eq!(counters.rows_in, left, "{} lost a row", self.name);
+        }
+    }
+}
+
+fn check_meta(name: &str, batch: &Batch) {
+    let (rows, meta) = (batch.rows, &batch.meta);
+    let equal = |what: &str, len: Option<usize>| {
+        assert!(len.is_none_or(|len| len == rows), "{name}: {what} for every row");
+    };
+    equal("event time", meta.event_time.as_ref().map(|b| b.len()));
+    equal("own watermark", meta.wm_own.as_ref().map(|b| b.len()));
+    equal("timestamp", meta.timestamp.as_ref().map(|b| b.len()));
+    equal("weight", meta.weight.as_ref().map(|b| b.len()));
+    equal("raw bytes", meta.raw.as_ref().map(arrow_array::Array::len));
+    if let Offsets::List(list) = &meta.offsets {
+        equal("offset", Some(list.len()));
+    }
+    if let RowOrder::Derived { major, minor, tie } = &meta.order {
+        equal("order", Some(major.len()));
+        equal("order", Some(minor.len()));
+        equal("order", Some(tie.len()));
+    }
+    assert!(meta.event_time.is_none() || meta.wm_own.is_some(), "{name}: event time without own watermark");
+}
+
+impl Operator for Checked {
+    fn push(&mut self, port: usize, msg: Msg, cx: &mut OpCx<'_>) -> Result<(), Fatal> {
+        let name = &self.name;
+        assert!(!self.open, "{name} was pushed with its cursor open");
+        assert!(!self.stopped, "{name} was pushed behind a stop");
+        match &msg {
+            Msg::Watermark(at) => {
+                assert!(*at >= self.watermark_in, "{name}: watermark went back to {at}");
+                self.watermark_in = *at;
+            }
+            Msg::Batch(_) | Msg::Chunk(_) => {
+                assert!(self.watermark_in != WM_END, "{name} was pushed behind the end");
+            }
+            Msg::Barrier(id) => self.stopped = *id == STOP_BARRIER,
+            Msg::Idle => {}
+        }
+        self.open = true;
+        self.inner.push(port, msg, cx)
+    }
+
+    fn pull(&mut self, cx: &mut OpCx<'_>) -> Result<Option<Msg>, Fatal> {
+        assert!(self.open, "{} was pulled without a cursor", self.name);
+        let out = self.inner.pull(cx)?;
+        match &out {
+            None => {
+                self.open = false;
+                self.check_counters(cx.counters);
+            }
+            Some(Msg::Batch(batch)) => {
+                assert!(self.watermark_out != WM_END, "{} gave rows behind its end", self.name);
+                self.check_batch(batch, cx);
+            }
+            Some(Msg::Watermark(at)) => {
+                assert!(*at >= self.watermark_out, "{} let its watermark go back to {at}", self.name);
+                self.watermark_out = *at;
+            }
+            Some(Msg::Chunk(_) | Msg::Barrier(_) | Msg::Idle) => {}
+        }
+        Ok(out)
+    }
+
+    fn is_satisfied(&self) -> bool {
+        self.inner.is_satisfied()
+    }
+
+    fn snapshot(&self, out: &mut SnapshotWriter) {
+        assert!(!self.open, "{} was snapshotted with its cursor open", self.name);
+        self.inner.snapshot(out);
+    }
+
+    fn restore(&mut self, from: &SnapshotReader, owns: &dyn Fn(u16) -> bool) -> Result<(), SnapshotError> {
+        self.inner.restore(from, owns)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use velostream_types::{Column, DlqId, Field, NodeId, RowMeta, Schema, SourceId};
+
+    /// Gives what it is told to, whatever it takes.
+    struct Says(Vec<Msg>);
+
+    impl Operator for Says {
+        fn push(&mut self, _port: usize, _msg: Msg, _cx: &mut OpCx<'_>) -> Result<(), Fatal> {
+            Ok(())
+        }
+
+        fn pull(&mut self, _cx: &mut OpCx<'_>) -> Result<Option<Msg>, Fatal> {
+            Ok(self.0.pop())
+        }
+    }
+
+    fn caught(says: Vec<Msg>) -> String {
+        let node = Node {
+            id: NodeId(3),
+            kind: NodeKind::Limit { rows: 1 },
+            inputs: Vec::new(),
+            schema: Arc::new(Schema::new(vec![Field::new("a", velostream_types::DataType::Integer)])),
+            changelog: false,
+            statement: 0,
+            dlq: DlqId(0),
+        };
+        let run = move || {
+            let mut checked = Checked::new(Box::new(Says(says)), &node);
+            let (mut dead, mut counters) = (Vec::new(), NodeCounters::default());
+            let mut cx = OpCx { now_ns: 0, batch_rows: 2, dead: &mut dead, counters: &mut counters };
+            checked.push(0, Msg::Watermark(1), &mut cx).expect("no fatal");
+            while checked.pull(&mut cx).expect("no fatal").is_some() {}
+        };
+        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)) {
+            Ok(()) => String::new(),
+            Err(panic) => panic.downcast_ref::<String>().cloned().unwrap_or_default(),
+        }
+    }
+
+    fn batch(columns: usize, weight: Option<i8>) -> Msg {
+        let meta = RowMeta { weight: weight.map(|w| vec![w].into()), ..RowMeta::plain(SourceId(0), 0, 0) };
+        Msg::Batch(Batch { columns: vec![Column::ints(vec![7], None); columns], rows: 1, meta })
+    }
+
+    #[test]
+    fn each_breach_of_the_contract_is_named() {
+        let check = |says: Vec<Msg>, want: &str| {
+            let got = caught(says);
+            assert!(if want.is_empty() { got.is_empty() } else { got.contains(want) }, "{got:?} is not {want:?}");
+        };
+        check(vec![Msg::Watermark(1), batch(1, None)], "");
+        check(vec![Msg::Watermark(1), Msg::Watermark(2)], "go back to 1");
+        check(vec![batch(1, None), Msg::Watermark(WM_END)], "behind its end");
+        check(vec![batch(2, None)], "columns of the plan's schema");
+        check(vec![batch(1, Some(1))], "append-only");
+    }
+}

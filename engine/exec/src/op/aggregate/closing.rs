@@ -1,0 +1,138 @@
+//! FINAL emission: the windows a watermark closes, by end, their groups by first sight, a batch at a time.
+//!
+//! A window is taken out of the store when its turn comes and its memory goes back to the pool after its last group.
+//! A group whose sum left the range of its type is dead-lettered instead of emitted.
+
+use velostream_state::key::decode;
+use velostream_types::time::{WM_END, ns_to_ms};
+use velostream_types::{Batch, Column, Fatal, Offsets, RowMeta, RowOrder};
+
+use super::store::WindowStore;
+use super::{Groups, WHOLE};
+use crate::operator::OpCx;
+
+/// A window on its way out.
+#[derive(Debug)]
+struct Leaving {
+    window: i64,
+    groups: Groups,
+    order: Vec<u32>,
+    /// Groups given so far.
+    at: usize,
+}
+
+/// The windows a watermark closes.
+#[derive(Debug)]
+pub(super) struct Closing {
+    /// The watermark.
+    pub(super) upto: i64,
+    leaving: Option<Leaving>,
+}
+
+impl Closing {
+    pub(super) fn new(upto: i64) -> Closing {
+        Closing { upto, leaving: None }
+    }
+
+    /// Start of the next window to close.
+    fn next_window(&self, store: &WindowStore) -> Option<i64> {
+        let window = *store.windows.first_key_value()?.0;
+        (store.closes_at(window) <= self.upto).then_some(window)
+    }
+
+    /// Frees closed windows without emitting them; CHANGES has given their rows already. Groups without a window stay.
+    pub(super) fn drop_closed(&self, store: &mut WindowStore) {
+        while store.grid.is_some()
+            && let Some(window) = self.next_window(store)
+        {
+            if let Some(groups) = store.take_window(window) {
+                store.release(groups);
+            }
+        }
+    }
+
+    /// The next rows; `None` when all closed windows are out.
+    pub(super) fn next_batch(
+        &mut self,
+        store: &mut WindowStore,
+        forwarded: i64,
+        cx: &mut OpCx<'_>,
+    ) -> Result<Option<Batch>, Fatal> {
+        loop {
+            if let Some(mut leaving) = self.leaving.take() {
+                let batch = leaving.next_batch(store, forwarded, cx)?;
+                if batch.is_some() {
+                    self.leaving = Some(leaving);
+                    return Ok(batch);
+                }
+                store.release(leaving.groups);
+            }
+            let Some(window) = self.next_window(store) else { return Ok(None) };
+            let global = store.grid.is_none() && store.spec.keys.is_empty();
+            self.leaving = store.take_window(window).map(|groups| {
+                let order = groups.in_order(global);
+                Leaving { window, groups, order, at: 0 }
+            });
+        }
+    }
+}
+
+impl Leaving {
+    fn next_batch(&mut self, store: &WindowStore, forwarded: i64, cx: &mut OpCx<'_>) -> Result<Option<Batch>, Fatal> {
+        let mut given: Vec<u32> = Vec::with_capacity(cx.batch_rows.min(self.order.len() - self.at));
+        while given.len() < cx.batch_rows.max(1) && self.at < self.order.len() {
+            let group = self.order[self.at];
+            self.at += 1;
+            match self.groups.states.overflow(&store.layout, group) {
+                None => given.push(group),
+                Some(call) => store.lose(&self.groups, self.window, group, call, cx),
+            }
+        }
+        if given.is_empty() {
+            return Ok(None);
+        }
+        self.batch(store, &given, forwarded).map(Some)
+    }
+
+    fn batch(&self, store: &WindowStore, given: &[u32], forwarded: i64) -> Result<Batch, Fatal> {
+        let mut keys = store.key_builders();
+        let mut results = store.layout.builders();
+        for group in given {
+            if decode(self.groups.index.key(*group), &mut keys).is_none() {
+                return Err(Fatal::new("state is corrupt: a group's key bytes do not decode"));
+            }
+            self.groups.states.emit(&store.layout, *group, &mut results);
+        }
+        let rows = given.len();
+        let mut columns: Vec<Column> = keys.into_iter().chain(results).map(|b| b.finish()).collect();
+        if let Some(grid) = store.grid {
+            for bound in [self.window, grid.end(self.window)] {
+                columns.push(Column::ints(vec![ns_to_ms(bound); rows], None));
+            }
+        }
+        Ok(Batch::new(columns, rows, self.meta(store, given, forwarded)))
+    }
+
+    fn meta(&self, store: &WindowStore, given: &[u32], forwarded: i64) -> RowMeta {
+        let rows = given.len();
+        let end = store.grid.map_or(WM_END, |g| g.end(self.window));
+        let windowed = self.window != WHOLE || store.grid.is_some();
+        let time = end.saturating_sub(1);
+        let seen = |g: &u32| self.groups.first_seen(*g);
+        RowMeta {
+            source: store.place.source(),
+            partition: 0,
+            offsets: Offsets::From(0),
+            order: RowOrder::Derived {
+                major: vec![end; rows].into(),
+                minor: given.iter().map(|g| seen(g).0).collect::<Vec<_>>().into(),
+                tie: given.iter().map(|g| seen(g).2).collect::<Vec<_>>().into(),
+            },
+            event_time: windowed.then(|| vec![time; rows].into()),
+            wm_own: windowed.then(|| vec![forwarded; rows].into()),
+            timestamp: windowed.then(|| vec![ns_to_ms(time); rows].into()),
+            raw: None,
+            weight: None,
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Which window each row of a batch falls into, and which rows are late.
+//!
+//! A row is judged against the watermark of its own partition just before it: late iff `end + lateness <= wm_own`.
+//! The operator's watermark is never ahead of that, except for a partition that was declared idle and came back; such
+//! rows are judged by the operator's. Consecutive rows of one window form a run; a batch whose windows alternate is
+//! brought into window order first, so that everything after works on ranges. Times are nanoseconds.
+
+use velostream_sql::plan::{WindowKind, WindowSpec};
+use velostream_types::time::{WM_NONE, floor_to};
+use velostream_types::{Batch, Fatal};
+
+/// Start of the one window of a query without windows.
+pub(crate) const WHOLE: i64 = i64::MIN;
+/// Runs shorter than this on average are worth bringing into window order.
+const SHORT_RUN: usize = 64;
+
+/// Consecutive rows of one window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    /// Window start.
+    pub(crate) window: i64,
+    /// First row.
+    pub(crate) from: usize,
+    /// One past the last row.
+    pub(crate) to: usize,
+}
+
+/// The grid of a query's windows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Grid {
+    size: i64,
+    lateness: i64,
+}
+
+impl Grid {
+    pub(crate) fn new(spec: &WindowSpec) -> Grid {
+        let WindowKind::Tumbling { size_ns } = spec.kind;
+        Grid { size: size_ns.max(1), lateness: spec.lateness_ns.max(0) }
+    }
+
+    #[inline]
+    pub(crate) fn start(&self, time: i64) -> i64 {
+        floor_to(time, self.size)
+    }
+
+    /// End of a window; saturates at the end of time.
+    pub(crate) fn end(&self, start: i64) -> i64 {
+        start.saturating_add(self.size)
+    }
+
+    /// Watermark that closes a window for good.
+    #[inline]
+    pub(crate) fn closes_at(&self, start: i64) -> i64 {
+        self.end(start).saturating_add(self.lateness)
+    }
+
+    pub(crate) fn lateness(&self) -> i64 {
+        self.lateness
+    }
+
+    /// Rows of the batch that are late, ascending.
+    pub(crate) fn late(&self, batch: &Batch, operator_wm: i64) -> Result<Vec<u32>, Fatal> {
+        let times = times(batch)?;
+        let own = batch.meta.wm_own.as_deref();
+        let highest = own.and_then(|w| w.iter().max()).copied().unwrap_or(WM_NONE).max(operator_wm);
+        let Some(earliest) = times.iter().min() else { return Ok(Vec::new()) };
+        if self.closes_at(self.start(*earliest)) > highest {
+            return Ok(Vec::new());
+        }
+        let late = |i: &usize| {
+            let wm = own.map_or(WM_NONE, |w| w[*i]).max(operator_wm);
+            self.closes_at(self.start(times[*i])) <= wm
+        };
+        Ok((0..batch.rows).filter(late).map(|i| i as u32).collect())
+    }
+
+    /// The batch's runs; the batch is reordered when its windows alternate.
+    pub(crate) fn runs(&self, batch: &mut Batch) -> Result<Vec<Run>, Fatal> {
+        let mut runs = self.runs_as_they_stand(times(batch)?);
+        if runs.len() > 1 && runs.len() * SHORT_RUN > batch.rows {
+            let mut sorted = runs.clone();
+            sorted.sort_by_key(|r| r.window);
+            let windows = 1 + sorted.windows(2).filter(|w| w[0].window != w[1].window).count();
+            if windows < runs.len() {
+                let indices: Vec<u32> = sorted.iter().flat_map(|r| r.from as u32..r.to as u32).collect();
+                *batch = batch.take(&indices);
+                runs = self.runs_as_they_stand(times(batch)?);
+            }
+        }
+        Ok(runs)
+    }
+
+    fn runs_as_they_stand(&self, times: &[i64]) -> Vec<Run> {
+        let mut runs: Vec<Run> = Vec::new();
+        let (mut start, mut end) = (0, 0);
+        for (i, time) in times.iter().enumerate() {
+            match runs.last_mut() {
+                Some(run) if *time >= start && *time < end => run.to = i + 1,
+                _ => {
+                    start = self.start(*time);
+                    end = self.end(start);
+                    runs.push(Run { window: start, from: i, to: i + 1 });
+                }
+            }
+        }
+        runs
+    }
+}
+
+/// Event times of a batch's rows.
+pub(crate) fn times(batch: &Batch) -> Result<&[i64], Fatal> {
+    match &batch.meta.event_time {
+        Some(times) => Ok(times),
+        None if batch.rows == 0 => Ok(&[]),
+        None => Err(Fatal::new("a window got rows without event time: the plan must give its source an event time")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use velostream_sql::plan::LateStrategy;
+    use velostream_types::{Column, RowMeta, SourceId};
+
+    fn grid(lateness_ns: i64) -> Grid {
+        Grid::new(&WindowSpec { kind: WindowKind::Tumbling { size_ns: 10 }, lateness_ns, late: LateStrategy::Drop })
+    }
+
+    fn batch(times: &[i64], own: &[i64]) -> Batch {
+        let mut meta = RowMeta::plain(SourceId(0), 0, 0);
+        meta.event_time = Some(times.to_vec().into());
+        meta.wm_own = Some(own.to_vec().into());
+        Batch::new(vec![Column::ints(times.to_vec(), None)], times.len(), meta)
+    }
+
+    #[test]
+    fn a_row_is_late_when_its_window_closed_before_it() {
+        for (lateness, wm, operator_wm, late) in [
+            (0, 9, WM_NONE, false),
+            (0, 10, WM_NONE, true),
+            (5, 14, WM_NONE, false),
+            (5, 15, WM_NONE, true),
+            (0, 3, 10, true),
+        ] {
+            let got = grid(lateness).late(&batch(&[25, 3], &[WM_NONE, wm]), operator_wm);
+            assert_eq!(got, Ok(if late { vec![1] } else { vec![] }), "{lateness} {wm}");
+        }
+    }
+
+    #[test]
+    fn alternating_windows_become_ranges() {
+        let mut b = batch(&[1, 11, 2, 12, -3], &[0; 5]);
+        let runs = grid(0).runs(&mut b).expect("times are there");
+        let run = |window, from, to| Run { window, from, to };
+        assert_eq!(runs, [run(-10, 0, 1), run(0, 1, 3), run(10, 3, 5)]);
+        assert_eq!(times(&b), Ok(&[-3, 1, 2, 11, 12][..]));
+    }
+}

@@ -1,0 +1,127 @@
+//! Snapshot and restore of a window store.
+//!
+//! Table `groups`: window start, key bytes, first-seen triple, then the partial columns of the layout, one row a
+//! group, ascending by the vnode of its key. Table `watermark`: the operator's watermark and the one it forwarded;
+//! they belong to no vnode. Restoring merges the rows of owned vnodes like partial groups, so it works for any number
+//! of shards; the index is rebuilt.
+
+use velostream_state::snapshot::{SnapshotError, SnapshotReader, SnapshotWriter, StateTable};
+use velostream_types::time::WM_NONE;
+use velostream_types::{Column, Offsets, RowMeta, RowOrder, SourceId, vnode};
+
+use super::WHOLE;
+use super::store::WindowStore;
+use crate::operator::{NodeCounters, OpCx};
+
+const GROUPS: &str = "groups";
+const WATERMARK: &str = "watermark";
+const VERSION: u16 = 1;
+/// Window start, key, major, minor, tie.
+const FIXED: usize = 5;
+
+fn shape(what: &str) -> SnapshotError {
+    SnapshotError::Shape(what.to_owned())
+}
+
+fn ints(column: &Column) -> Result<&[i64], SnapshotError> {
+    match column {
+        Column::Int(a) => Ok(a.values()),
+        _ => Err(shape("a column of integers is of another kind")),
+    }
+}
+
+impl WindowStore {
+    pub(crate) fn save(&self, forwarded: i64, out: &mut SnapshotWriter) {
+        for (window, groups) in &self.windows {
+            let mut rows: Vec<(u16, u32)> = groups.present().map(|g| (vnode::of_key(groups.index.key(g)), g)).collect();
+            rows.sort_unstable();
+            let numbers: Vec<u32> = rows.iter().map(|(_, g)| *g).collect();
+            let seen: Vec<_> = numbers.iter().map(|g| groups.first_seen(*g)).collect();
+            let mut columns = vec![
+                Column::ints(vec![*window; rows.len()], None),
+                Column::Bytes(numbers.iter().map(|g| Some(groups.index.key(*g))).collect()),
+                Column::ints(seen.iter().map(|t| t.0).collect(), None),
+                Column::ints(seen.iter().map(|t| t.1).collect(), None),
+                Column::ints(seen.iter().map(|t| t.2 as i64).collect(), None),
+            ];
+            columns.extend(groups.states.partial(&numbers));
+            out.tables.push(StateTable {
+                name: GROUPS.to_owned(),
+                version: VERSION,
+                vnodes: Some(rows.iter().map(|(v, _)| *v).collect()),
+                columns,
+            });
+        }
+        out.tables.push(StateTable {
+            name: WATERMARK.to_owned(),
+            version: VERSION,
+            vnodes: None,
+            columns: vec![Column::ints(vec![self.watermark, forwarded], None)],
+        });
+    }
+
+    /// Takes the owned groups of a snapshot; answers the forwarded watermark.
+    pub(crate) fn load(
+        &mut self,
+        from: &SnapshotReader,
+        owns: &dyn Fn(u16) -> bool,
+    ) -> Result<Option<i64>, SnapshotError> {
+        for table in &from.tables {
+            if table.version != VERSION {
+                return Err(shape(&format!("table {} has version {}", table.name, table.version)));
+            }
+            match table.name.as_str() {
+                GROUPS => self.load_groups(table, owns)?,
+                WATERMARK => {
+                    let [watermark, given] = ints(table.columns.first().ok_or_else(|| shape("no watermark"))?)? else {
+                        return Err(shape("the watermark table has not two rows"));
+                    };
+                    // Parts of shards that stood at different watermarks: the lowest holds for all.
+                    let lowest = |(a, b): (i64, i64)| (a.min(*watermark), b.min(*given));
+                    let restored = self.restored.map_or((*watermark, *given), lowest);
+                    self.restored = Some(restored);
+                    self.watermark = restored.0;
+                }
+                other => return Err(shape(&format!("unknown table {other}"))),
+            }
+        }
+        Ok(self.restored.map(|(_, given)| given))
+    }
+
+    fn load_groups(&mut self, table: &StateTable, owns: &dyn Fn(u16) -> bool) -> Result<(), SnapshotError> {
+        let vnodes = table.vnodes.as_ref().ok_or_else(|| shape("groups without vnodes"))?;
+        let expected = FIXED + self.layout.partial_columns();
+        let equal = table.columns.iter().all(|c| c.len() == vnodes.len());
+        if table.columns.len() != expected || !equal {
+            return Err(shape("groups have other columns than this query's"));
+        }
+        let owned: Vec<u32> = (0..vnodes.len() as u32).filter(|i| owns(vnodes[*i as usize])).collect();
+        let columns: Vec<Column> = table.columns.iter().map(|c| c.take(&owned)).collect();
+        let Column::Bytes(keys) = &columns[1] else { return Err(shape("keys are no bytes")) };
+        let starts = ints(&columns[0])?;
+        if (self.grid.is_none()) != starts.iter().all(|s| *s == WHOLE) && !starts.is_empty() {
+            return Err(shape("windows in a query without windows, or the reverse"));
+        }
+        if !self.layout.accepts(&columns[FIXED..]) {
+            return Err(shape("accumulators are of another kind than this query's"));
+        }
+        let tie: Vec<u64> = ints(&columns[4])?.iter().map(|t| *t as u64).collect();
+        let meta = RowMeta {
+            offsets: Offsets::From(0),
+            order: RowOrder::Derived {
+                major: ints(&columns[2])?.to_vec().into(),
+                minor: ints(&columns[3])?.to_vec().into(),
+                tie: tie.into(),
+            },
+            ..RowMeta::plain(SourceId(0), 0, 0)
+        };
+        self.scratch.encoder.load((0..owned.len()).map(|i| keys.value(i)));
+        let (mut dead, mut counters) = (Vec::new(), NodeCounters::default());
+        let mut cx = OpCx { now_ns: 0, batch_rows: 1, dead: &mut dead, counters: &mut counters };
+        // Held back while loading: what was open when the snapshot was cut is open now.
+        let watermark = std::mem::replace(&mut self.watermark, WM_NONE);
+        self.fold_encoded(Some(starts), &columns[FIXED..], &meta, owned.len(), &mut cx);
+        self.watermark = watermark;
+        Ok(())
+    }
+}

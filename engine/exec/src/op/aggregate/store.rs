@@ -1,0 +1,392 @@
+//! The open windows of a grouping and how batches are folded into them; shared by Aggregate and Combine.
+//!
+//! Windows stand in a map by start, each with its own group index, first-seen triples and accumulators, all in blocks
+//! of one pool. A batch is judged for lateness, cut into runs of one window, its keys are encoded and hashed once, and
+//! each run is folded: group numbers, then one loop per accumulator. Cost per row: one key copy, one hash, one probe
+//! and an add per accumulator; no allocation for known groups.
+
+use std::collections::BTreeMap;
+
+use velostream_sql::plan::{AggregateSpec, LateStrategy};
+use velostream_state::block::BlockPool;
+use velostream_state::build::ColumnBuilder;
+use velostream_state::index::{GroupIndex, KeyHasher};
+use velostream_state::key::{KeyEncoder, decode};
+use velostream_types::time::{WM_NONE, duration_text, timestamp_text};
+use velostream_types::{Batch, Column, DataType, DeadLetter, ErrorCode, Fatal, RecordError, RowMeta, SourceId, Stage};
+
+use super::Place;
+use super::first_seen::FirstSeen;
+use super::runs::{Grid, Run, WHOLE};
+use crate::agg::{Fold, Layout, States};
+use crate::operator::OpCx;
+
+/// The groups of one window.
+#[derive(Debug)]
+pub(crate) struct Groups {
+    pub(crate) index: GroupIndex,
+    pub(super) first: FirstSeen,
+    pub(crate) states: States,
+}
+
+impl Groups {
+    pub(crate) fn new(layout: &Layout) -> Groups {
+        Groups { index: GroupIndex::new(), first: FirstSeen::default(), states: States::new(layout) }
+    }
+
+    /// First-seen triple of a group.
+    pub(crate) fn first_seen(&self, group: u32) -> super::Triple {
+        self.first.get(group)
+    }
+
+    fn bytes(&self) -> usize {
+        self.index.bytes() + self.first.bytes() + self.states.bytes()
+    }
+
+    /// Numbers of the groups that were not removed, ascending.
+    pub(crate) fn present(&self) -> impl Iterator<Item = u32> {
+        let mut removed = self.index.removed().to_vec();
+        removed.sort_unstable();
+        (0..self.index.high() as u32).filter(move |g| removed.binary_search(g).is_err())
+    }
+
+    /// Groups that stand for something, in order of first sight.
+    pub(crate) fn in_order(&self, keep_empty: bool) -> Vec<u32> {
+        let mut order: Vec<u32> = self.present().filter(|g| keep_empty || self.states.rows(*g) > 0).collect();
+        if !order.is_sorted_by_key(|g| self.first.get(*g)) {
+            order.sort_unstable_by_key(|g| self.first.get(*g));
+        }
+        order
+    }
+
+    pub(crate) fn release(&mut self, pool: &mut BlockPool) {
+        self.index.release(pool);
+        self.first.release(pool);
+        self.states.release(pool);
+    }
+}
+
+/// Buffers reused from batch to batch.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    pub(super) encoder: KeyEncoder,
+    pub(super) hashes: Vec<u32>,
+    groups: Vec<u32>,
+    fresh: Vec<u32>,
+}
+
+/// What a run adds to its groups.
+#[derive(Clone, Copy)]
+enum Addition<'a> {
+    Rows(&'a Batch),
+    Partials(&'a [Column], &'a RowMeta),
+}
+
+/// All open windows of one node on one shard.
+#[derive(Debug)]
+pub(crate) struct WindowStore {
+    pub(crate) spec: AggregateSpec,
+    pub(crate) place: Place,
+    pub(crate) layout: Layout,
+    pub(crate) grid: Option<Grid>,
+    pub(crate) windows: BTreeMap<i64, Groups>,
+    pub(crate) pool: BlockPool,
+    /// Highest watermark taken.
+    pub(crate) watermark: i64,
+    /// Lowest watermarks (taken, given) of the snapshot parts loaded so far.
+    pub(super) restored: Option<(i64, i64)>,
+    pub(super) hasher: KeyHasher,
+    pub(super) scratch: Scratch,
+    groups: usize,
+    bytes: usize,
+    /// Groups the last closed window held: the next one is made for as many.
+    usual: usize,
+}
+
+/// Windows are not made for more groups than this in advance.
+const EXPECTED_GROUPS: usize = 32_768;
+
+impl WindowStore {
+    pub(crate) fn new(spec: &AggregateSpec, place: Place) -> WindowStore {
+        WindowStore {
+            layout: Layout::new(spec),
+            grid: spec.window.as_ref().map(Grid::new),
+            spec: spec.clone(),
+            place,
+            windows: BTreeMap::new(),
+            pool: BlockPool::default(),
+            watermark: WM_NONE,
+            restored: None,
+            hasher: KeyHasher::default(),
+            scratch: Scratch::default(),
+            groups: 0,
+            bytes: 0,
+            usual: 0,
+        }
+    }
+
+    /// Groups of all windows.
+    pub(crate) fn group_count(&self) -> usize {
+        self.groups
+    }
+
+    /// Brings the gauges up to date.
+    pub(crate) fn gauge(&self, cx: &mut OpCx<'_>) {
+        cx.counters.groups = self.groups as u64;
+        cx.counters.state_bytes = self.bytes as u64;
+    }
+
+    /// Watermark that closes the window for good: the end of input where there are no windows.
+    pub(crate) fn closes_at(&self, window: i64) -> i64 {
+        self.grid.map_or(i64::MAX, |g| g.closes_at(window))
+    }
+
+    /// Takes a window out; give it to [`WindowStore::release`] in the end.
+    pub(crate) fn take_window(&mut self, window: i64) -> Option<Groups> {
+        let groups = self.windows.remove(&window)?;
+        self.groups -= groups.index.len();
+        self.bytes -= groups.bytes();
+        Some(groups)
+    }
+
+    /// Gives a window's memory back.
+    pub(crate) fn release(&mut self, mut groups: Groups) {
+        self.usual = groups.index.len().min(EXPECTED_GROUPS);
+        groups.release(&mut self.pool);
+    }
+
+    /// Folds rows into their windows; late ones are counted and go where the query says.
+    pub(crate) fn fold_rows(&mut self, mut batch: Batch, cx: &mut OpCx<'_>) -> Result<(), Fatal> {
+        let runs = match self.grid {
+            None => vec![Run { window: WHOLE, from: 0, to: batch.rows }],
+            Some(grid) => {
+                let late = grid.late(&batch, self.watermark)?;
+                if !late.is_empty() {
+                    late.iter().for_each(|row| self.refuse(&batch, *row as usize, cx));
+                    batch = without(&batch, &late);
+                }
+                grid.runs(&mut batch)?
+            }
+        };
+        if batch.rows == 0 {
+            return Ok(());
+        }
+        self.encode(&batch);
+        for run in runs {
+            self.fold_run(run, Addition::Rows(&batch));
+        }
+        Ok(())
+    }
+
+    /// Encodes and hashes the keys of a batch.
+    pub(super) fn encode(&mut self, batch: &Batch) {
+        let columns: Vec<&Column> = self.spec.keys.iter().map(|k| &batch.columns[*k]).collect();
+        self.scratch.encoder.encode(&columns, batch.rows);
+        self.hasher.hash_all(self.scratch.encoder.keys(), &mut self.scratch.hashes);
+    }
+
+    fn fold_run(&mut self, run: Run, addition: Addition<'_>) {
+        let WindowStore { windows, layout, pool, scratch, groups, bytes, usual, .. } = self;
+        let window = windows.entry(run.window).or_insert_with(|| {
+            let mut window = Groups::new(layout);
+            window.index.expect(*usual, pool);
+            *bytes += window.bytes();
+            window
+        });
+        *groups -= window.index.len();
+        *bytes -= window.bytes();
+        window.fold(run, layout, scratch, addition, pool);
+        *groups += window.index.len();
+        *bytes += window.bytes();
+    }
+
+    /// Folds one row of a batch whose keys are encoded.
+    pub(super) fn fold_row(&mut self, run: Run, batch: &Batch) {
+        self.fold_run(run, Addition::Rows(batch));
+    }
+
+    /// Frees one group of a window.
+    pub(super) fn forget(&mut self, window: i64, group: u32, hash: u32) {
+        if let Some(groups) = self.windows.get_mut(&window) {
+            self.bytes -= groups.bytes();
+            groups.index.remove(group, hash);
+            groups.states.clear(group);
+            self.bytes += groups.bytes();
+            self.groups -= 1;
+        }
+    }
+
+    /// Makes the one group of an aggregate without keys, with no rows.
+    pub(super) fn add_empty_group(&mut self) {
+        let WindowStore { windows, layout, pool, hasher, groups, bytes, .. } = self;
+        let window = windows.entry(WHOLE).or_insert_with(|| Groups::new(layout));
+        let group = window.index.find_or_insert(&[], hasher.hash(&[]), pool).group;
+        window.states.grow(window.index.high(), pool);
+        let meta = RowMeta::plain(SourceId(0), 0, 0);
+        window.first.fold(&[group], &[0], window.index.high(), (&meta, 0), pool);
+        *groups += 1;
+        *bytes += window.bytes();
+    }
+
+    /// Folds partial groups a Combine of the same spec made: keys, the window start, then partial columns.
+    pub(crate) fn fold_partials(&mut self, batch: &Batch, cx: &mut OpCx<'_>) -> Result<(), Fatal> {
+        let keys = self.spec.keys.len();
+        let starts = match (self.grid, batch.columns.get(keys)) {
+            (None, _) => None,
+            (Some(_), Some(Column::Timestamp(starts))) => Some(starts.values()),
+            _ => return Err(Fatal::new("partial groups came without window start: Combine and Aggregate differ")),
+        };
+        let partials = &batch.columns[keys + usize::from(starts.is_some())..];
+        if partials.len() != self.layout.partial_columns() {
+            return Err(Fatal::new("partial groups came with other columns: Combine and Aggregate differ"));
+        }
+        let columns: Vec<&Column> = batch.columns[..keys].iter().collect();
+        self.scratch.encoder.encode(&columns, batch.rows);
+        self.fold_encoded(starts.map(|s| &s[..]), partials, &batch.meta, batch.rows, cx);
+        Ok(())
+    }
+
+    /// Folds partial groups whose keys the encoder holds, run by run of one window.
+    pub(super) fn fold_encoded(
+        &mut self,
+        starts: Option<&[i64]>,
+        partials: &[Column],
+        meta: &RowMeta,
+        rows: usize,
+        cx: &mut OpCx<'_>,
+    ) {
+        self.hasher.hash_all(self.scratch.encoder.keys(), &mut self.scratch.hashes);
+        let window_of = |row: usize| starts.map_or(WHOLE, |s| s[row]);
+        let mut from = 0;
+        while from < rows {
+            let window = window_of(from);
+            let to = (from..rows).find(|r| window_of(*r) != window).unwrap_or(rows);
+            if self.grid.is_some() && self.closes_at(window) <= self.watermark {
+                // Only a partition that was idle and came back gets here; its rows were counted by the Combine.
+                if let Column::Int(counts) = &partials[0] {
+                    cx.counters.late += counts.values()[from..to].iter().map(|n| n.unsigned_abs()).sum::<u64>();
+                }
+            } else {
+                self.fold_run(Run { window, from, to }, Addition::Partials(partials, meta));
+            }
+            from = to;
+        }
+    }
+
+    /// Counts a late row and dead-letters it where the query says so.
+    pub(super) fn refuse(&self, batch: &Batch, row: usize, cx: &mut OpCx<'_>) {
+        cx.counters.late += 1;
+        let (Some(grid), Some(window)) = (self.grid, &self.spec.window) else { return };
+        if window.late != LateStrategy::DeadLetter {
+            return;
+        }
+        let time = batch.meta.event_time.as_ref().map_or(0, |t| t[row]);
+        let own = batch.meta.wm_own.as_ref().map_or(WM_NONE, |w| w[row]).max(self.watermark);
+        let start = grid.start(time);
+        let message = format!(
+            "row at {} came after its window {} to {} had closed: the watermark was {}, allowed lateness is {}",
+            timestamp_text(time),
+            timestamp_text(start),
+            timestamp_text(grid.end(start)),
+            timestamp_text(own),
+            duration_text(grid.lateness()),
+        );
+        let letter = DeadLetter {
+            error: RecordError { code: ErrorCode::Late, stage: Stage::Process, message: message.into(), span: None },
+            source: self.place.source_name(batch.meta.source),
+            partition: batch.meta.partition,
+            offset: batch.meta.offsets.at(row),
+            position: None,
+            full_length: None,
+            bytes: batch.meta.raw.as_ref().map_or_else(Vec::new, |raw| raw.value(row).to_vec()),
+        };
+        cx.counters.dead_lettered += 1;
+        cx.dead.push((self.place.dlq, letter));
+    }
+
+    /// Dead-letters a group whose `call` left the range of its type.
+    pub(super) fn lose(&self, groups: &Groups, window: i64, group: u32, call: usize, cx: &mut OpCx<'_>) {
+        let call = &self.spec.aggregates[call];
+        let mut keys = self.key_builders();
+        let text = match decode(groups.index.key(group), &mut keys) {
+            Some(()) if !keys.is_empty() => {
+                let values: Vec<String> = keys.into_iter().map(|b| b.finish().value(0).to_string()).collect();
+                format!("group ({})", values.join(", "))
+            }
+            _ => "the whole input".to_owned(),
+        };
+        let within = self.grid.map_or_else(String::new, |grid| {
+            format!(" in the window {} to {}", timestamp_text(window), timestamp_text(grid.end(window)))
+        });
+        let letter = DeadLetter {
+            error: RecordError {
+                code: ErrorCode::GroupOverflow,
+                stage: Stage::Process,
+                message: format!(
+                    "{} of {text}{within} is beyond the range of {}; hint: CAST AS DECIMAL(38,0)",
+                    call.function.name(),
+                    call.result,
+                )
+                .into(),
+                span: Some(call.span),
+            },
+            source: self.place.name.clone(),
+            partition: 0,
+            offset: groups.first_seen(group).0,
+            position: None,
+            full_length: None,
+            bytes: Vec::new(),
+        };
+        cx.counters.dead_lettered += 1;
+        cx.dead.push((self.place.dlq, letter));
+    }
+
+    /// A builder per key column.
+    pub(crate) fn key_builders(&self) -> Vec<ColumnBuilder> {
+        let type_of = |k: &usize| self.spec.input.fields.get(*k).map_or(&DataType::Null, |f| &f.data_type);
+        self.spec.keys.iter().map(|k| ColumnBuilder::new(type_of(k))).collect()
+    }
+}
+
+impl Groups {
+    fn fold(&mut self, run: Run, layout: &Layout, scratch: &mut Scratch, addition: Addition<'_>, pool: &mut BlockPool) {
+        let Scratch { encoder, hashes, groups, fresh } = scratch;
+        groups.clear();
+        fresh.clear();
+        self.index.assign(encoder.keys(), run.from, &hashes[run.from..run.to], groups, fresh, pool);
+        let high = self.index.high();
+        self.states.grow(high, pool);
+        match addition {
+            Addition::Rows(batch) => {
+                self.first.fold(groups, fresh, high, (&batch.meta, run.from), pool);
+                let fold = Fold {
+                    groups,
+                    start: run.from,
+                    columns: &batch.columns,
+                    meta: &batch.meta,
+                    weights: batch.meta.weight.as_deref(),
+                };
+                self.states.update(layout, fold, pool);
+            }
+            Addition::Partials(columns, meta) => {
+                self.first.fold(groups, fresh, high, (meta, run.from), pool);
+                self.states.merge(groups, run.from, columns, pool);
+            }
+        }
+    }
+}
+
+/// The batch without these rows, which ascend.
+fn without(batch: &Batch, rows: &[u32]) -> Batch {
+    let mut refused = rows.iter().peekable();
+    let kept: Vec<u32> = (0..batch.rows as u32)
+        .filter(|row| match refused.peek() {
+            Some(next) if *next == row => {
+                refused.next();
+                false
+            }
+            _ => true,
+        })
+        .collect();
+    batch.take(&kept)
+}

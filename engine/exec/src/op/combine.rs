@@ -1,0 +1,142 @@
+//! Combine: folds this shard's rows into partial groups before they cross shards, so that a key that repeats crosses
+//! once per window instead of once per row.
+//!
+//! Runs in front of the exchange. Late rows are judged here, where a row still has its partition's watermark. Partial
+//! groups of a window leave before the watermark that closes it; everything leaves at the end of input, before a
+//! barrier (so a snapshot holds no groups), when the input falls idle, and when more than 65,536 groups are held. Output: keys, the window start
+//! where there are windows, then the partial columns; the order triple of a row is its group's first-seen triple.
+
+use velostream_sql::plan::AggregateSpec;
+use velostream_state::key::decode;
+use velostream_state::snapshot::{SnapshotError, SnapshotReader, SnapshotWriter};
+use velostream_types::time::WM_END;
+use velostream_types::{Batch, Column, Fatal, Offsets, RowMeta, RowOrder};
+
+use super::aggregate::store::{Groups, WindowStore};
+use super::aggregate::{Place, WHOLE};
+use crate::operator::{Msg, OpCx, Operator};
+
+/// More groups than this leave at once: beyond it the table falls out of the cache and combining gains nothing.
+const HELD_GROUPS: usize = 65_536;
+
+/// Groups that leave, and what follows them.
+#[derive(Debug)]
+struct Flush {
+    /// Watermark up to which windows leave; `WM_END` for all.
+    upto: i64,
+    leaving: Option<(i64, Groups, Vec<u32>, usize)>,
+    /// Goes out after the last group.
+    then: Option<Msg>,
+}
+
+/// The operator.
+#[derive(Debug)]
+pub struct Combine {
+    store: WindowStore,
+    flush: Option<Flush>,
+}
+
+impl Combine {
+    /// A combine in front of the Aggregate of the same spec.
+    pub fn new(spec: &AggregateSpec, place: Place) -> Combine {
+        Combine { store: WindowStore::new(spec, place), flush: None }
+    }
+
+    fn leave(&mut self, upto: i64, then: Option<Msg>) {
+        self.flush = Some(Flush { upto, leaving: None, then });
+    }
+}
+
+impl Flush {
+    fn next(&mut self, store: &mut WindowStore, cx: &OpCx<'_>) -> Result<Option<Msg>, Fatal> {
+        loop {
+            if let Some((window, groups, order, at)) = self.leaving.take() {
+                if at < order.len() {
+                    let to = order.len().min(at + cx.batch_rows.max(1));
+                    let batch = partials(store, window, &groups, &order[at..to])?;
+                    self.leaving = Some((window, groups, order, to));
+                    return Ok(Some(Msg::Batch(batch)));
+                }
+                store.release(groups);
+            }
+            let next = store.windows.first_key_value().map(|(window, _)| *window);
+            match next.filter(|w| store.closes_at(*w) <= self.upto) {
+                Some(window) => {
+                    self.leaving = store.take_window(window).map(|groups| {
+                        let order = groups.in_order(true);
+                        (window, groups, order, 0)
+                    });
+                }
+                None => return Ok(self.then.take()),
+            }
+        }
+    }
+}
+
+/// The partial form of some groups of a window.
+fn partials(store: &WindowStore, window: i64, groups: &Groups, numbers: &[u32]) -> Result<Batch, Fatal> {
+    let mut keys = store.key_builders();
+    for group in numbers {
+        if decode(groups.index.key(*group), &mut keys).is_none() {
+            return Err(Fatal::new("state is corrupt: a group's key bytes do not decode"));
+        }
+    }
+    let rows = numbers.len();
+    let mut columns: Vec<Column> = keys.into_iter().map(|b| b.finish()).collect();
+    if window != WHOLE || store.grid.is_some() {
+        columns.push(Column::timestamps(vec![window; rows], None));
+    }
+    columns.extend(groups.states.partial(numbers));
+    let seen: Vec<_> = numbers.iter().map(|g| groups.first_seen(*g)).collect();
+    let meta = RowMeta {
+        offsets: Offsets::From(0),
+        order: RowOrder::Derived {
+            major: seen.iter().map(|t| t.0).collect::<Vec<_>>().into(),
+            minor: seen.iter().map(|t| t.1).collect::<Vec<_>>().into(),
+            tie: seen.iter().map(|t| t.2).collect::<Vec<_>>().into(),
+        },
+        ..RowMeta::plain(store.place.source(), 0, 0)
+    };
+    Ok(Batch::new(columns, rows, meta))
+}
+
+impl Operator for Combine {
+    fn push(&mut self, _port: usize, msg: Msg, cx: &mut OpCx<'_>) -> Result<(), Fatal> {
+        debug_assert!(self.flush.is_none(), "no message while a cursor is open");
+        match msg {
+            Msg::Batch(batch) => {
+                self.store.fold_rows(batch, cx)?;
+                if self.store.group_count() > HELD_GROUPS {
+                    self.leave(WM_END, None);
+                }
+            }
+            Msg::Watermark(watermark) => {
+                self.store.watermark = self.store.watermark.max(watermark);
+                self.leave(self.store.watermark, Some(Msg::Watermark(self.store.watermark)));
+            }
+            // An idle input does not hold the watermark back, so nothing may wait here for the watermark to close it.
+            Msg::Barrier(_) | Msg::Idle => self.leave(WM_END, Some(msg)),
+            Msg::Chunk(_) => return Err(Fatal::new("a combine got encoded rows: the plan is wrong")),
+        }
+        self.store.gauge(cx);
+        Ok(())
+    }
+
+    fn pull(&mut self, cx: &mut OpCx<'_>) -> Result<Option<Msg>, Fatal> {
+        let Some(mut flush) = self.flush.take() else { return Ok(None) };
+        let msg = flush.next(&mut self.store, cx)?;
+        if msg.is_some() && (flush.then.is_some() || flush.leaving.is_some()) {
+            self.flush = Some(flush);
+        }
+        self.store.gauge(cx);
+        Ok(msg)
+    }
+
+    fn snapshot(&self, out: &mut SnapshotWriter) {
+        self.store.save(self.store.watermark, out);
+    }
+
+    fn restore(&mut self, from: &SnapshotReader, owns: &dyn Fn(u16) -> bool) -> Result<(), SnapshotError> {
+        self.store.load(from, owns).map(|_| ())
+    }
+}

@@ -1,0 +1,8 @@
+//! Operators: one file each.
+
+pub mod aggregate;
+pub mod combine;
+pub mod encode;
+pub mod filter;
+pub mod limit;
+pub mod project;

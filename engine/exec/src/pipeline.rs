@@ -1,0 +1,301 @@
+//! Lowering: one shard's stages from the app's plan.
+//!
+//! Every plan node becomes one stage, an Exchange two (sending and receiving side), a Sink three: the encoder, the
+//! sending side of its edge and, on the sink's home shard, the writer. Stages stand in topological order.
+
+use std::sync::Arc;
+
+use velostream_sql::plan::{AppPlan, Node, NodeKind, Route};
+use velostream_types::{EdgeId, NodeId, PartitionId, ShardId, SourceId};
+
+use crate::check::Checked;
+use crate::expr::EvalContext;
+use crate::op::aggregate::{Aggregate, Place};
+use crate::op::combine::Combine;
+use crate::op::encode::Encode;
+use crate::op::filter::Filter;
+use crate::op::limit::Limit;
+use crate::op::project::Project;
+use crate::operator::Operator;
+use crate::route::KeyRouter;
+use crate::shard::{DeadMerge, Inlet, Outlet, Scan, ShardOptions, SinkMerge, Target, WriteRule};
+
+/// What a stage does.
+pub enum StageKind {
+    /// Reads a source.
+    Scan(Box<Scan>),
+    /// Runs an operator.
+    Operator(Box<dyn Operator>),
+    /// Sends on an edge.
+    Send(Outlet),
+    /// Receives from an edge.
+    Receive(Inlet),
+    /// Receives encoded rows and writes a sink.
+    Write(Inlet, SinkMerge),
+    /// Receives dead letters and writes them.
+    WriteDead(Inlet, DeadMerge),
+}
+
+/// One stage and whom it feeds.
+pub struct Stage {
+    /// What it does.
+    pub kind: StageKind,
+    /// Plan node, for counters and snapshots.
+    pub node: NodeId,
+    /// Stages fed, with their input port.
+    pub consumers: Vec<(usize, usize)>,
+}
+
+/// A shard's stages with look-up tables.
+pub struct Lowered {
+    /// Stages in topological order.
+    pub stages: Vec<Stage>,
+    /// Sending stage of each edge.
+    pub send: Vec<Option<usize>>,
+    /// Receiving stage of each edge on this shard.
+    pub receive: Vec<Option<usize>>,
+    /// Sending stage of each dead-letter destination.
+    pub dead: Vec<usize>,
+    /// Stage of each source.
+    pub scans: Vec<Option<usize>>,
+}
+
+/// Which shard writes sink or dead-letter destination number `n`.
+pub fn home_of(n: usize, shards: u16) -> ShardId {
+    ShardId((n % usize::from(shards)) as u16)
+}
+
+/// Lowers `plan` for shard `id` of `shards`, which owns the partitions `owned`.
+pub fn lower(
+    plan: &AppPlan,
+    id: ShardId,
+    shards: u16,
+    owned: &[(SourceId, PartitionId)],
+    options: &ShardOptions,
+) -> Lowered {
+    let mut lowering = Lowering {
+        plan,
+        id,
+        shards,
+        owned,
+        options,
+        names: plan.sources.iter().map(|s| Arc::clone(&s.name)).collect(),
+        out: Lowered {
+            stages: Vec::new(),
+            send: vec![None; usize::from(plan.edges)],
+            receive: vec![None; usize::from(plan.edges)],
+            dead: Vec::new(),
+            scans: vec![None; plan.sources.len()],
+        },
+        output_of: vec![usize::MAX; plan.nodes.len()],
+    };
+    for node in &plan.nodes {
+        lowering.node(node);
+    }
+    lowering.dead_letters();
+    lowering.out
+}
+
+/// Who cuts a relation off after its first rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LimitPlace {
+    /// The Limit stage itself.
+    Here,
+    /// The sink's writer.
+    Writer {
+        /// Groups are below: no row may be cut off before the writer.
+        grouped: bool,
+    },
+}
+
+struct Lowering<'a> {
+    plan: &'a AppPlan,
+    id: ShardId,
+    shards: u16,
+    owned: &'a [(SourceId, PartitionId)],
+    options: &'a ShardOptions,
+    names: Arc<[Arc<str>]>,
+    out: Lowered,
+    /// Stage that gives the output of each plan node.
+    output_of: Vec<usize>,
+}
+
+impl Lowering<'_> {
+    fn push(&mut self, kind: StageKind, node: NodeId) -> usize {
+        self.out.stages.push(Stage { kind, node, consumers: Vec::new() });
+        self.out.stages.len() - 1
+    }
+
+    /// Connects the inputs of `node` to stage `to`.
+    fn connect(&mut self, node: &Node, to: usize) {
+        for (port, input) in node.inputs.iter().enumerate() {
+            let from = self.output_of[input.index()];
+            self.out.stages[from].consumers.push((to, port));
+        }
+    }
+
+    fn node(&mut self, node: &Node) {
+        let stage = match &node.kind {
+            NodeKind::Exchange { edge, route } => self.exchange(node, *edge, route),
+            NodeKind::Sink { sink, edge } => self.sink(node, *sink, *edge),
+            NodeKind::Scan { source } => {
+                let owned: Vec<PartitionId> = self.owned.iter().filter(|(s, _)| s == source).map(|(_, p)| *p).collect();
+                let plan = Arc::new(self.plan.sources[source.index()].clone());
+                let scan = Scan::new(*source, plan, &owned, self.options.run_start_ms);
+                let stage = self.push(StageKind::Scan(Box::new(scan)), node.id);
+                self.out.scans[source.index()] = Some(stage);
+                stage
+            }
+            _ => {
+                let operator = self.watched(self.operator(node), node);
+                let stage = self.push(StageKind::Operator(operator), node.id);
+                self.connect(node, stage);
+                stage
+            }
+        };
+        self.output_of[node.id.index()] = stage;
+    }
+
+    fn operator(&self, node: &Node) -> Box<dyn Operator> {
+        let ctx = EvalContext { run_start_ms: self.options.run_start_ms };
+        match &node.kind {
+            NodeKind::Filter { predicate } => Box::new(Filter::new(predicate, ctx, Arc::clone(&self.names), node.dlq)),
+            NodeKind::Project { exprs, event_time } => {
+                Box::new(Project::new(exprs, event_time.as_ref(), ctx, Arc::clone(&self.names), node.dlq))
+            }
+            NodeKind::Limit { rows } => Box::new(match self.limit_place(node) {
+                LimitPlace::Here => Limit::new(*rows, true),
+                LimitPlace::Writer { grouped: false } => Limit::new(*rows, false),
+                LimitPlace::Writer { grouped: true } => Limit::new(u64::MAX, false),
+            }),
+            NodeKind::Combine(spec) => Box::new(Combine::new(spec, self.place(node))),
+            NodeKind::Aggregate(spec) => {
+                let partial = self.reads_partials(node);
+                Box::new(Aggregate::new(spec, partial, self.place(node)))
+            }
+            NodeKind::Scan { .. } | NodeKind::Exchange { .. } | NodeKind::Sink { .. } => {
+                unreachable!("lowered on their own")
+            }
+        }
+    }
+
+    fn watched(&self, operator: Box<dyn Operator>, node: &Node) -> Box<dyn Operator> {
+        if cfg!(feature = "check") || self.options.check { Box::new(Checked::new(operator, node)) } else { operator }
+    }
+
+    fn place(&self, node: &Node) -> Place {
+        Place {
+            node: node.id,
+            dlq: node.dlq,
+            shard: self.id,
+            shards: self.shards,
+            name: Arc::from(self.plan.statements[node.statement].name.as_str()),
+            sources: Arc::clone(&self.names),
+        }
+    }
+
+    fn single_partition(&self) -> bool {
+        self.options.partitions.iter().sum::<u32>() <= 1
+    }
+
+    /// Where "the first n rows" is decided: on the spot where rows arrive in as-if order anyway, else by the sink's
+    /// writer, which sees the rows of all shards with their order.
+    fn limit_place(&self, limit: &Node) -> LimitPlace {
+        let mut at = limit;
+        let mut grouped = false;
+        while let Some(input) = at.inputs.first() {
+            at = &self.plan.nodes[input.index()];
+            grouped |= matches!(at.kind, NodeKind::Aggregate(_));
+        }
+        if self.single_partition() && (self.shards == 1 || !grouped) {
+            LimitPlace::Here
+        } else {
+            LimitPlace::Writer { grouped }
+        }
+    }
+
+    /// TRUE when the rows of an Aggregate were folded in front of the exchange.
+    fn reads_partials(&self, node: &Node) -> bool {
+        let mut at = node;
+        while let Some(input) = at.inputs.first() {
+            at = &self.plan.nodes[input.index()];
+            match at.kind {
+                NodeKind::Exchange { .. } => {}
+                NodeKind::Combine(_) => return true,
+                _ => return false,
+            }
+        }
+        false
+    }
+
+    fn exchange(&mut self, node: &Node, edge: EdgeId, route: &Route) -> usize {
+        let Route::Key(columns) = route;
+        let target = Target::Key(KeyRouter::new(columns.clone(), self.shards));
+        let outlet = Outlet::new(edge, self.id, self.shards, target, self.options.credits);
+        let send = self.push(StageKind::Send(outlet), node.id);
+        self.connect(node, send);
+        let receive = self.push(StageKind::Receive(Inlet::new(edge, self.shards)), node.id);
+        self.out.send[edge.index()] = Some(send);
+        self.out.receive[edge.index()] = Some(receive);
+        receive
+    }
+
+    fn sink(&mut self, node: &Node, sink: usize, edge: EdgeId) -> usize {
+        let plan = Arc::new(self.plan.sinks[sink].clone());
+        let rule = self.write_rule(node, plan.ordered);
+        let with_order = rule.limit.is_some() || (rule.ordered && self.shards > 1);
+        let encode = Encode::new(plan, with_order, self.options.run_start_ms);
+        let encode = self.watched(Box::new(encode), node);
+        let encode = self.push(StageKind::Operator(encode), node.id);
+        self.connect(node, encode);
+        let home = home_of(sink, self.shards);
+        let outlet = Outlet::new(edge, self.id, self.shards, Target::Writer(home), self.options.credits);
+        let send = self.push(StageKind::Send(outlet), node.id);
+        self.out.stages[encode].consumers.push((send, 0));
+        self.out.send[edge.index()] = Some(send);
+        if home == self.id {
+            let merge = SinkMerge::new(sink, rule, self.shards);
+            let write = self.push(StageKind::Write(Inlet::new(edge, self.shards), merge), node.id);
+            self.out.receive[edge.index()] = Some(write);
+        }
+        send
+    }
+
+    /// Order and limit of a sink, from the nodes that feed it row by row.
+    fn write_rule(&self, sink: &Node, ordered: bool) -> WriteRule {
+        let mut rule = WriteRule { ordered, ..WriteRule::default() };
+        let mut at = sink;
+        while let Some(input) = at.inputs.first() {
+            at = &self.plan.nodes[input.index()];
+            match &at.kind {
+                NodeKind::Limit { rows } => {
+                    if self.limit_place(at) != LimitPlace::Here {
+                        rule.limit = Some(rule.limit.map_or(*rows, |l| l.min(*rows)));
+                    }
+                }
+                NodeKind::Filter { .. } | NodeKind::Project { .. } | NodeKind::Exchange { .. } => {}
+                NodeKind::Aggregate(spec) => {
+                    rule.limit_per_window = spec.window.is_some();
+                    break;
+                }
+                _ => break,
+            }
+        }
+        rule
+    }
+
+    fn dead_letters(&mut self) {
+        for (n, dlq) in self.plan.dlqs.iter().enumerate() {
+            let home = home_of(n, self.shards);
+            let outlet = Outlet::new(dlq.edge, self.id, self.shards, Target::Writer(home), self.options.credits);
+            let send = self.push(StageKind::Send(outlet), NodeId::default());
+            self.out.send[dlq.edge.index()] = Some(send);
+            self.out.dead.push(send);
+            if home == self.id {
+                let inlet = Inlet::new(dlq.edge, self.shards);
+                let write = self.push(StageKind::WriteDead(inlet, DeadMerge::new(n)), NodeId::default());
+                self.out.receive[dlq.edge.index()] = Some(write);
+            }
+        }
+    }
+}

@@ -1,0 +1,423 @@
+//! Reading side of one source on one shard: decodes the partitions the shard owns, stamps event time, drives the
+//! watermark.
+//!
+//! Which partition goes on is decided by watermark: the unfinished one with the lowest, over all sources of the shard
+//! (see `Shard::pick`), and never far ahead of the lowest on other shards. So a folder of daily files keeps only the
+//! windows that are really open. A partition holds at most one slab; the decoder's cursor in it is this stage's output
+//! cursor.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use velostream_sql::plan::SourcePlan;
+use velostream_types::time::{WM_END, WM_NONE};
+use velostream_types::{
+    Batch, Column, DeadLetter, DlqId, ErrorCode, PartitionId, RecordError, RowMeta, RowOrder, SourceId, SourcePoll,
+    Stage,
+};
+
+use super::io::Demand;
+use crate::format::{Decoded, Decoder, SlabCursor, SlabState};
+use crate::operator::{Msg, NodeCounters};
+use crate::watermark::{PartitionClock, missing_is_error};
+
+/// Reading side of one source.
+pub struct Scan {
+    source: SourceId,
+    plan: Arc<SourcePlan>,
+    partitions: Vec<Partition>,
+    /// Output that follows the last batch: watermark, end.
+    ready: VecDeque<Msg>,
+    /// Merged watermark given so far.
+    watermark: i64,
+    idle: bool,
+    ended: bool,
+    /// No input of this stage is wanted any more (LIMIT reached, or stop).
+    closed: bool,
+    run_start_ms: i64,
+}
+
+struct Partition {
+    id: PartitionId,
+    decoder: Decoder,
+    cursor: Option<SlabCursor>,
+    clock: Option<PartitionClock>,
+    state: PartitionState,
+    /// What the next poll is told.
+    consumed: usize,
+    grow: bool,
+    rows: u64,
+    /// Time of the turn that last brought rows; for idleness of live inputs.
+    last_rows_ns: Option<i64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PartitionState {
+    /// Needs bytes; not asked yet.
+    Hungry,
+    /// Asked.
+    Asked,
+    /// Has bytes to decode.
+    Ready,
+    /// The source had nothing; it will be asked again.
+    Pending,
+    /// Finished.
+    Ended,
+}
+
+/// Where one partition stands, for reports and snapshots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartitionProgress {
+    /// Source.
+    pub source: SourceId,
+    /// Partition.
+    pub partition: PartitionId,
+    /// Next record number.
+    pub next_offset: i64,
+    /// Byte position behind the last consumed record.
+    pub position: u64,
+    /// Highest event time; `WM_NONE` without.
+    pub max_event_time: i64,
+    /// Good rows so far.
+    pub rows: u64,
+    /// Finished.
+    pub ended: bool,
+}
+
+impl Scan {
+    /// The stage of `source` over the partitions this shard owns.
+    pub fn new(source: SourceId, plan: Arc<SourcePlan>, owned: &[PartitionId], run_start_ms: i64) -> Scan {
+        let partitions = owned
+            .iter()
+            .map(|id| Partition {
+                id: *id,
+                decoder: Decoder::new(&plan),
+                cursor: None,
+                clock: plan.event_time.as_ref().map(PartitionClock::new),
+                state: PartitionState::Hungry,
+                consumed: 0,
+                grow: false,
+                rows: 0,
+                last_rows_ns: None,
+            })
+            .collect();
+        let mut scan = Scan {
+            source,
+            plan,
+            partitions,
+            ready: VecDeque::new(),
+            watermark: WM_NONE,
+            idle: false,
+            ended: false,
+            closed: false,
+            run_start_ms,
+        };
+        scan.advance(None);
+        scan
+    }
+
+    /// Takes up where a snapshot left a partition.
+    pub fn resume(&mut self, at: &PartitionProgress) {
+        let plan = Arc::clone(&self.plan);
+        for p in self.partitions.iter_mut().filter(|p| at.source == self.source && p.id == at.partition) {
+            p.decoder.resume_at(at.next_offset, at.position);
+            p.rows = at.rows;
+            p.clock = plan.event_time.as_ref().map(|spec| PartitionClock::resume(spec, at.max_event_time));
+            if at.ended {
+                p.state = PartitionState::Ended;
+            }
+        }
+        self.advance(None);
+    }
+
+    /// Where each partition stands.
+    pub fn progress(&self) -> impl Iterator<Item = PartitionProgress> + '_ {
+        self.partitions.iter().map(|p| PartitionProgress {
+            source: self.source,
+            partition: p.id,
+            next_offset: p.decoder.next_offset(),
+            position: p.decoder.position(),
+            max_event_time: p.clock.as_ref().map_or(WM_NONE, PartitionClock::max_event_time),
+            rows: p.rows,
+            ended: p.state == PartitionState::Ended,
+        })
+    }
+
+    /// TRUE when the source has event time, so that reading is aligned by it.
+    pub fn is_aligned(&self) -> bool {
+        self.plan.event_time.is_some()
+    }
+
+    /// TRUE when the end (or stop) was given on.
+    pub fn is_done(&self) -> bool {
+        self.ended && self.ready.is_empty()
+    }
+
+    /// TRUE when output waits to be taken.
+    pub fn has_output(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Output that waits to be taken.
+    pub fn take_output(&mut self) -> Option<Msg> {
+        self.ready.pop_front()
+    }
+
+    /// Lowest (watermark, rows) of the partitions that can go on, with its index; partitions waiting for a live
+    /// source's next record do not hold others back.
+    pub fn lowest(&self) -> Option<(i64, u64, usize)> {
+        if self.closed {
+            return None;
+        }
+        self.partitions
+            .iter()
+            .enumerate()
+            .filter(|(_, p)| !matches!(p.state, PartitionState::Ended | PartitionState::Pending))
+            .map(|(i, p)| (p.clock.as_ref().map_or(WM_NONE, PartitionClock::watermark), p.rows, i))
+            .min()
+    }
+
+    /// How far ahead of other shards partition `index` may read: as far as its own last batch went.
+    pub fn allowance(&self, index: usize) -> i64 {
+        self.partitions[index].clock.as_ref().map_or(0, PartitionClock::last_advance_ns)
+    }
+
+    /// Takes the answer to a demand.
+    pub fn answer(&mut self, partition: PartitionId, poll: SourcePoll) {
+        let Some(p) = self.partitions.iter_mut().find(|p| p.id == partition) else { return };
+        match poll {
+            SourcePoll::Slab(slab) => {
+                p.cursor = Some(SlabCursor::new(slab));
+                p.state = PartitionState::Ready;
+            }
+            SourcePoll::Pending => p.state = PartitionState::Pending,
+            SourcePoll::End => {
+                p.state = PartitionState::Ended;
+                p.cursor = None;
+            }
+        }
+        p.consumed = 0;
+        self.advance(None);
+    }
+
+    /// Asks for bytes of partition `index` if it needs them. Answers TRUE when a demand was made or is under way.
+    pub fn demand(&mut self, index: usize, demands: &mut Vec<Demand>) -> bool {
+        let p = &mut self.partitions[index];
+        match p.state {
+            PartitionState::Hungry => {
+                p.state = PartitionState::Asked;
+                demands.push(Demand { source: self.source, partition: p.id, consumed: p.consumed, grow: p.grow });
+                true
+            }
+            PartitionState::Asked => true,
+            PartitionState::Ready | PartitionState::Pending | PartitionState::Ended => false,
+        }
+    }
+
+    /// Asks live partitions that had nothing again; once per turn.
+    pub fn ask_pending(&mut self, demands: &mut Vec<Demand>) {
+        if self.closed {
+            return;
+        }
+        for p in &mut self.partitions {
+            if p.state == PartitionState::Pending {
+                demands.push(Demand { source: self.source, partition: p.id, consumed: p.consumed, grow: p.grow });
+                p.consumed = 0;
+            }
+        }
+    }
+
+    /// Ends the stage early: nothing downstream wants more rows.
+    pub fn close(&mut self) {
+        self.closed = true;
+        for p in &mut self.partitions {
+            p.cursor = None;
+        }
+    }
+
+    /// Ends the stage with a mark that fires no window.
+    pub fn stop(&mut self) {
+        if !self.ended {
+            self.close();
+            self.ended = true;
+            self.ready.push_back(Msg::Barrier(super::STOP_BARRIER));
+        }
+    }
+
+    /// Decodes at most `max_rows` rows of partition `index`, which must be ready; output waits in
+    /// [`Scan::take_output`].
+    pub fn decode(
+        &mut self,
+        index: usize,
+        max_rows: usize,
+        now_ns: i64,
+        dead: &mut Vec<(DlqId, DeadLetter)>,
+        counters: &mut NodeCounters,
+    ) -> bool {
+        let plan = Arc::clone(&self.plan);
+        let p = &mut self.partitions[index];
+        let (PartitionState::Ready, Some(cursor)) = (p.state, p.cursor.as_mut()) else { return false };
+        let left =
+            plan.max_records.map_or(usize::MAX, |max| usize::try_from(max - p.rows.min(max)).unwrap_or(usize::MAX));
+        let mut decoded = p.decoder.decode(cursor, max_rows.min(left.max(1)));
+        match decoded.state {
+            SlabState::More => {}
+            SlabState::NeedSlab { consumed, grow } => {
+                (p.state, p.consumed, p.grow) = (PartitionState::Hungry, consumed, grow);
+                p.cursor = None;
+            }
+            SlabState::Ended => {
+                p.state = PartitionState::Ended;
+                p.cursor = None;
+            }
+        }
+        counters.rounded += decoded.rounded;
+        counters.dropped += decoded.null_values;
+        counters.rows_in += decoded.rows as u64 + decoded.bad.len() as u64;
+        for bad in std::mem::take(&mut decoded.bad) {
+            counters.dead_lettered += 1;
+            let letter = DeadLetter {
+                error: bad.error,
+                source: Arc::clone(&plan.name),
+                partition: p.id.0,
+                offset: bad.offset,
+                position: bad.position,
+                full_length: bad.full_length,
+                bytes: bad.bytes,
+            };
+            dead.push((plan.dlq, letter));
+        }
+        p.rows += decoded.rows as u64;
+        if plan.max_records.is_some_and(|max| p.rows >= max) {
+            p.state = PartitionState::Ended;
+            p.cursor = None;
+        }
+        if decoded.rows > 0 {
+            p.last_rows_ns = Some(now_ns);
+            let batch = stamped(&plan, self.source, p, decoded, self.run_start_ms, dead, counters);
+            counters.rows_out += batch.rows as u64;
+            if batch.rows > 0 {
+                self.ready.push_back(Msg::Batch(batch));
+            }
+        }
+        self.advance(None);
+        true
+    }
+
+    /// Recomputes the merged watermark and queues it if it moved. With `now_ns`, live partitions without rows for
+    /// longer than the idle time-out stop holding it back.
+    pub fn advance(&mut self, now_ns: Option<i64>) {
+        if self.ended {
+            return;
+        }
+        let all_ended = self.partitions.iter().all(|p| p.state == PartitionState::Ended) || self.closed;
+        if all_ended {
+            self.ended = true;
+            self.watermark = WM_END;
+            self.ready.push_back(Msg::Watermark(WM_END));
+            return;
+        }
+        let Some(spec) = &self.plan.event_time else { return };
+        let mut low = WM_END;
+        let mut live = 0;
+        for p in self.partitions.iter_mut().filter(|p| p.state != PartitionState::Ended) {
+            if p.rows > 0 && p.last_rows_ns.is_none() {
+                // Rows of an earlier run: the time-out starts with this one.
+                p.last_rows_ns = now_ns;
+            }
+            let idle = p.state == PartitionState::Pending
+                && match (p.last_rows_ns, now_ns) {
+                    (None, _) => p.rows == 0,
+                    (Some(last), Some(now)) => now.saturating_sub(last) >= spec.idle_timeout_ns,
+                    (Some(_), None) => false,
+                };
+            if !idle {
+                live += 1;
+                low = low.min(p.clock.as_ref().map_or(WM_NONE, PartitionClock::watermark));
+            }
+        }
+        if live == 0 {
+            if !self.idle {
+                self.idle = true;
+                self.ready.push_back(Msg::Idle);
+            }
+        } else if low > self.watermark {
+            self.watermark = low;
+            self.idle = false;
+            self.ready.push_back(Msg::Watermark(low));
+        }
+    }
+}
+
+/// Turns decoded columns into a batch with event time; rows whose event time is bad go to the dead letter where the
+/// policy says so.
+fn stamped(
+    plan: &SourcePlan,
+    source: SourceId,
+    p: &mut Partition,
+    decoded: Decoded,
+    run_start_ms: i64,
+    dead: &mut Vec<(DlqId, DeadLetter)>,
+    counters: &mut NodeCounters,
+) -> Batch {
+    let mut meta = RowMeta {
+        source,
+        partition: p.id.0,
+        offsets: decoded.offsets,
+        order: RowOrder::Source,
+        event_time: None,
+        wm_own: None,
+        timestamp: decoded.timestamps,
+        raw: decoded.raw,
+        weight: None,
+    };
+    let (Some(spec), Some(clock)) = (&plan.event_time, p.clock.as_mut()) else {
+        return Batch::new(decoded.columns, decoded.rows, meta);
+    };
+    let times = clock.stamp(spec, &decoded.columns, meta.timestamp.as_ref(), decoded.rows, run_start_ms);
+    meta.event_time = Some(times.event_time);
+    meta.wm_own = Some(times.wm_own);
+    let batch = Batch::new(decoded.columns, decoded.rows, meta);
+    if times.fallback.is_empty() || !missing_is_error(spec) {
+        return batch;
+    }
+    for row in &times.fallback {
+        counters.dead_lettered += 1;
+        let error = RecordError {
+            code: ErrorCode::EventTime,
+            stage: Stage::Process,
+            message: "event time is missing, malformed or outside 1677-2262".into(),
+            span: None,
+        };
+        dead.push((plan.dlq, letter_of(&plan.name, &batch, *row as usize, error)));
+    }
+    let bad: Vec<bool> = {
+        let mut keep = vec![true; batch.rows];
+        times.fallback.iter().for_each(|row| keep[*row as usize] = false);
+        keep
+    };
+    batch.filter(&arrow_array::BooleanArray::from(bad))
+}
+
+/// The dead letter of one row of a batch, with its original bytes where the plan keeps them.
+pub fn letter_of(name: &Arc<str>, batch: &Batch, row: usize, error: RecordError) -> DeadLetter {
+    let bytes = match &batch.meta.raw {
+        Some(raw) => raw.value(row).to_vec(),
+        None => row_text(&batch.columns, row).into_bytes(),
+    };
+    DeadLetter {
+        error,
+        source: Arc::clone(name),
+        partition: batch.meta.partition,
+        offset: batch.meta.offsets.at(row),
+        position: None,
+        full_length: None,
+        bytes,
+    }
+}
+
+/// Values of a row that never had bytes of its own (a row an operator made), for its dead letter.
+fn row_text(columns: &[Column], row: usize) -> String {
+    let values: Vec<String> = columns.iter().map(|c| c.value(row).to_string()).collect();
+    values.join(",")
+}
