@@ -1,0 +1,148 @@
+//! What the planner can know before a run: which files a pattern means, whether they can be read, and the types of
+//! their first records.
+//!
+//! The first `1,000 / N` records of each of N partitions are read (at least one), whole records only, at most
+//! [`HEAD_TOTAL`] bytes over all files and [`HEAD_MAX`] of one. No clock, no waiting: what is there is the sample.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use velostream_sql::endpoint::{Catalog, CatalogError, SourceSpec};
+use velostream_sql::plan::{Format, SourceConnector};
+use velostream_types::Schema;
+
+use crate::io::file_source::open;
+use crate::io::memory::Topics;
+use crate::io::paths::expand;
+use crate::io::record_ends::RecordEnds;
+
+/// Records sampled over all partitions.
+const SAMPLE: usize = 1000;
+/// Bytes sampled over all partitions, roughly.
+const HEAD_TOTAL: usize = 64 << 20;
+/// Bytes sampled of one partition at least and at most, if its records are that long.
+const HEAD_MIN: usize = 1 << 20;
+const HEAD_MAX: usize = 16 << 20;
+/// Bytes read at a time.
+const STEP: usize = 64 << 10;
+
+/// Types of samples, each the first records of one partition: at most so many records of each are looked at.
+type Infer = fn(&Format, &[Vec<u8>], usize) -> Result<Schema, String>;
+
+/// The catalog of files and in-memory topics.
+pub struct FileCatalog {
+    topics: Topics,
+    infer: Infer,
+}
+
+impl Default for FileCatalog {
+    fn default() -> FileCatalog {
+        FileCatalog::with_topics(Topics::default())
+    }
+}
+
+impl FileCatalog {
+    /// A catalog of the files there are and of these topics.
+    pub fn with_topics(topics: Topics) -> FileCatalog {
+        FileCatalog { topics, infer: velostream_exec::format::infer }
+    }
+
+    fn topic_heads(&self, name: &str) -> Result<(Vec<Vec<u8>>, usize), CatalogError> {
+        let Some(topic) = self.topics.get(name) else {
+            return Err(CatalogError::Missing { searched: name.into(), similar: self.topics.names() });
+        };
+        let each = (SAMPLE / topic.partitions() as usize).max(1);
+        let head = |partition| {
+            topic.head(partition, each).into_iter().flat_map(|value| [value, b"\n".to_vec()].concat()).collect()
+        };
+        Ok(((0..topic.partitions()).map(head).collect(), each))
+    }
+}
+
+impl Catalog for FileCatalog {
+    fn infer(&mut self, spec: &SourceSpec) -> Result<Schema, CatalogError> {
+        let (path, (heads, each)) = match &spec.connector {
+            SourceConnector::OneRow => return Ok(Schema::new(Vec::new())),
+            SourceConnector::Memory { topic } => (topic.clone(), self.topic_heads(topic)?),
+            SourceConnector::File { pattern, sequential, .. } => {
+                let files = expand(pattern)?;
+                let heads = match sequential {
+                    true => sequential_heads(&files, &spec.format)?,
+                    false => parallel_heads(&files, &spec.format)?,
+                };
+                (pattern.display().to_string(), heads)
+            }
+        };
+        (self.infer)(&spec.format, &heads, each).map_err(|reason| CatalogError::Malformed { path, reason })
+    }
+
+    fn check(&mut self, spec: &SourceSpec) -> Result<(), CatalogError> {
+        match &spec.connector {
+            SourceConnector::OneRow => Ok(()),
+            SourceConnector::Memory { topic } => self.topic_heads(topic).map(drop),
+            SourceConnector::File { pattern, .. } => {
+                expand(pattern)?.iter().try_for_each(|path| open(path).map(drop).map_err(|e| unreadable(path, &e)))
+            }
+        }
+    }
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> CatalogError {
+    CatalogError::Unreadable { path: path.display().to_string(), reason: error.to_string() }
+}
+
+/// Each file is a partition: the sample is spread over all of them.
+fn parallel_heads(files: &[PathBuf], format: &Format) -> Result<(Vec<Vec<u8>>, usize), CatalogError> {
+    let each = (SAMPLE / files.len().max(1)).max(1);
+    let limit = (HEAD_TOTAL / files.len().max(1)).clamp(HEAD_MIN, HEAD_MAX);
+    let heads: Result<_, _> = files
+        .iter()
+        .map(|path| head(path, format, each, limit).map(|(bytes, _)| bytes).map_err(|error| unreadable(path, &error)))
+        .collect();
+    Ok((heads?, each))
+}
+
+/// The files are one partition: the sample goes on from file to file until it is full.
+fn sequential_heads(files: &[PathBuf], format: &Format) -> Result<(Vec<Vec<u8>>, usize), CatalogError> {
+    let (mut heads, mut left) = (Vec::new(), SAMPLE);
+    for path in files {
+        if left == 0 {
+            break;
+        }
+        let (bytes, records) = head(path, format, left, HEAD_MAX).map_err(|error| unreadable(path, &error))?;
+        left -= records.min(left);
+        heads.push(bytes);
+    }
+    Ok((heads, SAMPLE))
+}
+
+/// The first `records` records of a file and how many there are, cut behind the last whole one unless the file ends
+/// or `limit` bytes hold none.
+fn head(path: &Path, format: &Format, records: usize, limit: usize) -> std::io::Result<(Vec<u8>, usize)> {
+    let mut reader = open(path)?;
+    let mut ends = RecordEnds::new(format);
+    let wanted = records + ends.lead;
+    let (mut bytes, mut cut) = (Vec::new(), 0);
+    loop {
+        let start = bytes.len();
+        if (&mut reader).take(STEP as u64).read_to_end(&mut bytes)? == 0 {
+            // The end of the file ends its last record.
+            let last = usize::from(cut < bytes.len());
+            return Ok((bytes, (ends.seen + last).saturating_sub(ends.lead)));
+        }
+        while let Some(end) = ends.next(&bytes[start..]) {
+            cut = start + end;
+            if ends.seen == wanted {
+                bytes.truncate(cut);
+                return Ok((bytes, records));
+            }
+        }
+        if bytes.len() >= limit {
+            bytes.truncate(if cut > 0 { cut } else { limit });
+            return Ok((bytes, ends.seen.saturating_sub(ends.lead)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

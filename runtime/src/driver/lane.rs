@@ -1,0 +1,451 @@
+//! One shard with its ends of the world: rings, partitions, writers.
+//!
+//! A round is: take arrivals, answer demands by polling partitions, turn, publish the low watermark, send, write. A
+//! round without anything new skips the turn. A partition that has nothing now is polled again after its pause, not
+//! before, and whether or not the shard asks again: its demand stays open until it is answered by bytes or the end.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use velostream_exec::operator::NodeCounters;
+use velostream_exec::shard::{Demand, Inbox, Outbox, PartitionProgress, Progress, Write};
+use velostream_types::time::WM_END;
+use velostream_types::{Chunk, Clock, Fatal, PartitionId, PartitionSource, ShardId, SinkWriter, SourceId, SourcePoll};
+
+use super::Turn;
+use super::world::{World, add};
+use crate::clock::RunClock;
+use crate::mesh::MeshPort;
+
+/// When a partition that had nothing is asked again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// After this pause.
+    After(Duration),
+    /// Whenever the executor wakes: the partition rings its bell.
+    OnNews,
+}
+
+/// One partition a shard reads.
+pub struct Reader {
+    /// Its source.
+    pub source: SourceId,
+    /// Its number.
+    pub partition: PartitionId,
+    /// Where the bytes come from.
+    pub input: Box<dyn PartitionSource>,
+    /// When to ask again after `Pending`.
+    pub retry: Retry,
+}
+
+/// One writer a shard owns.
+pub struct Sink {
+    /// Where the rows go.
+    pub writer: Box<dyn SinkWriter>,
+    /// Flush after every turn that wrote, not only before going idle.
+    pub eager: bool,
+}
+
+/// A writer's place in the lane.
+struct Slot {
+    sink: Sink,
+    dirty: bool,
+    state: SlotState,
+    rows: u64,
+}
+
+/// Where a writer is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SlotState {
+    Open,
+    Finished,
+    Interrupted,
+}
+
+impl Slot {
+    fn is_open(&self) -> bool {
+        self.state == SlotState::Open
+    }
+}
+
+/// A demand without an answer yet.
+struct Open {
+    demand: Demand,
+    /// Not before, ns since the start.
+    due_ns: i64,
+    /// Asked at least once: `consumed` was told.
+    asked: bool,
+}
+
+/// What a lane is made of.
+pub struct LaneParts {
+    /// Which shard.
+    pub shard: ShardId,
+    /// The shard itself.
+    pub turn: Box<dyn Turn>,
+    /// Its rings.
+    pub port: MeshPort,
+    /// Its partitions.
+    pub readers: Vec<Reader>,
+    /// Writers of the sinks it owns, by position of the sink.
+    pub sinks: Vec<(usize, Sink)>,
+    /// Writers of the dead letters it owns, by position of the destination.
+    pub dead: Vec<(usize, Sink)>,
+    /// Time of day.
+    pub clock: RunClock,
+    /// The run's start, for latencies.
+    pub started: Instant,
+}
+
+/// What one writer did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SinkProgress {
+    /// Position of the sink or dead-letter destination.
+    pub sink: usize,
+    /// Rows written.
+    pub rows: u64,
+    /// Completed; FALSE when the run was stopped before.
+    pub finished: bool,
+}
+
+/// What a lane did.
+#[derive(Debug)]
+pub struct LaneReport {
+    /// Which shard.
+    pub shard: ShardId,
+    /// Its counters by node.
+    pub counters: Vec<NodeCounters>,
+    /// Its partitions.
+    pub partitions: Vec<PartitionProgress>,
+    /// Its sinks.
+    pub sinks: Vec<SinkProgress>,
+    /// Its dead-letter destinations.
+    pub dead: Vec<SinkProgress>,
+    /// Messages that had to wait for a credit.
+    pub credit_waits: u64,
+    /// From slab poll to write, ns.
+    pub latency: Histogram<u64>,
+}
+
+/// How a round ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Round {
+    /// More to do at once.
+    Busy,
+    /// Nothing to do before something arrives or this long passed.
+    Idle(Option<Duration>),
+}
+
+/// Pause between looks at the shard's own row counts, ns.
+const PROGRESS_NS: i64 = 50_000_000;
+
+/// One shard and what it owns.
+pub struct Lane {
+    shard: ShardId,
+    turn: Box<dyn Turn>,
+    port: MeshPort,
+    readers: BTreeMap<(SourceId, PartitionId), Reader>,
+    sinks: BTreeMap<usize, Slot>,
+    dead: BTreeMap<usize, Slot>,
+    clock: RunClock,
+    started: Instant,
+    inbox: Inbox,
+    outbox: Outbox,
+    open: Vec<Open>,
+    busy: bool,
+    done: bool,
+    low_seen: i64,
+    stop_seen: bool,
+    progress_due_ns: i64,
+    latency: Histogram<u64>,
+}
+
+fn slots(sinks: Vec<(usize, Sink)>) -> BTreeMap<usize, Slot> {
+    sinks.into_iter().map(|(i, sink)| (i, Slot { sink, dirty: false, state: SlotState::Open, rows: 0 })).collect()
+}
+
+impl Lane {
+    /// A lane before its first round.
+    pub fn new(parts: LaneParts) -> Lane {
+        let readers = parts.readers.into_iter().map(|reader| ((reader.source, reader.partition), reader)).collect();
+        Lane {
+            shard: parts.shard,
+            turn: parts.turn,
+            port: parts.port,
+            readers,
+            sinks: slots(parts.sinks),
+            dead: slots(parts.dead),
+            clock: parts.clock,
+            started: parts.started,
+            inbox: Inbox::default(),
+            outbox: Outbox::default(),
+            open: Vec::new(),
+            busy: true,
+            done: false,
+            low_seen: i64::MIN,
+            stop_seen: false,
+            progress_due_ns: 0,
+            latency: Histogram::new_with_bounds(1, 60_000_000_000, 2).expect("the bounds are valid constants"),
+        }
+    }
+
+    /// Which shard.
+    pub fn shard(&self) -> ShardId {
+        self.shard
+    }
+
+    /// TRUE when a round would find arrivals or a low that rose.
+    pub fn has_news(&self, world: &World) -> bool {
+        self.port.has_arrivals() || world.low_rose(self.shard)
+    }
+
+    fn elapsed_ns(&self) -> i64 {
+        i64::try_from(self.started.elapsed().as_nanos()).unwrap_or(i64::MAX)
+    }
+
+    /// One round.
+    pub fn round(&mut self, world: &World) -> Result<Round, Fatal> {
+        let taken = self.port.drain(&mut self.inbox.mesh);
+        if self.done {
+            // Only credits still arrive for a shard that is done.
+            self.inbox.mesh.clear();
+            world.count(self.shard, taken, 0);
+            return Ok(Round::Idle(None));
+        }
+        let stop = world.stopping();
+        if stop {
+            self.open.clear();
+        } else {
+            self.answer_demands(world)?;
+        }
+        let low = world.low_elsewhere(self.shard);
+        let fresh =
+            self.busy || taken > 0 || !self.inbox.polls.is_empty() || low > self.low_seen || stop != self.stop_seen;
+        if !fresh {
+            return Ok(Round::Idle(self.pause()));
+        }
+        world.set_quiet(self.shard, false);
+        (self.low_seen, self.stop_seen) = (low, stop);
+        self.inbox.low_elsewhere = low;
+        self.inbox.stop = stop;
+        let progress = self.turn.turn(self.clock.now_ns(), &mut self.inbox, &mut self.outbox)?;
+        self.deliver(world, taken, progress)?;
+        self.busy = progress == Progress::Busy;
+        if progress == Progress::Done && !stop {
+            self.finish(world)?;
+        } else if !self.busy && stop {
+            world.set_quiet(self.shard, true);
+        }
+        let unasked = self.open.iter().any(|open| !open.asked);
+        Ok(if self.busy || unasked { Round::Busy } else { Round::Idle(self.pause()) })
+    }
+
+    /// Polls the partitions whose demands are due.
+    fn answer_demands(&mut self, world: &World) -> Result<(), Fatal> {
+        if self.open.is_empty() {
+            return Ok(());
+        }
+        let now_ns = self.elapsed_ns();
+        let (readers, inbox) = (&mut self.readers, &mut self.inbox);
+        let mut read = false;
+        let mut failed = None;
+        self.open.retain_mut(|open| {
+            if open.due_ns > now_ns || failed.is_some() {
+                return true;
+            }
+            let Demand { source, partition, consumed, grow } = open.demand;
+            let Some(reader) = readers.get_mut(&(source, partition)) else {
+                inbox.polls.push((source, partition, SourcePoll::End));
+                return false;
+            };
+            let (consumed, grow) = if open.asked { (0, false) } else { (consumed, grow) };
+            let keep = match reader.input.poll(consumed, grow) {
+                Err(fatal) => {
+                    failed = Some(fatal);
+                    return true;
+                }
+                Ok(SourcePoll::Pending) => {
+                    // A partition that waits for news is asked at every wake; only its first Pending is told, the
+                    // others would make every wake a turn.
+                    if !open.asked || matches!(reader.retry, Retry::After(_)) {
+                        inbox.polls.push((source, partition, SourcePoll::Pending));
+                    }
+                    if let Retry::After(pause) = reader.retry {
+                        open.due_ns = now_ns.saturating_add(i64::try_from(pause.as_nanos()).unwrap_or(i64::MAX));
+                    }
+                    open.asked = true;
+                    return true;
+                }
+                Ok(SourcePoll::End) => {
+                    inbox.polls.push((source, partition, SourcePoll::End));
+                    false
+                }
+                Ok(slab) => {
+                    inbox.polls.push((source, partition, slab));
+                    read = true;
+                    true
+                }
+            };
+            if !keep {
+                // The end: its file or topic is closed at once.
+                readers.remove(&(source, partition));
+            }
+            false
+        });
+        if read {
+            world.cell(self.shard).polled_ns.store(now_ns, Ordering::Relaxed);
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Hands over what the turn left behind.
+    fn deliver(&mut self, world: &World, taken: usize, progress: Progress) -> Result<(), Fatal> {
+        for demand in self.outbox.demands.drain(..) {
+            let same = |open: &Open| (open.demand.source, open.demand.partition) == (demand.source, demand.partition);
+            if !self.open.iter().any(same) {
+                self.open.push(Open { demand, due_ns: i64::MIN, asked: false });
+            }
+        }
+        // Envelopes go before the low watermark: who sees the low may rely on what was sent at it.
+        let sent = self.outbox.mesh.len();
+        for (to, envelope) in self.outbox.mesh.drain(..) {
+            self.port.send(to, envelope)?;
+        }
+        world.count(self.shard, taken, sent);
+        if sent > 0 {
+            self.port.publish(|to| world.bell(to).nudge());
+        }
+        world.publish_low(self.shard, self.outbox.low);
+        let waits = progress == Progress::Waiting && self.outbox.low < WM_END;
+        world.wait_above(self.shard, if waits { self.low_seen } else { WM_END });
+        self.write(world)?;
+        self.flush(progress != Progress::Busy)?;
+        let now_ns = self.elapsed_ns();
+        if now_ns >= self.progress_due_ns {
+            self.progress_due_ns = now_ns + PROGRESS_NS;
+            let rows_in = self.turn.partitions().iter().map(|p| p.rows).sum();
+            world.cell(self.shard).rows_in.store(rows_in, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, world: &World) -> Result<(), Fatal> {
+        if self.outbox.writes.is_empty() {
+            return Ok(());
+        }
+        let cell = world.cell(self.shard);
+        for write in self.outbox.writes.drain(..) {
+            match write {
+                Write::Rows(i, chunk) => {
+                    add(&cell.rows_out, chunk.rows() as u64);
+                    append(&mut self.sinks, i, &chunk)?;
+                }
+                Write::Dead(i, chunk) => {
+                    add(&cell.rows_dead, chunk.rows() as u64);
+                    append(&mut self.dead, i, &chunk)?;
+                }
+                Write::Finish(i) => finish(&mut self.sinks, i)?,
+                Write::FinishDead(i) => finish(&mut self.dead, i)?,
+            }
+        }
+        // A shard without partitions writes what others read.
+        let own = cell.polled_ns.load(Ordering::Relaxed);
+        let polled_ns =
+            if own > 0 { own } else { world.cells().map(|c| c.polled_ns.load(Ordering::Relaxed)).max().unwrap_or(0) };
+        self.latency.saturating_record(u64::try_from(self.elapsed_ns() - polled_ns).unwrap_or(0).max(1));
+        Ok(())
+    }
+
+    fn flush(&mut self, idle: bool) -> Result<(), Fatal> {
+        for slot in self.sinks.values_mut().chain(self.dead.values_mut()) {
+            if slot.dirty && slot.is_open() && (idle || slot.sink.eager) {
+                slot.sink.writer.flush()?;
+                slot.dirty = false;
+            }
+        }
+        Ok(())
+    }
+
+    /// The shard is done for good: whatever it did not finish itself is complete all the same.
+    fn finish(&mut self, world: &World) -> Result<(), Fatal> {
+        for slot in self.sinks.values_mut().chain(self.dead.values_mut()).filter(|slot| slot.is_open()) {
+            slot.sink.writer.finish()?;
+            slot.state = SlotState::Finished;
+        }
+        self.readers.clear();
+        self.open.clear();
+        self.done = true;
+        world.publish_low(self.shard, WM_END);
+        world.wait_above(self.shard, WM_END);
+        world.set_quiet(self.shard, true);
+        world.shard_done();
+        Ok(())
+    }
+
+    /// How long nothing happens unless something arrives.
+    fn pause(&self) -> Option<Duration> {
+        let waiting = |open: &&Open| self.waits_for_time(open);
+        let due_ns = self.open.iter().filter(waiting).map(|open| open.due_ns).min()?;
+        Some(Duration::from_nanos(u64::try_from(due_ns.saturating_sub(self.elapsed_ns())).unwrap_or(0)))
+    }
+
+    /// FALSE for a demand that was told `Pending` and is answered on a bell.
+    fn waits_for_time(&self, open: &Open) -> bool {
+        let key = (open.demand.source, open.demand.partition);
+        !open.asked || self.readers.get(&key).is_none_or(|reader| reader.retry != Retry::OnNews)
+    }
+
+    /// Ends a run that was stopped or failed: writers keep whole rows. The first failure to do so is returned, after
+    /// all of them were asked.
+    pub fn interrupt(&mut self) -> Result<(), Fatal> {
+        let mut outcome = Ok(());
+        for slot in self.sinks.values_mut().chain(self.dead.values_mut()).filter(|slot| slot.is_open()) {
+            slot.state = SlotState::Interrupted;
+            let result = slot.sink.writer.interrupt();
+            if outcome.is_ok() {
+                outcome = result;
+            }
+        }
+        outcome
+    }
+
+    /// What the lane did.
+    pub fn report(&mut self) -> LaneReport {
+        let progress = |(sink, slot): (&usize, &Slot)| {
+            let finished = slot.state == SlotState::Finished;
+            SinkProgress { sink: *sink, rows: slot.rows, finished }
+        };
+        LaneReport {
+            shard: self.shard,
+            counters: self.turn.counters(),
+            partitions: self.turn.partitions(),
+            sinks: self.sinks.iter().map(progress).collect(),
+            dead: self.dead.iter().map(progress).collect(),
+            credit_waits: self.turn.credit_waits(),
+            latency: self.latency.clone(),
+        }
+    }
+}
+
+fn slot_of(slots: &mut BTreeMap<usize, Slot>, i: usize) -> Result<&mut Slot, Fatal> {
+    slots.get_mut(&i).ok_or_else(|| Fatal::new(format!("a shard wrote to sink {i}, which another shard owns")))
+}
+
+fn append(slots: &mut BTreeMap<usize, Slot>, i: usize, chunk: &Chunk) -> Result<(), Fatal> {
+    let slot = slot_of(slots, i)?;
+    slot.sink.writer.write(chunk)?;
+    slot.dirty = true;
+    slot.rows += chunk.rows() as u64;
+    Ok(())
+}
+
+fn finish(slots: &mut BTreeMap<usize, Slot>, i: usize) -> Result<(), Fatal> {
+    let slot = slot_of(slots, i)?;
+    if slot.is_open() {
+        slot.sink.writer.finish()?;
+        slot.state = SlotState::Finished;
+    }
+    Ok(())
+}

@@ -1,0 +1,285 @@
+//! What the executors of one run know of each other: a few words per shard and the flags that end a run.
+//!
+//! Each cell has one writer, its shard; readers tolerate old values. Orderings matter in two places only: lows are
+//! published before a full fence and a look for waiters (see [`crate::wake`]), and quiescence reads the cells twice.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, AtomicU64, Ordering, fence};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use velostream_types::time::{WM_END, WM_NONE};
+use velostream_types::{Fatal, ShardId};
+
+use crate::ring::Padded;
+use crate::wake::Bell;
+
+/// What one shard tells the others.
+#[derive(Debug)]
+pub struct LaneCell {
+    /// Lowest watermark among its unfinished partitions.
+    low: AtomicI64,
+    /// The `low_elsewhere` it waits to see exceeded; `WM_END` when it does not wait.
+    waits_above: AtomicI64,
+    /// Envelopes sent and taken since the start.
+    sent: AtomicU64,
+    taken: AtomicU64,
+    /// Told to stop, and nothing left to do until something arrives.
+    quiet: AtomicBool,
+    /// When it last read a slab, ns since the start; for latencies.
+    pub polled_ns: AtomicI64,
+    /// Rows read from sources.
+    pub rows_in: AtomicU64,
+    /// Rows handed to sinks.
+    pub rows_out: AtomicU64,
+    /// Rows handed to dead-letter files.
+    pub rows_dead: AtomicU64,
+}
+
+impl Default for LaneCell {
+    fn default() -> LaneCell {
+        LaneCell {
+            low: AtomicI64::new(WM_NONE),
+            waits_above: AtomicI64::new(WM_END),
+            sent: AtomicU64::new(0),
+            taken: AtomicU64::new(0),
+            quiet: AtomicBool::new(false),
+            polled_ns: AtomicI64::new(0),
+            rows_in: AtomicU64::new(0),
+            rows_out: AtomicU64::new(0),
+            rows_dead: AtomicU64::new(0),
+        }
+    }
+}
+
+/// Adds to a cell that only the caller writes.
+pub fn add(cell: &AtomicU64, n: u64) {
+    cell.store(cell.load(Ordering::Relaxed) + n, Ordering::Relaxed);
+}
+
+/// The shared side of one run.
+#[derive(Debug)]
+pub struct World {
+    cells: Vec<Padded<LaneCell>>,
+    /// Bell of each shard's executor.
+    bells: Vec<Arc<Bell>>,
+    /// Shards read in watermark order.
+    aligned: bool,
+    done: AtomicU16,
+    stop: AtomicBool,
+    finish: AtomicBool,
+    abort: AtomicBool,
+    fatal: Mutex<Option<Fatal>>,
+}
+
+/// The cells' state at one look, for quiescence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Look {
+    quiet: bool,
+    sent: u64,
+    taken: u64,
+}
+
+impl World {
+    /// A world of as many shards as `bells`. `aligned`: shards wait for each other's watermarks when reading.
+    pub fn new(bells: Vec<Arc<Bell>>, aligned: bool) -> World {
+        World {
+            cells: bells.iter().map(|_| Padded::default()).collect(),
+            aligned: aligned && bells.len() > 1,
+            bells,
+            done: AtomicU16::new(0),
+            stop: AtomicBool::new(false),
+            finish: AtomicBool::new(false),
+            abort: AtomicBool::new(false),
+            fatal: Mutex::new(None),
+        }
+    }
+
+    /// A shard's cell.
+    pub fn cell(&self, shard: ShardId) -> &LaneCell {
+        &self.cells[shard.index()].0
+    }
+
+    /// All cells.
+    pub fn cells(&self) -> impl Iterator<Item = &LaneCell> {
+        self.cells.iter().map(|cell| &cell.0)
+    }
+
+    /// The bell of a shard's executor.
+    pub fn bell(&self, shard: ShardId) -> &Arc<Bell> {
+        &self.bells[shard.index()]
+    }
+
+    /// Lowest watermark among the unfinished partitions of all other shards.
+    pub fn low_elsewhere(&self, shard: ShardId) -> i64 {
+        if !self.aligned {
+            return WM_END;
+        }
+        let others = self.cells.iter().enumerate().filter(|(i, _)| *i != shard.index());
+        others.map(|(_, cell)| cell.0.low.load(Ordering::Acquire)).min().unwrap_or(WM_END)
+    }
+
+    /// Publishes a shard's low and wakes the shards that wait for it.
+    pub fn publish_low(&self, shard: ShardId, low: i64) {
+        let cell = self.cell(shard);
+        if !self.aligned || cell.low.load(Ordering::Relaxed) == low {
+            return;
+        }
+        cell.low.store(low, Ordering::Release);
+        fence(Ordering::SeqCst);
+        for (i, other) in self.cells.iter().enumerate() {
+            if i != shard.index() && other.0.waits_above.load(Ordering::Relaxed) < low {
+                self.bells[i].nudge();
+            }
+        }
+    }
+
+    /// The shard waits until `low_elsewhere` exceeds `low`; `WM_END`: it does not.
+    pub fn wait_above(&self, shard: ShardId, low: i64) {
+        self.cell(shard).waits_above.store(low, Ordering::Relaxed);
+    }
+
+    /// TRUE when the shard waits for others and they went on.
+    pub fn low_rose(&self, shard: ShardId) -> bool {
+        let waits_above = self.cell(shard).waits_above.load(Ordering::Relaxed);
+        waits_above != WM_END && self.low_elsewhere(shard) > waits_above
+    }
+
+    /// Counts envelopes.
+    pub fn count(&self, shard: ShardId, taken: usize, sent: usize) {
+        let cell = self.cell(shard);
+        for (counter, n) in [(&cell.taken, taken), (&cell.sent, sent)] {
+            if n > 0 {
+                counter.store(counter.load(Ordering::Relaxed) + n as u64, Ordering::Release);
+            }
+        }
+    }
+
+    /// The shard has, or has not, anything left to do until something arrives; only looked at while stopping.
+    pub fn set_quiet(&self, shard: ShardId, quiet: bool) {
+        let cell = &self.cell(shard).quiet;
+        if cell.load(Ordering::Relaxed) != quiet {
+            cell.store(quiet, Ordering::SeqCst);
+        }
+    }
+
+    /// One more shard is done for good.
+    pub fn shard_done(&self) {
+        if usize::from(self.done.fetch_add(1, Ordering::AcqRel)) + 1 == self.cells.len() {
+            self.ring_all();
+        }
+    }
+
+    /// TRUE when every shard is done for good.
+    pub fn all_done(&self) -> bool {
+        usize::from(self.done.load(Ordering::Acquire)) == self.cells.len()
+    }
+
+    /// Asks all shards to stop reading and to flush what is under way.
+    pub fn stop(&self) {
+        if !self.stop.swap(true, Ordering::AcqRel) {
+            self.ring_all();
+        }
+    }
+
+    /// TRUE after [`World::stop`].
+    pub fn stopping(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    /// While stopping: TRUE once no shard works and no envelope is under way; the executors then leave.
+    ///
+    /// Two equal looks, all quiet and everything sent also taken: a shard only becomes active again by an envelope,
+    /// which would show as sent and not taken in the first look or as a changed count in the second.
+    pub fn try_finish(&self) -> bool {
+        let first = self.look();
+        fence(Ordering::SeqCst);
+        let finished = first.quiet && first.sent == first.taken && self.look() == first;
+        if finished {
+            self.finish.store(true, Ordering::Release);
+            self.ring_all();
+        }
+        finished
+    }
+
+    fn look(&self) -> Look {
+        let mut look = Look { quiet: true, sent: 0, taken: 0 };
+        for cell in self.cells() {
+            look.quiet &= cell.quiet.load(Ordering::SeqCst);
+            look.taken += cell.taken.load(Ordering::Acquire);
+            look.sent += cell.sent.load(Ordering::Acquire);
+        }
+        look
+    }
+
+    /// TRUE once a stop is complete.
+    pub fn finished(&self) -> bool {
+        self.finish.load(Ordering::Acquire)
+    }
+
+    /// Ends the run because of an error; the first one is kept.
+    pub fn fail(&self, fatal: Fatal) {
+        self.fatal.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(fatal);
+        self.abort.store(true, Ordering::Release);
+        self.ring_all();
+    }
+
+    /// TRUE after [`World::fail`].
+    pub fn failed(&self) -> bool {
+        self.abort.load(Ordering::Acquire)
+    }
+
+    /// The first error.
+    pub fn take_fatal(&self) -> Option<Fatal> {
+        self.fatal.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn ring_all(&self) {
+        self.bells.iter().for_each(|bell| bell.ring());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn world(shards: u16, aligned: bool) -> World {
+        World::new((0..shards).map(|_| Arc::default()).collect(), aligned)
+    }
+
+    #[test]
+    fn low_elsewhere_is_the_others_minimum() {
+        let w = world(3, true);
+        assert_eq!(w.low_elsewhere(ShardId(0)), WM_NONE);
+        w.publish_low(ShardId(1), 50);
+        w.publish_low(ShardId(2), 70);
+        assert_eq!(w.low_elsewhere(ShardId(0)), 50);
+        w.wait_above(ShardId(0), 50);
+        assert!(!w.low_rose(ShardId(0)));
+        w.publish_low(ShardId(1), WM_END);
+        assert!(w.low_rose(ShardId(0)));
+        assert_eq!(w.low_elsewhere(ShardId(0)), 70);
+        assert_eq!(world(3, false).low_elsewhere(ShardId(0)), WM_END);
+        assert_eq!(world(1, true).low_elsewhere(ShardId(0)), WM_END);
+    }
+
+    #[test]
+    fn a_stop_finishes_only_without_envelopes_under_way() {
+        let w = world(2, false);
+        w.stop();
+        assert!(!w.try_finish(), "nobody is quiet");
+        w.set_quiet(ShardId(0), true);
+        w.set_quiet(ShardId(1), true);
+        w.count(ShardId(0), 0, 3);
+        assert!(!w.try_finish(), "three envelopes are under way");
+        w.count(ShardId(1), 3, 0);
+        assert!(w.try_finish() && w.finished());
+    }
+
+    #[test]
+    fn the_first_error_is_kept() {
+        let w = world(1, false);
+        w.fail(Fatal::new("disk"));
+        w.fail(Fatal::new("because of the disk"));
+        assert!(w.failed() && w.bell(ShardId(0)).has_news());
+        assert_eq!(w.take_fatal(), Some(Fatal::new("disk")));
+    }
+}

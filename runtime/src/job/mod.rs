@@ -1,0 +1,252 @@
+//! Runs a plan: finds its partitions, lays shards out over cores, opens sources and sinks on the shards that own
+//! them, waits for the end, and reports.
+//!
+//! Everything that can fail without running (missing files, two writers of one file, an unusable backend) fails here,
+//! before the first sink is opened.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use velostream_exec::shard::{Shard, ShardOptions};
+use velostream_sql::plan::AppPlan;
+use velostream_types::{Clock, Fatal, PartitionId, ShardId, SourceId};
+
+use crate::backend::{Backend, BackendChoice};
+use crate::clock::RunClock;
+use crate::driver::{self, Layout, Turn};
+use crate::io::memory::Topics;
+use crate::mesh::ring_slots;
+use crate::stop::StopHandle;
+use crate::topology;
+
+mod endpoints;
+mod report;
+#[cfg(test)]
+mod tests;
+
+pub use endpoints::{Input, inputs};
+pub use report::{LatencyReport, PartitionReport, RunReport, SinkReport, Snapshot, SourceReport, StatementReport};
+
+/// How much CPU an idle executor may burn for a faster answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LatencyProfile {
+    /// Shortest waits.
+    Low,
+    /// Bridges the gaps of a busy mesh.
+    #[default]
+    Balanced,
+    /// No spinning: all cycles go to rows.
+    Throughput,
+}
+
+impl LatencyProfile {
+    /// `low`, `balanced` or `throughput`.
+    pub fn parse(text: &str) -> Option<LatencyProfile> {
+        match text {
+            "low" => Some(LatencyProfile::Low),
+            "balanced" => Some(LatencyProfile::Balanced),
+            "throughput" => Some(LatencyProfile::Throughput),
+            _ => None,
+        }
+    }
+
+    /// How long an idle executor looks for work before it parks.
+    pub const fn spin(self) -> Duration {
+        match self {
+            LatencyProfile::Low => Duration::from_micros(50),
+            LatencyProfile::Balanced => Duration::from_micros(10),
+            LatencyProfile::Throughput => Duration::ZERO,
+        }
+    }
+}
+
+/// What happens during a run.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// The executors start.
+    Started {
+        /// Which backend runs them.
+        backend: Backend,
+        /// Why that one.
+        reason: &'a str,
+        /// Number of shards.
+        shards: u16,
+        /// Number of executors.
+        executors: usize,
+    },
+    /// How far the run is; comes every few milliseconds.
+    Progress(Snapshot),
+}
+
+/// How to run a plan.
+pub struct RunOptions {
+    /// Number of shards; default: as many as cores, at most one per partition.
+    pub shards: Option<u16>,
+    /// CPUs to use; default: see [`topology::choose_cores`].
+    pub cores: Option<Vec<usize>>,
+    /// Backend.
+    pub backend: BackendChoice,
+    /// Latency against CPU.
+    pub profile: LatencyProfile,
+    /// Rows per batch at most.
+    pub batch_rows: usize,
+    /// Tail the inputs and write in place.
+    pub follow: bool,
+    /// Time of day.
+    pub clock: RunClock,
+    /// Messages under way per edge and ordered pair of shards.
+    pub credits: u32,
+    /// In-memory topics of this process.
+    pub topics: Topics,
+    /// Where rows for standard output go.
+    pub stdout: Arc<OpenStdout>,
+    /// Told what happens.
+    pub observer: Box<dyn FnMut(Event<'_>)>,
+}
+
+/// Opens standard output for one sink, on its shard's thread.
+pub type OpenStdout = dyn Fn() -> Box<dyn Write> + Send + Sync;
+
+/// Rows per batch when nothing else is said.
+pub const BATCH_ROWS: usize = 1024;
+
+/// Messages under way per edge and pair of shards when nothing else is said: one that is worked on, one that waits,
+/// two that travel while their credits return.
+pub const CREDITS: u32 = 4;
+
+impl Default for RunOptions {
+    fn default() -> RunOptions {
+        RunOptions {
+            shards: None,
+            cores: None,
+            backend: BackendChoice::Auto,
+            profile: LatencyProfile::Balanced,
+            batch_rows: BATCH_ROWS,
+            follow: false,
+            clock: RunClock::System,
+            credits: CREDITS,
+            topics: Topics::default(),
+            stdout: Arc::new(|| Box::new(std::io::stdout())),
+            observer: Box::new(|_| {}),
+        }
+    }
+}
+
+/// What a shard is made from, on its own thread.
+#[derive(Clone, Debug)]
+pub struct ShardSeed {
+    /// The plan.
+    pub plan: Arc<AppPlan>,
+    /// Which shard.
+    pub id: ShardId,
+    /// Of how many.
+    pub shards: u16,
+    /// Its partitions.
+    pub owned: Vec<(SourceId, PartitionId)>,
+    /// Partitions of each source over all shards.
+    pub partitions: Vec<u32>,
+    /// Rows per batch at most.
+    pub batch_rows: usize,
+    /// Messages under way per edge and pair of shards.
+    pub credits: u32,
+    /// Time of the run's start, ms.
+    pub run_start_ms: i64,
+}
+
+/// Makes a shard.
+pub type MakeShard = dyn Fn(ShardSeed) -> Result<Box<dyn Turn>, Fatal> + Sync;
+
+/// Runs a plan to the end of its inputs or until `stop`.
+pub fn run(plan: AppPlan, options: RunOptions, stop: &StopHandle) -> Result<RunReport, Fatal> {
+    run_with(plan, options, stop, &|seed| {
+        let ShardSeed { plan, id, shards, owned, partitions, batch_rows, credits, run_start_ms } = seed;
+        let options = ShardOptions { batch_rows, credits, run_start_ms, partitions, check: false };
+        Ok(Box::new(Shard::new(plan, id, shards, &owned, options)))
+    })
+}
+
+/// Runs a plan with shards made by `make`, to the end of its inputs or until `stop`.
+pub fn run_with(plan: AppPlan, options: RunOptions, stop: &StopHandle, make: &MakeShard) -> Result<RunReport, Fatal> {
+    let RunOptions { mut observer, ref topics, .. } = options;
+    endpoints::check_sinks(&plan)?;
+    endpoints::open_topics(&plan, topics);
+    let inputs = inputs(&plan, topics, options.follow)?;
+    endpoints::allow_open_files(&inputs);
+    let (backend, reason) = Backend::choose(options.backend)?;
+    let layout = lay_out(&plan, &options.cores, options.shards, options.credits, options.profile, backend, &inputs)?;
+    observer(Event::Started { backend, reason: &reason, shards: layout.shards, executors: layout.cpus.len() });
+    let run_start_ms = options.clock.now_ns() / velostream_types::time::NS_PER_MS;
+    let plan = Arc::new(plan);
+    let opener = endpoints::Opener {
+        plan: Arc::clone(&plan),
+        inputs,
+        topics: topics.clone(),
+        follow: options.follow,
+        run_start_ms,
+        clock: options.clock,
+        stdout: Arc::clone(&options.stdout),
+        stop: stop.clone(),
+        started: driver::start_of_run(),
+        shards: layout.shards,
+    };
+    let start = report::Usage::now();
+    let make_lane = |shard, port, bell: &Arc<crate::wake::Bell>| {
+        let seed = ShardSeed {
+            plan: Arc::clone(&plan),
+            id: shard,
+            shards: layout.shards,
+            owned: opener.owned(shard),
+            partitions: opener.inputs.iter().map(Input::partitions).collect(),
+            batch_rows: options.batch_rows.max(1),
+            credits: options.credits.max(1),
+            run_start_ms,
+        };
+        let turn = make(seed)?;
+        opener.lane(shard, turn, port, bell)
+    };
+    let mut tick = |world: &driver::World| observer(Event::Progress(Snapshot::of(world, &start)));
+    let lanes = driver::launch(&layout, &make_lane, stop, &mut tick)?;
+    Ok(report::assemble(report::Facts {
+        plan: &plan,
+        layout: &layout,
+        reason,
+        lanes,
+        start,
+        stop,
+        follow: options.follow,
+    }))
+}
+
+fn lay_out(
+    plan: &AppPlan,
+    cores: &Option<Vec<usize>>,
+    shards: Option<u16>,
+    credits: u32,
+    profile: LatencyProfile,
+    backend: Backend,
+    inputs: &[Input],
+) -> Result<Layout, Fatal> {
+    let cores = topology::choose_cores(cores.as_deref())?;
+    let executors = if cores.is_empty() { topology::parallelism() } else { cores.len() };
+    let partitions: u32 = inputs.iter().map(Input::partitions).sum();
+    let default = executors.min(partitions.max(1) as usize).min(usize::from(SHARDS_MAX)) as u16;
+    let shards = shards.unwrap_or(default);
+    if shards == 0 || shards > SHARDS_MAX {
+        return Err(Fatal::new(format!("--shards {shards} is not between 1 and {SHARDS_MAX}")));
+    }
+    let mut cpus: Vec<Option<usize>> = cores.into_iter().map(Some).collect();
+    cpus.resize(executors, None);
+    cpus.truncate(usize::from(shards));
+    Ok(Layout {
+        shards,
+        ring_slots: ring_slots(endpoints::edges(plan), credits),
+        backend,
+        cpus,
+        spin: profile.spin(),
+        aligned: plan.sources.iter().any(|source| source.event_time.is_some()),
+    })
+}
+
+/// Most shards of a run: each owns at least four virtual nodes.
+const SHARDS_MAX: u16 = velostream_types::vnode::VNODES / 4;

@@ -1,0 +1,357 @@
+//! What a run did, for people and machines: rows, what was dropped and why, rates, latencies, memory.
+
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+use velostream_exec::operator::NodeCounters;
+use velostream_exec::shard::PartitionProgress;
+use velostream_sql::plan::{AppPlan, NodeKind, SinkConnector};
+use velostream_types::time::{WM_NONE, ns_to_ms};
+
+use crate::driver::{LaneReport, Layout, World, start_of_run};
+use crate::io::file_sink::partial_path;
+use crate::stop::{StopHandle, StopReason};
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Snapshot {
+    /// Rows read.
+    pub rows_in: u64,
+    /// Rows written.
+    pub rows_out: u64,
+    /// Rows dead-lettered.
+    pub rows_dead: u64,
+    /// Seconds since the start.
+    pub elapsed_s: f64,
+    /// Rows read per second since the start.
+    pub rows_per_second: f64,
+}
+
+impl Snapshot {
+    /// What the shards told so far.
+    pub(super) fn of(world: &World, start: &Usage) -> Snapshot {
+        let mut snapshot = Snapshot { elapsed_s: start.elapsed_s(), ..Snapshot::default() };
+        for cell in world.cells() {
+            snapshot.rows_in += cell.rows_in.load(Ordering::Relaxed);
+            snapshot.rows_out += cell.rows_out.load(Ordering::Relaxed);
+            snapshot.rows_dead += cell.rows_dead.load(Ordering::Relaxed);
+        }
+        snapshot.rows_per_second = rate(snapshot.rows_in, snapshot.elapsed_s);
+        snapshot
+    }
+}
+
+fn rate(rows: u64, seconds: f64) -> f64 {
+    if seconds > 0.0 { rows as f64 / seconds } else { 0.0 }
+}
+
+/// A look at the clocks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Usage {
+    at: Instant,
+    cpu_s: f64,
+}
+
+impl Usage {
+    pub(super) fn now() -> Usage {
+        Usage { at: start_of_run(), cpu_s: cpu_seconds() }
+    }
+
+    fn elapsed_s(&self) -> f64 {
+        self.at.elapsed().as_secs_f64()
+    }
+}
+
+/// CPU time of the whole process so far, s.
+fn cpu_seconds() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+/// Largest resident memory of the process so far, bytes.
+#[cfg(target_os = "linux")]
+fn peak_rss_bytes() -> Option<u64> {
+    procfs::process::Process::myself().ok()?.status().ok()?.vmhwm.map(|kib| kib * 1024)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn peak_rss_bytes() -> Option<u64> {
+    None
+}
+
+/// From reading a slab to writing rows, one sample per turn that wrote, µs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct LatencyReport {
+    pub samples: u64,
+    pub p50_us: f64,
+    pub p90_us: f64,
+    pub p99_us: f64,
+    pub p999_us: f64,
+    pub max_us: f64,
+}
+
+/// One source.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SourceReport {
+    /// Name as in SQL.
+    pub name: String,
+    /// Its partitions.
+    pub partitions: u32,
+    /// Records read, bad ones included.
+    pub rows: u64,
+    /// Records that could not be decoded.
+    pub dead_lettered: u64,
+    /// Read to the end of every partition.
+    pub ended: bool,
+}
+
+/// One partition.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PartitionReport {
+    /// Its source's name.
+    pub source: String,
+    /// Its number.
+    pub partition: u32,
+    /// Good rows read.
+    pub rows: u64,
+    /// Its watermark, ms; absent before the first event time.
+    pub watermark_ms: Option<i64>,
+    /// Read to its end.
+    pub ended: bool,
+}
+
+/// One sink.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SinkReport {
+    /// Name as in SQL.
+    pub name: String,
+    /// Rows written.
+    pub rows: u64,
+    /// Complete; FALSE when the run was stopped before.
+    pub finished: bool,
+    /// Where an unfinished file's rows are.
+    pub partial: Option<PathBuf>,
+}
+
+/// One statement.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct StatementReport {
+    /// Its name.
+    pub name: String,
+    /// Rows that came after their window closed.
+    pub late: u64,
+    /// Rows dead-lettered by its expressions and groups.
+    pub dead_lettered: u64,
+    /// Rows dropped for another reason than a filter.
+    pub dropped: u64,
+    /// Divisions by zero that gave NULL.
+    pub division_by_zero: u64,
+    /// Values rounded to a declared scale.
+    pub rounded: u64,
+    /// NaN or infinity written as NULL.
+    pub not_finite: u64,
+}
+
+/// What a run did.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunReport {
+    /// Name of the app.
+    pub app: String,
+    /// Backend and why that one.
+    pub backend: &'static str,
+    /// Why that backend.
+    pub backend_reason: String,
+    /// Number of shards.
+    pub shards: u16,
+    /// Number of executors.
+    pub executors: usize,
+    /// Records read, bad ones included.
+    pub rows_in: u64,
+    /// Rows written to sinks.
+    pub rows_out: u64,
+    /// Rows that came after their window closed.
+    pub rows_late: u64,
+    /// Records and rows dead-lettered.
+    pub rows_dead_lettered: u64,
+    /// Rows dropped for another reason than a filter.
+    pub rows_dropped: u64,
+    /// Wall time, s.
+    pub elapsed_s: f64,
+    /// CPU time of the process during the run, s.
+    pub cpu_s: f64,
+    /// Records read per second.
+    pub rows_per_second: f64,
+    /// Records read per second of CPU.
+    pub rows_per_cpu_second: f64,
+    /// From slab to sink.
+    pub latency: LatencyReport,
+    /// Messages between shards that had to wait for a credit.
+    pub credit_waits: u64,
+    /// Largest resident memory of the process, bytes.
+    pub peak_rss_bytes: Option<u64>,
+    /// Stopped before the end of its inputs.
+    pub interrupted: bool,
+    /// Why it was stopped, if it was.
+    pub stopped: Option<StopReason>,
+    /// Run with `--follow`.
+    pub follow: bool,
+    /// By source.
+    pub sources: Vec<SourceReport>,
+    /// By sink.
+    pub sinks: Vec<SinkReport>,
+    /// By statement.
+    pub statements: Vec<StatementReport>,
+    /// By partition, in order of sources.
+    pub partitions: Vec<PartitionReport>,
+    /// By node of the plan, summed over shards.
+    #[serde(skip)]
+    pub nodes: Vec<NodeCounters>,
+}
+
+/// What a report is made from.
+pub(super) struct Facts<'a> {
+    pub plan: &'a AppPlan,
+    pub layout: &'a Layout,
+    pub reason: String,
+    pub lanes: Vec<LaneReport>,
+    pub start: Usage,
+    pub stop: &'a StopHandle,
+    pub follow: bool,
+}
+
+/// The report of a run that ended.
+pub(super) fn assemble(facts: Facts<'_>) -> RunReport {
+    let Facts { plan, layout, reason, lanes, start, stop, follow } = facts;
+    let mut nodes = vec![NodeCounters::default(); plan.nodes.len()];
+    for lane in &lanes {
+        nodes.iter_mut().zip(&lane.counters).for_each(|(sum, own)| sum.add(own));
+    }
+    let partitions = partitions(plan, &lanes);
+    let sources = sources(plan, &nodes, &lanes);
+    let sinks = sinks(plan, &lanes, follow);
+    let (elapsed_s, cpu_s) = (start.elapsed_s(), cpu_seconds() - start.cpu_s);
+    let rows_in = sources.iter().map(|source| source.rows).sum();
+    RunReport {
+        app: plan.name.clone(),
+        backend: layout.backend.name(),
+        backend_reason: reason,
+        shards: layout.shards,
+        executors: layout.cpus.len(),
+        rows_in,
+        rows_out: sinks.iter().map(|sink| sink.rows).sum(),
+        rows_late: nodes.iter().map(|node| node.late).sum(),
+        rows_dead_lettered: nodes.iter().map(|node| node.dead_lettered).sum(),
+        rows_dropped: nodes.iter().map(|node| node.dropped).sum(),
+        elapsed_s,
+        cpu_s,
+        rows_per_second: rate(rows_in, elapsed_s),
+        rows_per_cpu_second: rate(rows_in, cpu_s),
+        latency: latency(&lanes),
+        credit_waits: lanes.iter().map(|lane| lane.credit_waits).sum(),
+        peak_rss_bytes: peak_rss_bytes(),
+        interrupted: stop.reason().is_some() && sinks.iter().any(|sink| !sink.finished),
+        stopped: stop.reason(),
+        follow,
+        sources,
+        sinks,
+        statements: statements(plan, &nodes),
+        partitions,
+        nodes,
+    }
+}
+
+fn partitions(plan: &AppPlan, lanes: &[LaneReport]) -> Vec<PartitionReport> {
+    let mut all: Vec<_> = lanes.iter().flat_map(|lane| &lane.partitions).collect();
+    all.sort_by_key(|p| (p.source, p.partition));
+    let report = |p: &&PartitionProgress| PartitionReport {
+        source: plan.sources[p.source.index()].name.to_string(),
+        partition: p.partition.0,
+        rows: p.rows,
+        watermark_ms: watermark_ms(plan, p),
+        ended: p.ended,
+    };
+    all.iter().map(report).collect()
+}
+
+/// Highest event time less the source's bound.
+fn watermark_ms(plan: &AppPlan, p: &PartitionProgress) -> Option<i64> {
+    let bound_ns = plan.sources[p.source.index()].event_time.as_ref()?.bound_ns;
+    (p.max_event_time != WM_NONE).then(|| ns_to_ms(p.max_event_time.saturating_sub(bound_ns)))
+}
+
+fn sources(plan: &AppPlan, nodes: &[NodeCounters], lanes: &[LaneReport]) -> Vec<SourceReport> {
+    let report = |(s, source): (usize, &velostream_sql::plan::SourcePlan)| {
+        let own = || lanes.iter().flat_map(|lane| &lane.partitions).filter(move |p| p.source.index() == s);
+        let scans = || {
+            let scan = move |kind: &NodeKind| matches!(kind, NodeKind::Scan { source } if source.index() == s);
+            plan.nodes.iter().zip(nodes).filter(move |(node, _)| scan(&node.kind)).map(|(_, counters)| counters)
+        };
+        SourceReport {
+            name: source.name.to_string(),
+            partitions: own().count() as u32,
+            rows: scans().map(|c| c.rows_in).sum(),
+            dead_lettered: scans().map(|c| c.dead_lettered).sum(),
+            ended: own().all(|p| p.ended),
+        }
+    };
+    plan.sources.iter().enumerate().map(report).collect()
+}
+
+fn sinks(plan: &AppPlan, lanes: &[LaneReport], follow: bool) -> Vec<SinkReport> {
+    let report = |(i, sink): (usize, &velostream_sql::plan::SinkPlan)| {
+        let own = lanes.iter().flat_map(|lane| &lane.sinks).find(|progress| progress.sink == i);
+        let finished = own.is_some_and(|progress| progress.finished);
+        let partial = match &sink.connector {
+            SinkConnector::File { path, append: false, .. } if !finished && !follow => Some(partial_path(path)),
+            _ => None,
+        };
+        SinkReport { name: sink.name.clone(), rows: own.map_or(0, |progress| progress.rows), finished, partial }
+    };
+    plan.sinks.iter().enumerate().map(report).collect()
+}
+
+fn statements(plan: &AppPlan, nodes: &[NodeCounters]) -> Vec<StatementReport> {
+    let mut reports: Vec<StatementReport> = plan
+        .statements
+        .iter()
+        .map(|statement| StatementReport { name: statement.name.clone(), ..StatementReport::default() })
+        .collect();
+    for (node, counters) in plan.nodes.iter().zip(nodes) {
+        // A scan may serve several statements; its bad records are told with its source.
+        let scan = matches!(node.kind, NodeKind::Scan { .. });
+        if let (false, Some(report)) = (scan, reports.get_mut(node.statement)) {
+            report.late += counters.late;
+            report.dead_lettered += counters.dead_lettered;
+            report.dropped += counters.dropped;
+            report.division_by_zero += counters.division_by_zero;
+            report.rounded += counters.rounded;
+            report.not_finite += counters.not_finite;
+        }
+    }
+    reports
+}
+
+fn latency(lanes: &[LaneReport]) -> LatencyReport {
+    let mut all: Option<Histogram<u64>> = None;
+    for lane in lanes {
+        match &mut all {
+            None => all = Some(lane.latency.clone()),
+            // All lanes record within the same bounds, so adding cannot fail.
+            Some(sum) => sum.add(&lane.latency).unwrap_or_default(),
+        }
+    }
+    let Some(all) = all.filter(|all| !all.is_empty()) else { return LatencyReport::default() };
+    let us = |ns: u64| ns as f64 / 1000.0;
+    LatencyReport {
+        samples: all.len(),
+        p50_us: us(all.value_at_quantile(0.5)),
+        p90_us: us(all.value_at_quantile(0.9)),
+        p99_us: us(all.value_at_quantile(0.99)),
+        p999_us: us(all.value_at_quantile(0.999)),
+        max_us: us(all.max()),
+    }
+}
