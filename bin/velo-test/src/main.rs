@@ -1,1 +1,56 @@
-fn main() {}
+//! `velo-test`: tests of SQL apps. This version runs scenario files.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use velostream_harness::scenario::run_file;
+
+/// Test SQL apps on the production engine.
+#[derive(Debug, Parser)]
+#[command(name = "velo-test", version, arg_required_else_help = true)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run scenario files (.slt): SQL, fed rows and expected rows, for every shard count, batch size and restart
+    Scenario {
+        /// Files to run
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Rewrite the expected blocks with what the engine gave
+        #[arg(long)]
+        bless: bool,
+    },
+}
+
+fn main() -> Result<ExitCode> {
+    let Command::Scenario { files, bless } = Args::parse().command;
+    let mut failed = 0;
+    for path in &files {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        match run_file(path, &text, bless) {
+            Ok(outcome) if outcome.failures.is_empty() => {
+                println!("ok      {} ({} cases)", path.display(), outcome.cases);
+                if let Some(text) = outcome.blessed {
+                    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+                }
+            }
+            Ok(outcome) => {
+                failed += 1;
+                println!("FAILED  {}", path.display());
+                outcome.failures.iter().for_each(|f| println!("{f}"));
+            }
+            Err(error) => {
+                failed += 1;
+                println!("FAILED  {}\n{error}", path.display());
+            }
+        }
+    }
+    println!("{} passed, {failed} failed", files.len() - failed);
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,530 @@
+//! A whole plan over a feed: rows one at a time through the graph, watermarks after each.
+//!
+//! Combine and Exchange are the identity. An aggregate judges a row by the row's own watermark, fires windows by the
+//! minimum over the partitions, and gives rows of one logical partition whose watermark is the one it forwards. At the
+//! end of the feed every watermark goes to its end.
+
+use std::collections::BTreeMap;
+
+use velostream_sql::plan::{
+    AggregateSpec, AppPlan, Emit, EventTimeSpec, Expr, LateStrategy, MissingTime, Node, NodeKind, SourceConnector,
+    TimeField, WindowKind,
+};
+use velostream_types::time::{WM_END, WM_NONE};
+use velostream_types::{ErrorCode, NodeId, SourceId, Value};
+
+use super::eval::{Row, eval};
+use super::event_time::nanoseconds;
+use super::group::Group;
+
+const NS_PER_MS: i64 = 1_000_000;
+
+/// One decoded record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FeedRow {
+    /// Its source.
+    pub source: SourceId,
+    /// Its partition in the source.
+    pub partition: u32,
+    /// Its position in the partition.
+    pub offset: i64,
+    /// Values of the columns the source reads.
+    pub values: Vec<Value>,
+    /// Record timestamp; `None` is the run's start, which is 0 here.
+    pub timestamp_ms: Option<i64>,
+}
+
+/// One row at a sink.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OutRow {
+    /// Values of the sink's columns.
+    pub values: Vec<Value>,
+    /// TRUE for the delete of an upsert sink; only its key columns count.
+    pub delete: bool,
+}
+
+/// A row that went to the dead letters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeadRow {
+    /// Node that gave it up.
+    pub node: NodeId,
+    /// Why.
+    pub code: ErrorCode,
+    /// Partition of the record; of rows an operator made, 0.
+    pub partition: u32,
+    /// Position of the record.
+    pub offset: i64,
+}
+
+/// What a run of the plan gives.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OracleResult {
+    /// Rows of each sink in the order they appear.
+    pub sinks: Vec<Vec<OutRow>>,
+    /// Dead letters, late rows under `dead_letter` included.
+    pub dead: Vec<DeadRow>,
+    /// Late rows per node, as (partition, offset).
+    pub late: BTreeMap<u16, Vec<(u32, i64)>>,
+}
+
+impl OracleResult {
+    /// The last row of each identity (the values of `columns`) at a sink, deletes removed, by the text of the identity.
+    pub fn last_rows(&self, sink: usize, columns: &[usize]) -> BTreeMap<String, Vec<Value>> {
+        let mut last = BTreeMap::new();
+        for row in &self.sinks[sink] {
+            let identity = key_text(columns.iter().map(|c| &row.values[*c]));
+            if row.delete {
+                last.remove(&identity);
+            } else {
+                last.insert(identity, row.values.clone());
+            }
+        }
+        last
+    }
+}
+
+/// A row on an edge of the graph.
+#[derive(Clone, Debug)]
+struct Flow {
+    values: Vec<Value>,
+    weight: i8,
+    event_time: Option<i64>,
+    wm_own: i64,
+    timestamp_ms: i64,
+    source: u16,
+    partition: u32,
+    offset: i64,
+    /// Bounds of the window the row is a result of.
+    window: Option<(i64, i64)>,
+}
+
+/// One group of one window.
+#[derive(Default)]
+struct Cell {
+    keys: Vec<Value>,
+    rows: Group,
+    /// (offset, source, partition) of the group's first row.
+    first_seen: (i64, u16, u32),
+    /// The row that stands for the group downstream.
+    emitted: Option<Vec<Value>>,
+}
+
+/// State of one node.
+#[derive(Default)]
+struct NodeState {
+    /// Groups by (window start, key text); without a window the start is 0.
+    cells: BTreeMap<(i64, String), Cell>,
+    /// Operator watermark.
+    watermark: i64,
+    /// What it tells its consumers.
+    forwarded: i64,
+    /// Rows a Limit has let through.
+    passed: u64,
+    /// Rows made so far, their offsets.
+    made: i64,
+}
+
+struct Run<'p> {
+    plan: &'p AppPlan,
+    nodes: Vec<NodeState>,
+    /// Watermark of each partition of each source; partitions are known from the start.
+    partitions: BTreeMap<(u16, u32), i64>,
+    records: BTreeMap<(u16, u32), u64>,
+    /// Current row of each key of a declared table.
+    tables: BTreeMap<(u16, String), Vec<Value>>,
+    /// Keys an upsert sink has written and not deleted.
+    written: Vec<BTreeMap<String, ()>>,
+    result: OracleResult,
+}
+
+/// Runs the plan over the feed, whose order is the order of processing.
+pub fn run(plan: &AppPlan, feed: &[FeedRow]) -> OracleResult {
+    let mut run = Run {
+        plan,
+        nodes: plan
+            .nodes
+            .iter()
+            .map(|_| NodeState { watermark: WM_NONE, forwarded: WM_NONE, ..NodeState::default() })
+            .collect(),
+        partitions: feed.iter().map(|r| ((r.source.0, r.partition), WM_NONE)).collect(),
+        records: BTreeMap::new(),
+        tables: BTreeMap::new(),
+        written: plan.sinks.iter().map(|_| BTreeMap::new()).collect(),
+        result: OracleResult { sinks: vec![Vec::new(); plan.sinks.len()], ..OracleResult::default() },
+    };
+    for (at, source) in plan.sources.iter().enumerate() {
+        if source.connector == SourceConnector::OneRow {
+            let row = FeedRow {
+                source: SourceId(at as u16),
+                partition: 0,
+                offset: 0,
+                values: Vec::new(),
+                timestamp_ms: None,
+            };
+            run.record(&row);
+        }
+    }
+    for row in feed {
+        run.record(row);
+    }
+    run.partitions.values_mut().for_each(|wm| *wm = WM_END);
+    run.step(&BTreeMap::new(), true);
+    run.result
+}
+
+impl Run<'_> {
+    /// One record: through the graph, then its watermark.
+    fn record(&mut self, record: &FeedRow) {
+        let source = &self.plan.sources[record.source.index()];
+        let place = (record.source.0, record.partition);
+        let seen = self.records.entry(place).or_insert(0);
+        if source.max_records.is_some_and(|most| *seen >= most) {
+            return;
+        }
+        *seen += 1;
+        let scans: Vec<usize> = (0..self.plan.nodes.len())
+            .filter(|i| matches!(self.plan.nodes[*i].kind, NodeKind::Scan { source } if source == record.source))
+            .collect();
+        let missing = source.read.iter().zip(&record.values).any(|(column, v)| column.not_null && v.is_null());
+        let times = source.event_time.as_ref().map(|spec| event_time(spec, record));
+        let refused = if missing { Some(ErrorCode::NullInNotNull) } else { times.and_then(Result::err) };
+        if let Some(code) = refused {
+            self.bury(scans[0], code, record.partition, record.offset);
+            return;
+        }
+        let (event_time, advances) = times.and_then(Result::ok).map_or((None, false), |(t, a)| (Some(t), a));
+        let wm_own = self.partitions.get(&place).copied().unwrap_or(WM_NONE);
+        let row = Flow {
+            values: record.values.clone(),
+            weight: 1,
+            event_time,
+            wm_own,
+            timestamp_ms: record.timestamp_ms.unwrap_or(0),
+            source: record.source.0,
+            partition: record.partition,
+            offset: record.offset,
+            window: None,
+        };
+        let rows = self.upserted(record.source, row);
+        self.step(&scans.iter().map(|s| (*s, rows.clone())).collect(), false);
+        if let (Some(t), true, Some(spec)) = (event_time, advances, &source.event_time) {
+            let wm = self.partitions.entry(place).or_insert(WM_NONE);
+            *wm = (*wm).max(t.saturating_sub(spec.bound_ns));
+            self.step(&BTreeMap::new(), true);
+        }
+    }
+
+    /// A row of a declared table takes the place of the one with its key.
+    fn upserted(&mut self, source: SourceId, row: Flow) -> Vec<Flow> {
+        let plan = &self.plan.sources[source.index()];
+        let Some(key) = &plan.table_key else { return vec![row] };
+        let read = |column: &usize| plan.read.iter().position(|r| r.name == plan.schema.fields[*column].name);
+        let text = key_text(key.iter().filter_map(read).map(|i| &row.values[i]));
+        let old = self.tables.insert((source.0, text), row.values.clone());
+        let retracted = old.map(|values| Flow { values, weight: -1, ..row.clone() });
+        retracted.into_iter().chain([row]).collect()
+    }
+
+    fn bury(&mut self, node: usize, code: ErrorCode, partition: u32, offset: i64) {
+        self.result.dead.push(DeadRow { node: NodeId(node as u16), code, partition, offset });
+    }
+
+    /// Rows enter at `entering`; with `watermarks`, every node's watermark follows its inputs and windows fire. Nodes
+    /// stand in topological order, so one pass is enough, and rows a step emits reach the next node before the step.
+    fn step(&mut self, entering: &BTreeMap<usize, Vec<Flow>>, watermarks: bool) {
+        let plan = self.plan;
+        let mut out: Vec<Vec<Flow>> = vec![Vec::new(); plan.nodes.len()];
+        for (at, node) in plan.nodes.iter().enumerate() {
+            let mut given = entering.get(&at).cloned().unwrap_or_default();
+            for input in &node.inputs {
+                for row in out[input.index()].clone() {
+                    self.push(at, node, row, &mut given);
+                }
+            }
+            if let NodeKind::Sink { sink, .. } = &node.kind {
+                let rows = std::mem::take(&mut given);
+                self.write(*sink, rows);
+            }
+            if watermarks {
+                self.advance(at, node, &mut given);
+            }
+            out[at] = given;
+        }
+    }
+
+    fn push(&mut self, at: usize, node: &Node, row: Flow, given: &mut Vec<Flow>) {
+        match &node.kind {
+            NodeKind::Scan { .. } => {}
+            NodeKind::Filter { predicate } => match eval(predicate, &as_row(&row)) {
+                Ok(Value::Bool(true)) => given.push(row),
+                Ok(_) => {}
+                Err(e) => self.bury(at, e.code, row.partition, row.offset),
+            },
+            NodeKind::Project { exprs, event_time } => {
+                self.project(at, exprs, event_time.as_ref(), row, given);
+            }
+            NodeKind::Limit { rows } => {
+                if self.nodes[at].passed < *rows {
+                    self.nodes[at].passed += 1;
+                    given.push(row);
+                }
+            }
+            NodeKind::Combine(_) | NodeKind::Exchange { .. } | NodeKind::Sink { .. } => given.push(row),
+            NodeKind::Aggregate(spec) => self.aggregate(at, spec, row, given),
+        }
+    }
+
+    fn project(&mut self, at: usize, exprs: &[Expr], time: Option<&Expr>, row: Flow, given: &mut Vec<Flow>) {
+        let input = as_row(&row);
+        let values: Result<Vec<Value>, _> = exprs.iter().map(|e| eval(e, &input)).collect();
+        let time = time.map(|e| eval(e, &input)).transpose();
+        let (values, time) = match (values, time) {
+            (Ok(values), Ok(time)) => (values, time),
+            (Err(e), _) | (_, Err(e)) => return self.bury(at, e.code, row.partition, row.offset),
+        };
+        let mut row = Flow { values, ..row };
+        if let Some(time) = time {
+            let ns = match time {
+                Value::Timestamp(t) => Some(t),
+                Value::Int(ms) => ms.checked_mul(NS_PER_MS),
+                _ => None,
+            };
+            let inside = |t: i64| row.window.is_none_or(|(start, end)| (start..end).contains(&t));
+            let Some(ns) = ns.filter(|t| inside(*t)) else {
+                return self.bury(at, ErrorCode::EventTime, row.partition, row.offset);
+            };
+            if row.window.is_none() && row.wm_own != WM_NONE && ns < row.wm_own {
+                self.result.late.entry(at as u16).or_default().push((row.partition, row.offset));
+                return;
+            }
+            row.event_time = Some(ns);
+        }
+        given.push(row);
+    }
+
+    fn aggregate(&mut self, at: usize, spec: &AggregateSpec, row: Flow, given: &mut Vec<Flow>) {
+        let window = spec.window.map(|w| {
+            let WindowKind::Tumbling { size_ns } = w.kind;
+            let t = row.event_time.unwrap_or(row.timestamp_ms.saturating_mul(NS_PER_MS));
+            let start = t.div_euclid(size_ns).saturating_mul(size_ns);
+            (start, start.saturating_add(size_ns), w)
+        });
+        if let Some((_, end, w)) = window
+            && row.wm_own != WM_NONE
+            && end.saturating_add(w.lateness_ns) <= row.wm_own
+        {
+            self.result.late.entry(at as u16).or_default().push((row.partition, row.offset));
+            if w.late == LateStrategy::DeadLetter {
+                self.bury(at, ErrorCode::Late, row.partition, row.offset);
+            }
+            return;
+        }
+        let start = window.map_or(0, |w| w.0);
+        let keys: Vec<Value> = spec.keys.iter().map(|k| row.values[*k].clone()).collect();
+        let seen = (row.offset, row.source, row.partition);
+        let cell = self.nodes[at].cells.entry((start, key_text(keys.iter()))).or_insert_with(|| Cell {
+            keys,
+            first_seen: seen,
+            ..Cell::default()
+        });
+        cell.first_seen = cell.first_seen.min(seen);
+        let place = (row.event_time.unwrap_or(0), row.source, row.partition, row.offset);
+        cell.rows.change(&row.values, place, row.weight);
+        if spec.emit == Emit::Changes {
+            let id = (start, key_text(cell.keys.iter()));
+            self.emit(at, spec, &id, Some(&row), given);
+            if self.nodes[at].cells.get(&id).is_some_and(|c| c.rows.is_empty()) && !spec.keys.is_empty() {
+                self.nodes[at].cells.remove(&id);
+            }
+        }
+    }
+
+    /// One row (a pair, when downstream retracts) for a group, or the retraction of an emptied one.
+    fn emit(
+        &mut self,
+        at: usize,
+        spec: &AggregateSpec,
+        id: &(i64, String),
+        cause: Option<&Flow>,
+        given: &mut Vec<Flow>,
+    ) {
+        let state = &mut self.nodes[at];
+        let offset = state.made;
+        let forwarded = state.forwarded;
+        let Some(cell) = state.cells.get_mut(id) else { return };
+        let bounds = spec.window.map(|w| {
+            let WindowKind::Tumbling { size_ns } = w.kind;
+            (id.0, id.0.saturating_add(size_ns))
+        });
+        let mut values = cell.keys.clone();
+        let mut lost = None;
+        for call in &spec.aggregates {
+            match cell.rows.aggregate(call) {
+                Ok(value) => values.push(value),
+                Err(e) => lost = lost.or(Some(e.code)),
+            }
+        }
+        if let Some((start, end)) = bounds {
+            values.extend([start, end].map(|t| Value::Int(t.div_euclid(NS_PER_MS))));
+        }
+        let gone = cell.rows.is_empty() && !spec.keys.is_empty();
+        let old = cell.emitted.take().filter(|_| spec.retract);
+        // A group that cannot be emitted leaves the relation: what stood for it before is not its result.
+        let gone = gone || lost.is_some();
+        cell.emitted = (!gone).then(|| values.clone());
+        state.made += 1;
+        let row = |values: Vec<Value>, weight: i8| Flow {
+            values,
+            weight,
+            event_time: bounds.map(|(_, end)| end.saturating_sub(1)).or(cause.and_then(|c| c.event_time)),
+            wm_own: forwarded,
+            timestamp_ms: cause.map_or(0, |c| c.timestamp_ms),
+            source: 0x8000 | at as u16,
+            partition: 0,
+            offset,
+            window: bounds,
+        };
+        given.extend(old.map(|values| row(values, -1)));
+        given.extend((!gone).then(|| row(values, 1)));
+        if let Some(code) = lost {
+            self.bury(at, code, 0, cause.map_or(offset, |c| c.offset));
+        }
+    }
+
+    /// The node's watermark follows its inputs; windows that are over fire by their end, then by first-seen row.
+    fn advance(&mut self, at: usize, node: &Node, given: &mut Vec<Flow>) {
+        let input = match &node.kind {
+            NodeKind::Scan { source } => {
+                let of_source = self.partitions.iter().filter(|((s, _), _)| *s == source.0).map(|(_, wm)| *wm);
+                of_source.min().unwrap_or(if self.at_end() { WM_END } else { WM_NONE })
+            }
+            _ => node.inputs.iter().map(|i| self.nodes[i.index()].forwarded).min().unwrap_or(WM_END),
+        };
+        if input <= self.nodes[at].watermark {
+            return;
+        }
+        self.nodes[at].watermark = input;
+        let mut held = 0;
+        match &node.kind {
+            NodeKind::Aggregate(spec) => {
+                held = spec.window.map_or(0, |w| w.lateness_ns);
+                if spec.emit == Emit::Final {
+                    self.fire(at, spec, input, given);
+                }
+            }
+            NodeKind::Project { event_time: Some(_), .. } => held = self.window_size(node),
+            _ => {}
+        }
+        let end = input == WM_END;
+        self.nodes[at].forwarded = if end || input == WM_NONE { input } else { input.saturating_sub(held) };
+    }
+
+    fn at_end(&self) -> bool {
+        self.partitions.values().all(|wm| *wm == WM_END)
+    }
+
+    /// Size of the window the node's rows are results of, 0 for none.
+    fn window_size(&self, node: &Node) -> i64 {
+        let Some(input) = node.inputs.first() else { return 0 };
+        let before = &self.plan.nodes[input.index()];
+        match &before.kind {
+            NodeKind::Aggregate(AggregateSpec { window: Some(w), .. }) => {
+                let WindowKind::Tumbling { size_ns } = w.kind;
+                size_ns
+            }
+            _ => self.window_size(before),
+        }
+    }
+
+    fn fire(&mut self, at: usize, spec: &AggregateSpec, watermark: i64, given: &mut Vec<Flow>) {
+        let over = |start: i64| match spec.window {
+            None => watermark == WM_END,
+            Some(w) => {
+                let WindowKind::Tumbling { size_ns } = w.kind;
+                watermark == WM_END || start.saturating_add(size_ns).saturating_add(w.lateness_ns) <= watermark
+            }
+        };
+        if watermark == WM_END && spec.window.is_none() && spec.keys.is_empty() {
+            self.nodes[at].cells.entry((0, String::new())).or_default();
+        }
+        let cells = &self.nodes[at].cells;
+        let mut ids: Vec<_> =
+            cells.iter().filter(|((s, _), _)| over(*s)).map(|(id, c)| (id.0, c.first_seen, id.clone())).collect();
+        ids.sort();
+        for (_, _, id) in ids {
+            self.emit(at, spec, &id, None, given);
+            self.nodes[at].cells.remove(&id);
+        }
+    }
+
+    /// Rows reach a sink. An upsert sink writes, per key, what one step left of it.
+    fn write(&mut self, sink: usize, rows: Vec<Flow>) {
+        let plan = &self.plan.sinks[sink];
+        if !plan.upsert {
+            let rows = rows.into_iter().filter(|r| r.weight > 0).map(|r| OutRow { values: r.values, delete: false });
+            self.result.sinks[sink].extend(rows);
+            return;
+        }
+        let mut order: Vec<String> = Vec::new();
+        let mut last: BTreeMap<String, OutRow> = BTreeMap::new();
+        for row in rows {
+            let key = key_text(plan.key.iter().map(|k| &row.values[*k]));
+            if !last.contains_key(&key) {
+                order.push(key.clone());
+            }
+            last.insert(key, OutRow { values: row.values, delete: row.weight < 0 });
+        }
+        for key in order {
+            let Some(row) = last.remove(&key) else { continue };
+            let known = if row.delete {
+                self.written[sink].remove(&key).is_some()
+            } else {
+                self.written[sink].insert(key, ());
+                true
+            };
+            if known {
+                self.result.sinks[sink].push(row);
+            }
+        }
+    }
+}
+
+fn as_row(row: &Flow) -> Row<'_> {
+    Row {
+        values: &row.values,
+        timestamp_ms: row.timestamp_ms,
+        event_time_ns: row.event_time,
+        offset: row.offset,
+        partition: row.partition,
+    }
+}
+
+/// Event time and whether it advances the watermark; or why the record is bad.
+fn event_time(spec: &EventTimeSpec, record: &FeedRow) -> Result<(i64, bool), ErrorCode> {
+    let stamp = record.timestamp_ms.unwrap_or(0).saturating_mul(NS_PER_MS);
+    match spec.field {
+        TimeField::RecordTimestamp => Ok((stamp, true)),
+        TimeField::Column(i) => match (nanoseconds(&record.values[i], &spec.format), spec.missing) {
+            (Some(t), _) => Ok((t, true)),
+            (None, MissingTime::Warn) => Ok((stamp, false)),
+            (None, MissingTime::Error) => Err(ErrorCode::EventTime),
+        },
+    }
+}
+
+/// Text by which keys are told apart: equal numbers have equal text, NULLs are one key, NaNs are one key.
+fn key_text<'v>(values: impl Iterator<Item = &'v Value>) -> String {
+    let part = |value: &Value| match value {
+        Value::Null => "null".to_owned(),
+        Value::Int(_) | Value::Decimal { .. } => {
+            let text = value.to_string();
+            let lean = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+            format!("n{lean}")
+        }
+        Value::Float(x) if x.fract() == 0.0 && x.abs() < 1e38 => format!("n{:.0}", x + 0.0),
+        Value::Float(x) => format!("n{x}"),
+        Value::Str(s) | Value::Json(s) => format!("s{}:{s}", s.len()),
+        other => format!("v{other}"),
+    };
+    values.map(part).collect::<Vec<_>>().join("|")
+}

@@ -1,0 +1,76 @@
+//! SQL to a plan without files: what would be found outside is what the test feeds.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use velostream_exec::format::infer;
+use velostream_sql::diag::{Severity, render};
+use velostream_sql::endpoint::{Catalog, CatalogError, SourceSpec};
+use velostream_sql::plan::{AppPlan, SinkFormat, SourceConnector};
+use velostream_sql::props::Resolver;
+use velostream_sql::{BindOptions, compile};
+use velostream_types::Schema;
+
+/// The plan of `sql`, or its rendered diagnostics. `feeds` are the sources by file name or topic with the bytes each
+/// partition has at deploy: inferred types come from them. Relative paths count from `dir`.
+pub fn compile_app(sql: &str, feeds: &BTreeMap<&str, Vec<Vec<u8>>>, dir: &Path) -> Result<AppPlan, String> {
+    let dir = dir.to_path_buf();
+    let env = |_: &str| None;
+    let mut endpoints = Resolver::new(dir.clone(), &env, Vec::new(), false);
+    let options = BindOptions {
+        app_name: "scenario".to_owned(),
+        base_dir: dir,
+        stdout_format: SinkFormat::JsonLines,
+        follow: false,
+        strict: false,
+    };
+    let mut catalog = FeedCatalog { feeds };
+    let compiled = compile(sql, &options, &mut endpoints, &mut catalog);
+    let mut found = compiled.diagnostics;
+    found.extend(endpoints.finish());
+    found.sort_by_key(|d| d.primary.as_ref().map(|place| (place.origin.is_some(), place.span.start)));
+    let plan = compiled.plan.filter(|_| found.iter().all(|d| d.severity != Severity::Error));
+    plan.ok_or_else(|| {
+        let shown: Vec<String> = found.iter().map(|d| render(d, "scenario.sql", sql, false)).collect();
+        shown.join("\n")
+    })
+}
+
+/// The feeds as the planner's world.
+struct FeedCatalog<'a> {
+    feeds: &'a BTreeMap<&'a str, Vec<Vec<u8>>>,
+}
+
+impl Catalog for FeedCatalog<'_> {
+    fn infer(&mut self, spec: &SourceSpec) -> Result<Schema, CatalogError> {
+        let name = match &spec.connector {
+            SourceConnector::File { pattern, .. } => {
+                pattern.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
+            }
+            SourceConnector::Memory { topic } => topic.clone(),
+            SourceConnector::OneRow => return Ok(Schema::default()),
+        };
+        let missing = || CatalogError::Missing {
+            searched: name.clone(),
+            similar: self.feeds.keys().map(|k| (*k).to_owned()).collect(),
+        };
+        let samples = self.feeds.get(name.as_str()).ok_or_else(missing)?;
+        let each = 1_000 / samples.len().max(1);
+        infer(&spec.format, samples, each).map_err(|reason| CatalogError::Malformed { path: name, reason })
+    }
+
+    fn check(&mut self, _spec: &SourceSpec) -> Result<(), CatalogError> {
+        Ok(())
+    }
+}
+
+/// Name by which a source is fed: its file name or topic.
+pub fn feed_name(connector: &SourceConnector, name: &str) -> String {
+    match connector {
+        SourceConnector::Memory { topic } => topic.clone(),
+        SourceConnector::File { pattern, .. } => {
+            pattern.file_name().map_or_else(|| name.to_owned(), |n| n.to_string_lossy().into_owned())
+        }
+        SourceConnector::OneRow => name.to_owned(),
+    }
+}

@@ -1,0 +1,192 @@
+//! Scenario files: behaviour as a story in SQL.
+//!
+//! ```text
+//! # Why this scenario exists, in a sentence.
+//! CREATE STREAM ...;            SQL up to the first directive
+//!
+//! --- feed trades@0             rows for partition 0 of source `trades`, in its format; feeds that follow each
+//! 1,AAPL,10                     other arrive together
+//! --- sync                      what was fed is worked on before more is fed
+//! --- restart                   snapshot, tear down, restore
+//! --- end                       all inputs end
+//! --- expect out                rows of sink `out` since the last `expect` of it, as a multiset
+//! --- expect out ordered        the same, in this order
+//! --- expect out last(symbol)   the last row per value of these fields
+//! --- dead out                  dead letters of destination `out`
+//! --- error                     the rendered diagnostics; the SQL must not deploy
+//! ```
+//!
+//! In a feed line `\xff` is the byte of that value.
+//!
+//! Every file runs for shards 1/2/4 × batch rows 1/7/1024 × restarts never/after every feed, against one text.
+
+mod compile;
+mod run;
+
+pub use compile::{compile_app, feed_name};
+pub use run::{Outcome, run_file};
+
+/// One parsed scenario.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scenario {
+    /// The comment on top.
+    pub why: String,
+    /// The SQL.
+    pub sql: String,
+    /// What happens, in order.
+    pub steps: Vec<Step>,
+}
+
+/// One directive with its lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The directive.
+    pub kind: StepKind,
+    /// Its line number, 1-based.
+    pub line: usize,
+    /// The lines below it.
+    pub body: Vec<String>,
+}
+
+/// Directives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StepKind {
+    /// Rows for one partition of a source.
+    Feed(String, u32),
+    /// Snapshot, tear down, restore.
+    Restart,
+    /// What was fed is worked on before more is fed.
+    Sync,
+    /// All inputs end.
+    End,
+    /// Rows of a sink.
+    Expect(String, Comparison),
+    /// Dead letters of a destination.
+    Dead(String),
+    /// Rendered diagnostics.
+    Error,
+}
+
+/// How rows are compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    /// As a multiset.
+    Multiset,
+    /// In order.
+    Ordered,
+    /// The last row per value of these fields.
+    Last(Vec<String>),
+}
+
+impl Scenario {
+    /// Parses a scenario file; the error says which line is wrong and why.
+    pub fn parse(text: &str) -> Result<Scenario, String> {
+        let mut scenario = Scenario::default();
+        let mut lines = text.lines().enumerate().peekable();
+        while let Some((_, line)) = lines.next_if(|(_, l)| l.starts_with('#')) {
+            scenario.why.push_str(line.trim_start_matches('#').trim());
+            scenario.why.push(' ');
+        }
+        if scenario.why.trim().is_empty() {
+            return Err("line 1: a scenario opens with `# why it exists`".to_owned());
+        }
+        while let Some((_, line)) = lines.next_if(|(_, l)| !l.starts_with("--- ")) {
+            scenario.sql.push_str(line);
+            scenario.sql.push('\n');
+        }
+        for (i, line) in lines {
+            if let Some(directive) = line.strip_prefix("--- ") {
+                let kind = directive_of(directive.trim()).map_err(|e| format!("line {}: {e}", i + 1))?;
+                scenario.steps.push(Step { kind, line: i + 1, body: Vec::new() });
+            } else if let Some(step) = scenario.steps.last_mut() {
+                step.body.push(line.to_owned());
+            }
+        }
+        for step in &mut scenario.steps {
+            while step.body.last().is_some_and(String::is_empty) {
+                step.body.pop();
+            }
+        }
+        Ok(scenario)
+    }
+
+    /// The file's text; `parse` of it gives the scenario back.
+    pub fn to_text(&self, original: &str) -> String {
+        let mut text = String::new();
+        for line in original.lines().take_while(|l| !l.starts_with("--- ")) {
+            text.push_str(line);
+            text.push('\n');
+        }
+        for (i, step) in self.steps.iter().enumerate() {
+            let directive = match &step.kind {
+                StepKind::Feed(source, partition) => format!("feed {source}@{partition}"),
+                StepKind::Restart => "restart".to_owned(),
+                StepKind::Sync => "sync".to_owned(),
+                StepKind::End => "end".to_owned(),
+                StepKind::Expect(sink, Comparison::Multiset) => format!("expect {sink}"),
+                StepKind::Expect(sink, Comparison::Ordered) => format!("expect {sink} ordered"),
+                StepKind::Expect(sink, Comparison::Last(keys)) => format!("expect {sink} last({})", keys.join(",")),
+                StepKind::Dead(dlq) => format!("dead {dlq}"),
+                StepKind::Error => "error".to_owned(),
+            };
+            text.push_str(&format!("--- {directive}\n"));
+            for line in &step.body {
+                text.push_str(line);
+                text.push('\n');
+            }
+            if i + 1 < self.steps.len() && !step.body.is_empty() {
+                text.push('\n');
+            }
+        }
+        text
+    }
+}
+
+fn directive_of(text: &str) -> Result<StepKind, String> {
+    let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+    match word {
+        "feed" => {
+            let (source, partition) = rest.rsplit_once('@').ok_or("feed needs `source@partition`")?;
+            let partition = partition.parse().map_err(|_| format!("`{partition}` is no partition number"))?;
+            Ok(StepKind::Feed(source.to_owned(), partition))
+        }
+        "restart" => Ok(StepKind::Restart),
+        "sync" => Ok(StepKind::Sync),
+        "end" => Ok(StepKind::End),
+        "error" => Ok(StepKind::Error),
+        "dead" => Ok(StepKind::Dead(rest.to_owned())),
+        "expect" => {
+            let (sink, how) = rest.split_once(' ').unwrap_or((rest, ""));
+            let comparison = match how {
+                "" => Comparison::Multiset,
+                "ordered" => Comparison::Ordered,
+                other => match other.strip_prefix("last(").and_then(|k| k.strip_suffix(')')) {
+                    Some(keys) => Comparison::Last(keys.split(',').map(|k| k.trim().to_owned()).collect()),
+                    None => return Err(format!("`{other}` is no comparison: ordered, last(field,…)")),
+                },
+            };
+            Ok(StepKind::Expect(sink.to_owned(), comparison))
+        }
+        other => Err(format!("`{other}` is no directive: feed, restart, end, expect, dead, error")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_survives_parsing_and_printing() {
+        let text = "# why\nSELECT 1;\n\n--- feed t@1\n1,a\n\n--- restart\n--- end\n--- expect q last(a,b)\n{\"a\":1}\n";
+        let scenario = Scenario::parse(text).expect("parses");
+        assert_eq!(scenario.steps.len(), 4);
+        assert_eq!(scenario.to_text(text), text);
+    }
+
+    #[test]
+    fn mistakes_name_their_line() {
+        assert_eq!(Scenario::parse("SELECT 1;"), Err("line 1: a scenario opens with `# why it exists`".to_owned()));
+        let error = Scenario::parse("# w\nSELECT 1;\n--- fed t@0\n").expect_err("no such directive");
+        assert!(error.starts_with("line 3: `fed`"), "{error}");
+    }
+}

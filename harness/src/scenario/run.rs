@@ -1,0 +1,256 @@
+//! Runs one scenario over all its configurations and compares every one against the same expected text.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use velostream_sql::plan::AppPlan;
+use velostream_types::{PartitionId, SourceId};
+
+use super::compile::{compile_app, feed_name};
+use super::{Comparison, Scenario, Step, StepKind};
+use crate::sim::{World, WorldOptions};
+
+/// What running a file came to.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Configurations run.
+    pub cases: usize,
+    /// One message per difference.
+    pub failures: Vec<String>,
+    /// The file's text with what the first configuration gave; only with `bless`.
+    pub blessed: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Config {
+    shards: u16,
+    batch_rows: usize,
+    restart_often: bool,
+}
+
+/// Runs the scenario in `file`, found at `path`. With `bless`, answers the text with what the engine gave.
+pub fn run_file(path: &Path, file: &str, bless: bool) -> Result<Outcome, String> {
+    let scenario = Scenario::parse(file)?;
+    let mut outcome = Outcome::default();
+    let mut feeds: BTreeMap<&str, Vec<Vec<u8>>> = BTreeMap::new();
+    for step in &scenario.steps {
+        if let StepKind::Feed(source, partition) = &step.kind {
+            let partitions = feeds.entry(source.as_str()).or_default();
+            partitions.resize(partitions.len().max(*partition as usize + 1), Vec::new());
+            partitions[*partition as usize].extend_from_slice(&body_bytes(step));
+        }
+    }
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let compiled = compile_app(&scenario.sql, &at_deploy(&scenario), dir);
+    let mut blessed = scenario.clone();
+    let expects_error = scenario.steps.iter().any(|s| s.kind == StepKind::Error);
+    let plan = match (compiled, expects_error) {
+        (Ok(plan), false) => Arc::new(plan),
+        (Ok(_), true) => return Err("the SQL deploys, but the scenario expects a diagnostic".to_owned()),
+        (Err(text), false) => return Err(format!("the SQL does not deploy:\n{text}")),
+        (Err(text), true) => {
+            outcome.cases = 1;
+            for step in blessed.steps.iter_mut().filter(|s| s.kind == StepKind::Error) {
+                let got: Vec<String> = text.trim_end().lines().map(str::to_owned).collect();
+                if got != step.body {
+                    outcome.failures.push(difference("diagnostics", step.line, &step.body, &got));
+                    step.body = got;
+                }
+            }
+            if bless {
+                outcome.failures.clear();
+                outcome.blessed = Some(blessed.to_text(file));
+            }
+            return Ok(outcome);
+        }
+    };
+    for config in configs() {
+        let got = run_config(&scenario, &plan, &feeds, config)?;
+        outcome.cases += 1;
+        for (i, lines) in got {
+            let step = &scenario.steps[i];
+            if bless && outcome.cases == 1 {
+                blessed.steps[i].body = lines.clone();
+            }
+            let expected = if bless { &blessed.steps[i].body } else { &step.body };
+            if !agree(&step.kind, expected, &lines) {
+                let what = format!("{:?} with {config:?}", step.kind);
+                outcome.failures.push(difference(&what, step.line, expected, &lines));
+            }
+        }
+    }
+    if bless {
+        outcome.blessed = Some(blessed.to_text(file));
+    }
+    Ok(outcome)
+}
+
+/// What is there when the app is deployed: the feeds in front of any other step. Inferred types come from it.
+fn at_deploy(scenario: &Scenario) -> BTreeMap<&str, Vec<Vec<u8>>> {
+    let mut sample: BTreeMap<&str, Vec<Vec<u8>>> = BTreeMap::new();
+    for step in &scenario.steps {
+        let StepKind::Feed(source, partition) = &step.kind else { break };
+        let partitions = sample.entry(source.as_str()).or_default();
+        partitions.resize(partitions.len().max(*partition as usize + 1), Vec::new());
+        partitions[*partition as usize].extend_from_slice(&body_bytes(step));
+    }
+    sample
+}
+
+fn configs() -> Vec<Config> {
+    let mut configs = Vec::new();
+    for shards in [1, 2, 4] {
+        for batch_rows in [1, 7, 1024] {
+            for restart_often in [false, true] {
+                configs.push(Config { shards, batch_rows, restart_often });
+            }
+        }
+    }
+    configs
+}
+
+fn body_bytes(step: &Step) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for line in &step.body {
+        push_unescaped(line.as_bytes(), &mut bytes);
+        bytes.push(b'\n');
+    }
+    bytes
+}
+
+/// The bytes of a feed line: `\x` and two hex digits are one byte, anything else stands for itself.
+fn push_unescaped(mut line: &[u8], bytes: &mut Vec<u8>) {
+    let hex = |digit: u8| (digit as char).to_digit(16);
+    while let Some((first, rest)) = line.split_first() {
+        match line {
+            [b'\\', b'x', high, low, rest @ ..] if hex(*high).is_some() && hex(*low).is_some() => {
+                let value = hex(*high).unwrap_or_default() * 16 + hex(*low).unwrap_or_default();
+                bytes.push(value as u8);
+                line = rest;
+            }
+            _ => {
+                bytes.push(*first);
+                line = rest;
+            }
+        }
+    }
+}
+
+/// Runs one configuration; answers what each `expect` and `dead` step saw.
+fn run_config(
+    scenario: &Scenario,
+    plan: &Arc<AppPlan>,
+    feeds: &BTreeMap<&str, Vec<Vec<u8>>>,
+    config: Config,
+) -> Result<Vec<(usize, Vec<String>)>, String> {
+    let sources: Vec<String> = plan.sources.iter().map(|s| feed_name(&s.connector, &s.name)).collect();
+    let partitions: Vec<u32> =
+        sources.iter().map(|s| feeds.get(s.as_str()).map_or(1, |p| p.len().max(1) as u32)).collect();
+    let options = WorldOptions { shards: config.shards, batch_rows: config.batch_rows, credits: 2 };
+    let mut world = World::new(Arc::clone(plan), partitions, options);
+    let mut seen = Vec::new();
+    let mut shards = config.shards;
+    for (i, step) in scenario.steps.iter().enumerate() {
+        match &step.kind {
+            StepKind::Feed(name, partition) => {
+                let source = sources
+                    .iter()
+                    .position(|s| s == name)
+                    .ok_or_else(|| format!("line {}: the app reads no source {name}: {sources:?}", step.line))?;
+                world.feed(SourceId(source as u16), PartitionId(*partition), &body_bytes(step));
+            }
+            StepKind::End => world.end(),
+            StepKind::Restart | StepKind::Sync | StepKind::Error => {}
+            StepKind::Expect(name, _) => {
+                let sink = plan.sinks.iter().position(|s| s.name == *name).ok_or_else(|| {
+                    let names: Vec<&str> = plan.sinks.iter().map(|s| s.name.as_str()).collect();
+                    format!("line {}: the app writes no sink {name}: {names:?}", step.line)
+                })?;
+                seen.push((i, world.take_rows(sink)));
+            }
+            StepKind::Dead(name) => {
+                let dlq = plan.dlqs.iter().position(|d| d.name == *name).ok_or_else(|| {
+                    let names: Vec<&str> = plan.dlqs.iter().map(|d| d.name.as_str()).collect();
+                    format!("line {}: the app has no dead letters {name}: {names:?}", step.line)
+                })?;
+                let mut lines = world.take_dead(dlq);
+                lines.sort();
+                seen.push((i, lines));
+            }
+        }
+        // Feeds that follow each other are there together, as partitions of one poll are.
+        let more = matches!(scenario.steps.get(i + 1).map(|s| &s.kind), Some(StepKind::Feed(..)));
+        let fed = matches!(step.kind, StepKind::Feed(..)) && !more;
+        if fed || step.kind == StepKind::End {
+            let done = world.run_to_rest().map_err(|e| e.to_string())?;
+            if step.kind == StepKind::End && !done {
+                return Err(format!("line {}: the app did not end with {config:?}", step.line));
+            }
+        }
+        if (fed && config.restart_often) || step.kind == StepKind::Restart {
+            // The state must come up on any other number of shards.
+            shards = if config.restart_often { [2, 4, 1][usize::from(shards / 2)] } else { shards };
+            world.restart(shards).map_err(|e| e.to_string())?;
+            world.run_to_rest().map_err(|e| e.to_string())?;
+        }
+    }
+    Ok(seen)
+}
+
+fn agree(kind: &StepKind, expected: &[String], got: &[String]) -> bool {
+    match kind {
+        StepKind::Expect(_, Comparison::Ordered) => expected == got,
+        StepKind::Expect(_, Comparison::Last(keys)) => last_rows(expected, keys) == last_rows(got, keys),
+        _ => {
+            let sorted = |lines: &[String]| {
+                let mut lines = lines.to_vec();
+                lines.sort();
+                lines
+            };
+            sorted(expected) == sorted(got)
+        }
+    }
+}
+
+/// Last JSON row per value of `keys`, by key.
+fn last_rows(lines: &[String], keys: &[String]) -> BTreeMap<String, String> {
+    let mut last = BTreeMap::new();
+    for line in lines {
+        let row: serde_json::Value = serde_json::from_str(line).unwrap_or(serde_json::Value::Null);
+        let key: Vec<String> = keys.iter().map(|k| row[k].to_string()).collect();
+        last.insert(key.join("|"), line.clone());
+    }
+    last
+}
+
+fn difference(what: &str, line: usize, expected: &[String], got: &[String]) -> String {
+    let mut text = format!("line {line}: {what}\n");
+    for l in expected.iter().filter(|l| !got.contains(l)) {
+        text.push_str(&format!("  - {l}\n"));
+    }
+    for l in got.iter().filter(|l| !expected.contains(l)) {
+        text.push_str(&format!("  + {l}\n"));
+    }
+    if expected.iter().all(|l| got.contains(l)) && got.iter().all(|l| expected.contains(l)) {
+        text.push_str(&format!("  same rows, other order or number:\n  expected {expected:#?}\n  got {got:#?}\n"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn feed_lines_can_hold_any_byte() {
+        let check = |line: &str, expect: &[u8]| {
+            let mut bytes = Vec::new();
+            push_unescaped(line.as_bytes(), &mut bytes);
+            assert_eq!(bytes, expect, "{line}");
+        };
+        check(r"a\xffb\x0D", b"a\xffb\r");
+        check(r#"{"k":"\u00e9\n\\x"}"#, br#"{"k":"\u00e9\n\\x"}"#);
+        check(r"\x4", br"\x4");
+    }
+}

@@ -1,0 +1,359 @@
+//! Random apps as SQL text over the columns of `feeds`.
+
+use super::draw::Draw;
+use super::feeds::{DECLARED, Shape};
+
+/// How the outputs must agree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Agreement {
+    /// The same rows in the same order.
+    Ordered,
+    /// The same rows.
+    Multiset,
+    /// The same last row per value of these columns, deletes removed.
+    Last(Vec<String>),
+}
+
+/// One app.
+#[derive(Clone, Debug)]
+pub struct App {
+    pub sql: String,
+    /// Name its source is fed by.
+    pub source: &'static str,
+    pub agreement: Agreement,
+}
+
+struct Writer<'d> {
+    draw: &'d mut Draw,
+    shape: Shape,
+}
+
+/// A random app of the kind that `kind` says.
+pub fn app(draw: &mut Draw, shape: Shape, kind: u64) -> App {
+    let mut writer = Writer { draw, shape };
+    let bound = *writer.draw.pick(&["", "0s", "500ms", "3s"]);
+    let late = *writer.draw.pick(&["", "drop", "dead_letter"]);
+    let (source, create, relation) = writer.source(bound, late);
+    let (statements, agreement) = match kind {
+        0 => writer.stateless(&relation),
+        1 => writer.group_final(&relation),
+        2 => writer.group_changes(&relation),
+        3 => writer.group_table(&relation),
+        4 => writer.window_final(&relation),
+        5 => writer.window_changes(&relation),
+        _ => writer.chain(&relation),
+    };
+    App { sql: create + &statements, source, agreement }
+}
+
+/// Kinds of app.
+pub const KINDS: u64 = 7;
+
+/// Those among them whose aggregates may emit at every row.
+pub const CHANGING: [u64; 3] = [2, 3, 5];
+
+/// Statements that read each other.
+pub const CHAIN: u64 = 6;
+
+impl Writer<'_> {
+    /// Feed name, declaration and the text that names the relation in FROM.
+    fn source(&mut self, bound: &str, late: &str) -> (&'static str, String, String) {
+        let mut properties = vec!["'event.time.field' = 'ts'".to_owned()];
+        if !bound.is_empty() {
+            properties.push(format!("'watermark.max_out_of_orderness' = '{bound}'"));
+        }
+        if !late.is_empty() {
+            properties.push(format!("'late.data.strategy' = '{late}'"));
+        }
+        let path = if self.shape.csv { "t.csv" } else { "t.jsonl" };
+        if self.shape.inferred {
+            return (path, String::new(), format!("'{path}' WITH ({})", properties.join(", ")));
+        }
+        let name = if self.shape.csv || self.draw.once_in(2) {
+            properties.push(format!("path = '{path}'"));
+            path
+        } else {
+            properties.push("type = 'memory', format = 'json'".to_owned());
+            "t"
+        };
+        (name, format!("CREATE STREAM t ({DECLARED}) WITH ({});\n", properties.join(", ")), "t".to_owned())
+    }
+
+    fn one_partition(&self) -> bool {
+        self.shape.partitions == 1
+    }
+
+    fn stateless(&mut self, relation: &str) -> (String, Agreement) {
+        let mut items = vec!["id".to_owned(), "d".to_owned()];
+        for i in 0..1 + self.draw.below(4) {
+            let item = match self.draw.below(4) {
+                0 | 1 => self.number(3),
+                2 => self.text(2),
+                _ => self.boolean(2),
+            };
+            items.push(format!("{item} AS x{i}"));
+        }
+        if self.draw.once_in(3) {
+            items.push("_event_time AS et, _offset AS o, _partition AS p".to_owned());
+        }
+        let filter = self.filter();
+        let agreement = if self.one_partition() { Agreement::Ordered } else { Agreement::Multiset };
+        (format!("CREATE STREAM out AS SELECT {} FROM {relation}{filter};", items.join(", ")), agreement)
+    }
+
+    fn filter(&mut self) -> String {
+        if self.draw.once_in(2) { format!(" WHERE {}", self.boolean(2)) } else { String::new() }
+    }
+
+    /// Key expressions with aliases, and the GROUP BY clause.
+    fn keys(&mut self) -> (Vec<String>, Vec<String>) {
+        let all = ["k", "g", "b", "s", "a % 3", "CASE WHEN a > 0 THEN 'up' ELSE k END"];
+        let count = 1 + self.draw.below(2);
+        let mut keys: Vec<String> = Vec::new();
+        for _ in 0..count {
+            let key = (*self.draw.pick(&all)).to_owned();
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+        let names = (0..keys.len()).map(|i| format!("key{i}")).collect();
+        (keys, names)
+    }
+
+    fn aggregates(&mut self) -> Vec<String> {
+        let count = 1 + self.draw.below(4);
+        (0..count).map(|i| format!("{} AS x{i}", self.aggregate())).collect()
+    }
+
+    fn aggregate(&mut self) -> String {
+        let argument = match self.draw.below(6) {
+            0 | 1 => "a".to_owned(),
+            2 => "d".to_owned(),
+            3 => "f".to_owned(),
+            4 => "CASE WHEN b THEN a END".to_owned(),
+            _ => "g * 2".to_owned(),
+        };
+        match self.draw.below(9) {
+            0 => "COUNT(*)".to_owned(),
+            1 => format!("COUNT({argument})"),
+            2 | 3 => format!("SUM({argument})"),
+            4 => format!("AVG({argument})"),
+            5 => format!("MIN({})", if self.draw.once_in(3) { "s".to_owned() } else { argument }),
+            6 => format!("MAX({})", if self.draw.once_in(3) { "k".to_owned() } else { argument }),
+            7 => format!("FIRST({})", if self.draw.once_in(3) { "s".to_owned() } else { argument }),
+            _ => format!("LAST({})", if self.draw.once_in(3) { "s".to_owned() } else { argument }),
+        }
+    }
+
+    fn having(&mut self) -> String {
+        if self.draw.once_in(2) {
+            return String::new();
+        }
+        let most = self.draw.below(60);
+        (*self.draw.pick(&[
+            format!(" HAVING SUM(a) > {most}"),
+            " HAVING COUNT(*) >= 2".to_owned(),
+            format!(" HAVING MAX(a) < {most} OR COUNT(d) > 1"),
+            format!(" HAVING AVG(d) > {most}"),
+        ]))
+        .clone()
+    }
+
+    fn group(&mut self, relation: &str, window: &str, having: &str, extra: &str) -> (String, Vec<String>) {
+        let (keys, names) = self.keys();
+        let global = self.draw.once_in(8);
+        let mut items: Vec<String> = Vec::new();
+        if !global {
+            items.extend(keys.iter().zip(&names).map(|(k, n)| format!("{k} AS {n}")));
+        }
+        items.extend(self.aggregates());
+        let mut identity = if global { Vec::new() } else { names };
+        if !window.is_empty() {
+            items.push("_window_start AS ws".to_owned());
+            identity.push("ws".to_owned());
+        }
+        let filter = self.filter();
+        let group = if global { String::new() } else { format!(" GROUP BY {}", keys.join(", ")) };
+        (format!("SELECT {} FROM {relation}{filter}{group}{window}{having}{extra}", items.join(", ")), identity)
+    }
+
+    fn group_final(&mut self, relation: &str) -> (String, Agreement) {
+        let having = self.having();
+        let (query, _) = self.group(relation, "", &having, " EMIT FINAL");
+        let agreement = if self.one_partition() { Agreement::Ordered } else { Agreement::Multiset };
+        (format!("CREATE STREAM out AS {query};"), agreement)
+    }
+
+    fn group_changes(&mut self, relation: &str) -> (String, Agreement) {
+        let having = if self.one_partition() { self.having() } else { String::new() };
+        let (query, identity) = self.group(relation, "", &having, " EMIT CHANGES");
+        let agreement = if self.one_partition() { Agreement::Multiset } else { Agreement::Last(identity) };
+        (format!("CREATE STREAM out AS {query};"), agreement)
+    }
+
+    fn group_table(&mut self, relation: &str) -> (String, Agreement) {
+        let having = self.having();
+        let (query, identity) = self.group(relation, "", &having, "");
+        (format!("CREATE TABLE out AS {query} WITH ('out.type' = 'stdout');"), Agreement::Last(identity))
+    }
+
+    fn window(&mut self) -> String {
+        let size = *self.draw.pick(&["1s", "2500ms", "10s", "7ms"]);
+        let grace = *self.draw.pick(&["", "", ", GRACE 1s", ", GRACE 300ms"]);
+        format!(" WINDOW TUMBLING({size}{grace})")
+    }
+
+    fn window_final(&mut self, relation: &str) -> (String, Agreement) {
+        let (window, having) = (self.window(), self.having());
+        let (query, _) = self.group(relation, &window, &having, " EMIT FINAL");
+        let agreement = if self.one_partition() { Agreement::Ordered } else { Agreement::Multiset };
+        (format!("CREATE STREAM out AS {query};"), agreement)
+    }
+
+    fn window_changes(&mut self, relation: &str) -> (String, Agreement) {
+        let window = self.window();
+        let table = self.draw.once_in(3);
+        let having = if table { self.having() } else { String::new() };
+        let (query, identity) = self.group(relation, &window, &having, " EMIT CHANGES");
+        let agreement = if self.one_partition() && !table { Agreement::Multiset } else { Agreement::Last(identity) };
+        let (kind, sink) = if table { ("TABLE", " WITH ('out.type' = 'stdout')") } else { ("STREAM", "") };
+        (format!("CREATE {kind} out AS {query}{sink};"), agreement)
+    }
+
+    /// Two or three statements, one reading the other.
+    fn chain(&mut self, relation: &str) -> (String, Agreement) {
+        let filter = self.filter();
+        let last = |keys: &[&str]| Agreement::Last(keys.iter().map(|k| (*k).to_owned()).collect());
+        let events = self.one_partition();
+        match self.draw.below(if events { 8 } else { 7 }) {
+            0 => {
+                let (x, y) = (self.number(2), self.boolean(1));
+                (
+                    format!(
+                        "CREATE STREAM p AS SELECT k, g, {x} AS x, {y} AS y FROM {relation}{filter};\n\
+                         CREATE STREAM out AS SELECT k, COUNT(*) AS n, COUNT(x) AS c, MIN(x) AS lo, MAX(x) AS hi \
+                         FROM p WHERE y IS NOT NULL GROUP BY k EMIT FINAL;"
+                    ),
+                    Agreement::Multiset,
+                )
+            }
+            1 => (
+                format!(
+                    "CREATE TABLE per AS SELECT g, COUNT(*) AS n, SUM(a) AS total FROM {relation}{filter} GROUP BY g;\n\
+                     CREATE TABLE out AS SELECT n, COUNT(*) AS ids, AVG(total) AS mean, SUM(total) AS sum FROM per \
+                     GROUP BY n WITH ('out.type' = 'stdout');"
+                ),
+                last(&["n"]),
+            ),
+            2 => (
+                format!(
+                    "CREATE STREAM w AS SELECT k, SUM(a) AS total, COUNT(*) AS n FROM {relation}{filter} GROUP BY k \
+                     WINDOW TUMBLING(1s);\n\
+                     CREATE STREAM out AS SELECT k, SUM(total) AS total, SUM(n) AS n, COUNT(*) AS windows, \
+                     _window_start AS ws FROM w GROUP BY k WINDOW TUMBLING(5s);"
+                ),
+                Agreement::Multiset,
+            ),
+            3 => (
+                format!(
+                    "CREATE STREAM p AS SELECT g, d * 2 AS dd, a FROM {relation}{filter};\n\
+                     CREATE STREAM w AS SELECT g, AVG(dd) AS m, MAX(a) AS hi, _window_end AS at FROM p GROUP BY g \
+                     WINDOW TUMBLING(2s);\n\
+                     CREATE STREAM out AS SELECT g, m, hi, at, _event_time AS et FROM w WHERE hi > 10 OR m IS NULL;"
+                ),
+                Agreement::Multiset,
+            ),
+            4 => (
+                format!(
+                    "CREATE TABLE per AS SELECT k, SUM(a) AS total, COUNT(*) AS n FROM {relation}{filter} GROUP BY k;\n\
+                     CREATE TABLE out AS SELECT k, total, total + n AS more FROM per WHERE total > 10 \
+                     WITH ('out.type' = 'stdout');"
+                ),
+                last(&["k"]),
+            ),
+            5 => (
+                format!(
+                    "CREATE TABLE per AS SELECT k, g, COUNT(*) AS n, SUM(d) AS total FROM {relation} GROUP BY k, g;\n\
+                     CREATE TABLE mid AS SELECT g, SUM(n) AS n, COUNT(*) AS ks, SUM(total) AS total FROM per GROUP BY g \
+                     HAVING SUM(n) > 2;\n\
+                     CREATE TABLE out AS SELECT ks, COUNT(*) AS gs, SUM(n) AS n, SUM(total) AS total FROM mid GROUP BY ks \
+                     WITH ('out.type' = 'stdout');"
+                ),
+                last(&["ks"]),
+            ),
+            6 => (
+                format!(
+                    "CREATE STREAM w AS SELECT g, SUM(d) AS total, COUNT(*) AS n FROM {relation}{filter} GROUP BY g \
+                     WINDOW TUMBLING(500ms);\n\
+                     CREATE STREAM v AS SELECT g, n, total FROM w WHERE n > 0;\n\
+                     CREATE STREAM out AS SELECT n, COUNT(*) AS windows, SUM(total) AS total FROM v GROUP BY n \
+                     EMIT FINAL;"
+                ),
+                Agreement::Multiset,
+            ),
+            _ => (
+                format!(
+                    "CREATE STREAM c AS SELECT k, SUM(a) AS total, COUNT(*) AS n FROM {relation}{filter} GROUP BY k \
+                     EMIT CHANGES;\n\
+                     CREATE STREAM out AS SELECT k, n, COUNT(*) AS times, MAX(total) AS hi FROM c GROUP BY k, n \
+                     EMIT FINAL;"
+                ),
+                Agreement::Multiset,
+            ),
+        }
+    }
+
+    fn number(&mut self, depth: u32) -> String {
+        if depth == 0 || self.draw.once_in(4) {
+            return (*self.draw.pick(&["a", "d", "f", "g", "id", "2", "1.5", "-3", "0", "100", "0.125"])).to_owned();
+        }
+        match self.draw.below(9) {
+            0..=3 => {
+                let op = *self.draw.pick(&["+", "-", "*", "/", "%", "+", "*"]);
+                format!("({} {op} {})", self.number(depth - 1), self.number(depth - 1))
+            }
+            4 => format!("-({})", self.number(depth - 1)),
+            5 => format!(
+                "CASE WHEN {} THEN {} ELSE {} END",
+                self.boolean(depth - 1),
+                self.number(depth - 1),
+                self.number(depth - 1)
+            ),
+            6 => format!("COALESCE({}, {})", self.number(depth - 1), self.number(depth - 1)),
+            7 => format!("TRY_CAST({} AS INT)", self.text(depth - 1)),
+            _ => {
+                let target = *self.draw.pick(&["INT", "DECIMAL(10,1)", "DECIMAL(4,2)", "DECIMAL(20,4)"]);
+                format!("CAST({} AS {target})", self.number(depth - 1))
+            }
+        }
+    }
+
+    fn text(&mut self, depth: u32) -> String {
+        if depth == 0 || self.draw.once_in(3) {
+            return (*self.draw.pick(&["k", "s", "'x'", "''", "'12'"])).to_owned();
+        }
+        match self.draw.below(4) {
+            0 => format!("({} || {})", self.text(depth - 1), self.text(depth - 1)),
+            1 => format!("COALESCE({}, 'none')", self.text(depth - 1)),
+            2 => format!("CAST({} AS STRING)", self.number(depth - 1)),
+            _ => format!("CASE WHEN {} THEN {} END", self.boolean(depth - 1), self.text(depth - 1)),
+        }
+    }
+
+    fn boolean(&mut self, depth: u32) -> String {
+        let op = *self.draw.pick(&["=", "<>", "<", "<=", ">", ">="]);
+        if depth == 0 {
+            return (*self.draw.pick(&["b", "a > 10", "d < 300", "k = 'a'", "s IS NULL", "f >= 2.5"])).to_owned();
+        }
+        match self.draw.below(9) {
+            0 | 1 => format!("{} {op} {}", self.number(depth - 1), self.number(depth - 1)),
+            2 => format!("{} {op} {}", self.text(depth - 1), self.text(depth - 1)),
+            3 => format!("({} AND {})", self.boolean(depth - 1), self.boolean(depth - 1)),
+            4 => format!("({} OR {})", self.boolean(depth - 1), self.boolean(depth - 1)),
+            5 => format!("NOT ({})", self.boolean(depth - 1)),
+            6 => format!("g IN (1, 3, {})", self.number(depth - 1)),
+            7 => format!("a BETWEEN {} AND {}", self.number(depth - 1), self.number(depth - 1)),
+            _ => format!("{} IS DISTINCT FROM {}", self.number(depth - 1), self.number(depth - 1)),
+        }
+    }
+}
