@@ -1,1 +1,37 @@
-fn main() {}
+//! `velo-sql`: run, validate and explain SQL over streams. Arguments and wiring only; the work is in the libraries.
+//!
+//! `args` reads the command line, `app` compiles, `run`, `validate`, `explain` and `demo` are the commands, `summary`
+//! and `progress` what `run` tells people and programs. Exit codes: 0 done, 1 invalid SQL or failure, 2 usage, 130/143
+//! an interrupted bounded run.
+
+mod app;
+mod args;
+mod demo;
+mod explain;
+mod figures;
+mod progress;
+mod run;
+mod summary;
+mod validate;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Command};
+
+fn main() -> ExitCode {
+    let result = match Args::parse().command {
+        Command::Run(args) => run::run(args),
+        Command::Validate(args) => validate::validate(&args),
+        Command::Explain(args) => explain::explain(&args),
+        Command::Demo(args) => demo::demo(&args),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

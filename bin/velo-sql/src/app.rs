@@ -1,0 +1,162 @@
+//! From arguments to a compiled app and its findings: reads the text, resolves properties, binds, reads annotations.
+//!
+//! Findings come in the order of the text; those about the command line first. With `--strict` all of them are errors,
+//! and a plan exists exactly when there is no error.
+
+use std::io::{IsTerminal, Read};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use velostream_runtime::catalog::FileCatalog;
+use velostream_runtime::io::memory::Topics;
+use velostream_sql::annotations::parse_annotations;
+use velostream_sql::diag::{Diagnostic, Severity, render};
+use velostream_sql::endpoint::WithEntry;
+use velostream_sql::plan::{AppPlan, SinkFormat};
+use velostream_sql::props::{Env, Resolved, Resolver};
+use velostream_sql::{BindOptions, compile as compile_text};
+use velostream_types::Span;
+
+use crate::args::{Compile, Sql};
+
+/// An app's text and where it came from.
+pub struct Source {
+    /// As shown in diagnostics.
+    pub name: String,
+    /// The SQL.
+    pub text: String,
+    /// Folder relative paths resolve from; empty is the current one.
+    pub base_dir: PathBuf,
+    /// File stem, or `query`.
+    pub app_name: String,
+}
+
+/// What became of a text.
+pub struct App {
+    /// The plan; `None` exactly when there is an error among the findings.
+    pub plan: Option<AppPlan>,
+    /// What was found.
+    pub diagnostics: Vec<Diagnostic>,
+    /// EXPLAIN stands in front of a statement: the plan is to be shown, not run.
+    pub explained: bool,
+    /// One of them was EXPLAIN VERBOSE.
+    pub verbose: bool,
+    /// Who gave each property.
+    pub origins: Vec<Resolved>,
+}
+
+/// Reads the SQL a command was given.
+pub fn read(sql: &Sql) -> Result<Source> {
+    match (&sql.text, &sql.file) {
+        (Some(text), _) => Ok(immediate("<-e>", text.clone())),
+        (None, Some(path)) => read_path(path),
+        // clap requires one of the two.
+        (None, None) => Ok(immediate("<-e>", String::new())),
+    }
+}
+
+/// SQL that has no file; its paths resolve from the current folder.
+pub fn immediate(name: &str, text: String) -> Source {
+    Source { name: name.to_owned(), text, base_dir: PathBuf::new(), app_name: "query".to_owned() }
+}
+
+/// Reads a file, or standard input for `-`.
+pub fn read_path(path: &Path) -> Result<Source> {
+    if path == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).context("cannot read SQL from standard input")?;
+        return Ok(immediate("<stdin>", text));
+    }
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let base_dir = path.parent().map(Path::to_path_buf).unwrap_or_default();
+    let app_name = path.file_stem().map_or_else(|| "app".to_owned(), |stem| stem.to_string_lossy().into_owned());
+    Ok(Source { name: path.display().to_string(), text, base_dir, app_name })
+}
+
+/// Compiles the app; nothing is printed.
+pub fn compile(args: &Compile, source: &Source, stdout_format: SinkFormat, topics: &Topics) -> App {
+    let env = |name: &str| std::env::var(name).ok();
+    let global = |(key, value): &(String, String)| {
+        let span = Span::default();
+        WithEntry { key: key.clone(), key_span: span, value: value.clone(), value_span: span }
+    };
+    // The last --set of a key counts; the resolver takes the first.
+    let globals = args.set.iter().rev().map(global).collect();
+    let mut endpoints = Resolver::new(source.base_dir.clone(), &env, globals, args.follow);
+    let options = BindOptions {
+        app_name: source.app_name.clone(),
+        base_dir: source.base_dir.clone(),
+        stdout_format,
+        follow: args.follow,
+        strict: args.strict,
+    };
+    let mut catalog = FileCatalog::with_topics(topics.clone());
+    let compiled = compile_text(&source.text, &options, &mut endpoints, &mut catalog);
+    let mut plan = compiled.plan;
+    let mut found = compiled.diagnostics;
+    found.extend(endpoints.finish());
+    found.extend(annotate(plan.as_mut(), source, &env));
+    if args.strict {
+        found.iter_mut().for_each(|d| d.severity = Severity::Error);
+    }
+    found.sort_by_key(|d| d.primary.as_ref().map(|place| (place.origin.is_some(), place.span.start)));
+    let plan = plan.filter(|_| errors(&found) == 0);
+    App {
+        plan,
+        diagnostics: found,
+        explained: !compiled.explain.is_empty(),
+        verbose: compiled.explain_verbose,
+        origins: endpoints.origins().to_vec(),
+    }
+}
+
+/// Reads annotations and names the app by its own. Which statement a line belongs to is known of a sound app only; of
+/// others the lines' own mistakes are told.
+fn annotate(plan: Option<&mut AppPlan>, source: &Source, env: Env<'_>) -> Vec<Diagnostic> {
+    let mut spans: Vec<Span> = plan.iter().flat_map(|plan| &plan.statements).map(|s| s.span).collect();
+    spans.sort_by_key(|span| span.start);
+    let (app, _, mut found) = parse_annotations(&source.text, &spans, env);
+    // Numbers count queries here, but all statements elsewhere.
+    found.iter_mut().for_each(|d| d.statement = None);
+    match plan {
+        Some(plan) => {
+            if let Some(name) = app.app_name() {
+                plan.name = name.to_owned();
+            }
+        }
+        None => found.retain(|d| d.code != "W0702"),
+    }
+    found
+}
+
+/// Prints findings on standard error, errors last so that they stand next to the prompt.
+pub fn show(diagnostics: &[Diagnostic], source: &Source) {
+    let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    let (errors, warnings): (Vec<_>, Vec<_>) = diagnostics.iter().partition(|d| d.severity == Severity::Error);
+    for d in warnings.into_iter().chain(errors) {
+        eprintln!("{}", render(d, &source.name, &source.text, color).trim_end_matches('\n'));
+        eprintln!();
+    }
+}
+
+/// Number of errors.
+pub fn errors(diagnostics: &[Diagnostic]) -> usize {
+    diagnostics.iter().filter(|d| d.severity == Severity::Error).count()
+}
+
+/// `valid`, or `not valid`, with the number of errors and warnings.
+pub fn verdict(diagnostics: &[Diagnostic]) -> String {
+    let errors = errors(diagnostics);
+    let warnings = diagnostics.len() - errors;
+    let verdict = if errors == 0 { "valid" } else { "not valid" };
+    match (errors, warnings) {
+        (0, 0) => verdict.to_owned(),
+        (_, 0) => format!("{verdict} ({})", plural(errors, "error")),
+        (0, _) => format!("{verdict} ({})", plural(warnings, "warning")),
+        _ => format!("{verdict} ({}, {})", plural(errors, "error"), plural(warnings, "warning")),
+    }
+}
+
+fn plural(n: usize, word: &str) -> String {
+    if n == 1 { format!("1 {word}") } else { format!("{n} {word}s") }
+}

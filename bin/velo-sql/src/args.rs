@@ -1,0 +1,278 @@
+//! Command line of `velo-sql`. Values that cannot be right are refused here, as usage (exit code 2).
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use velostream_runtime::backend::BackendChoice;
+use velostream_runtime::job::{BATCH_ROWS, CREDITS, LatencyProfile};
+use velostream_runtime::topology::parse_cores;
+use velostream_types::time::{NS_PER_MS, parse_timestamp};
+
+const EXAMPLES: &str = "Examples:
+  velo-sql demo
+      a generated market feed through three chained jobs
+  velo-sql run -e \"SELECT symbol, COUNT(*), AVG(price) FROM 'trades.csv' GROUP BY symbol\"
+      a query over a file
+  velo-sql run app.sql --shards 2
+      an app of CREATE STREAM/TABLE ... AS SELECT statements
+  velo-sql validate app.sql
+      every mistake at once, with carets
+  velo-sql explain app.sql
+      what would run where, and what state it keeps
+
+Exit codes: 0 done; 1 invalid SQL or a failure; 2 wrong usage; 130 and 143 a run over bounded inputs that INT or TERM
+interrupted (a followed run ends with 0).";
+
+const RUN_NOTES: &str = "Output:
+  Rows of a bare SELECT, and of objects nobody reads and no property places, go to standard output. Files appear under
+  their name when they are whole; an interrupted run leaves NAME.partial with whole rows. Records that cannot be used
+  go to SOURCE-dlq.jsonl and SINK-dlq.jsonl beside the output, with the reason, the position and the original bytes.
+  Diagnostics, progress (on a terminal) and the summary go to standard error.
+
+Summary for programs (--output-format json):
+  Exactly one JSON document, whatever happens: on standard output, or on standard error when the app itself writes to
+  standard output. Nothing else is then printed on standard error. Its \"status\" is completed, interrupted, failed or
+  invalid.
+
+Signals:
+  INT and TERM end the turn, flush the sinks and fire no open window; a second one ends the process at once.";
+
+/// SQL over streams, on pinned cores that share nothing.
+#[derive(Debug, Parser)]
+#[command(name = "velo-sql", version, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run an app or a query to the end of its inputs, or follow them
+    Run(RunArgs),
+    /// Check SQL without running it: all mistakes at once, with carets and hints
+    Validate(ValidateArgs),
+    /// Show the plan: operators, shuffles, state and its growth, emission rules
+    Explain(ExplainArgs),
+    /// A generated market feed through in-memory topics into three chained jobs; needs no server
+    Demo(DemoArgs),
+}
+
+/// Where the SQL comes from.
+#[derive(Debug, Clone, ClapArgs)]
+#[group(required = true, multiple = false)]
+pub struct Sql {
+    /// SQL file; `-` reads standard input. Relative paths in a file resolve from its folder
+    #[arg(value_name = "APP.sql")]
+    pub file: Option<PathBuf>,
+    /// SQL text; relative paths resolve from the current folder
+    #[arg(short = 'e', long = "execute", value_name = "SQL", allow_hyphen_values = true)]
+    pub text: Option<String>,
+}
+
+/// What running and checking need to compile an app.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Compile {
+    /// Set a property for the whole app, above config files; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = pair)]
+    pub set: Vec<(String, String)>,
+    /// Inputs are unbounded: tail files after their end and write rows in place
+    #[arg(long)]
+    pub follow: bool,
+    /// Warnings are errors
+    #[arg(long)]
+    pub strict: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = RUN_NOTES)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub sql: Sql,
+    #[command(flatten)]
+    pub compile: Compile,
+    /// Shards to split the work over [default: the cores, at most one per input partition]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub shards: Option<u16>,
+    /// Cores to pin to, as `2-5` or `0,2` [default: all allowed, less one where there are 4 or more]
+    #[arg(long, value_name = "LIST", value_parser = cores)]
+    pub cores: Option<Cores>,
+    /// Executor: io_uring through glommio, plain pinned threads, or what the machine allows
+    #[arg(long, value_enum, default_value_t = RuntimeArg::Auto)]
+    pub runtime: RuntimeArg,
+    /// How long an idle core spins before it parks
+    #[arg(long, value_enum, default_value_t = ProfileArg::Balanced)]
+    pub latency_profile: ProfileArg,
+    /// Rows per batch at most
+    #[arg(long, value_name = "N", default_value_t = BATCH_ROWS as u32)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=8192))]
+    pub batch_rows: u32,
+    /// Messages under way per exchange and pair of shards
+    #[arg(long, value_name = "N", default_value_t = CREDITS, hide_short_help = true)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub credits: u32,
+    /// The time of day the run sees, RFC 3339 or epoch ms [default: the clock]
+    #[arg(long, value_name = "T", value_parser = instant)]
+    pub now: Option<Instant>,
+    /// How rows on standard output are written [default: table on a terminal, json otherwise]
+    #[arg(long, value_enum)]
+    pub format: Option<FormatArg>,
+    /// The summary as text on standard error, or as one JSON document
+    #[arg(long, value_enum, default_value_t = SummaryArg::Text)]
+    pub output_format: SummaryArg,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["paths", "text"]))]
+pub struct ValidateArgs {
+    /// SQL files, folders (their *.sql files, at any depth), or `-` for standard input
+    #[arg(value_name = "APP.sql|FOLDER")]
+    pub paths: Vec<PathBuf>,
+    /// SQL text
+    #[arg(short = 'e', long = "execute", value_name = "SQL", allow_hyphen_values = true)]
+    pub text: Option<String>,
+    #[command(flatten)]
+    pub compile: Compile,
+    /// Findings as text on standard error, or as one JSON document on standard output
+    #[arg(long, value_enum, default_value_t = SummaryArg::Text)]
+    pub output_format: SummaryArg,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct ExplainArgs {
+    #[command(flatten)]
+    pub sql: Sql,
+    #[command(flatten)]
+    pub compile: Compile,
+    /// Also columns of each operator, and where each property's value came from
+    #[arg(long, short)]
+    pub verbose: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct DemoArgs {
+    /// Seconds to run
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub seconds: u64,
+    /// Trades per second of event time
+    #[arg(long, value_name = "N", default_value_t = 5_000)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub rate: u64,
+    /// Make exactly this many trades, as fast as they go, from a fixed point in time: the same output every time
+    #[arg(long, value_name = "N", conflicts_with = "seconds", value_parser = clap::value_parser!(u64).range(1..))]
+    pub records: Option<u64>,
+    /// Seed of the feed
+    #[arg(long, value_name = "N", default_value_t = 42)]
+    pub seed: u64,
+    /// Shards to split the work over [default: the cores, at most 4]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub shards: Option<u16>,
+    /// Executor
+    #[arg(long, value_enum, default_value_t = RuntimeArg::Auto)]
+    pub runtime: RuntimeArg,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RuntimeArg {
+    /// glommio where io_uring is allowed, else threads
+    Auto,
+    /// io_uring through glommio
+    Glommio,
+    /// Pinned threads
+    Threads,
+}
+
+impl From<RuntimeArg> for BackendChoice {
+    fn from(arg: RuntimeArg) -> BackendChoice {
+        match arg {
+            RuntimeArg::Auto => BackendChoice::Auto,
+            RuntimeArg::Glommio => BackendChoice::Glommio,
+            RuntimeArg::Threads => BackendChoice::Threads,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ProfileArg {
+    /// Spin longest; lowest latency, a core each
+    Low,
+    /// Spin briefly when busy
+    Balanced,
+    /// Never spin
+    Throughput,
+}
+
+impl From<ProfileArg> for LatencyProfile {
+    fn from(arg: ProfileArg) -> LatencyProfile {
+        match arg {
+            ProfileArg::Low => LatencyProfile::Low,
+            ProfileArg::Balanced => LatencyProfile::Balanced,
+            ProfileArg::Throughput => LatencyProfile::Throughput,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FormatArg {
+    /// Aligned columns
+    Table,
+    /// JSON lines
+    Json,
+    /// CSV with a header
+    Csv,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SummaryArg {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+/// CPUs to pin to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cores(pub Vec<usize>);
+
+fn cores(text: &str) -> Result<Cores, String> {
+    parse_cores(text).map(Cores)
+}
+
+/// A point in time, ns since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Instant(pub i64);
+
+fn instant(text: &str) -> Result<Instant, String> {
+    let ns = match text.parse::<i64>() {
+        Ok(ms) => ms.checked_mul(NS_PER_MS),
+        Err(_) => parse_timestamp(text),
+    };
+    ns.map(Instant).ok_or_else(|| "expected RFC 3339 (2025-01-31T09:30:00Z) or epoch milliseconds, 1677 to 2262".into())
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.trim().to_owned())),
+        _ => Err("expected KEY=VALUE".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn values() {
+        assert_eq!(instant("1000"), Ok(Instant(1_000_000_000)));
+        assert_eq!(instant("1970-01-01T00:00:01Z"), Ok(Instant(1_000_000_000)));
+        assert!(instant("9223372036854775807").is_err() && instant("soon").is_err());
+        assert_eq!(pair("a.b = c=d"), Ok(("a.b".into(), "c=d".into())));
+        assert!(pair("a").is_err() && pair("=a").is_err());
+    }
+}

@@ -1,0 +1,80 @@
+//! One line on the terminal that shows how far a run is: drawn on standard error, removed at the end.
+//!
+//! Nothing is shown in the first [`QUIET_S`] seconds, or when standard error is no terminal. Where rows appear on a
+//! terminal too, the line goes for good before the first of them: both would be torn.
+
+use std::io::{IsTerminal, Stdout, Write};
+use std::sync::Arc;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use velostream_runtime::job::{OpenStdout, Snapshot};
+
+use crate::figures;
+
+/// Shorter runs show nothing.
+const QUIET_S: f64 = 0.5;
+
+/// The line; copies share it.
+#[derive(Clone)]
+pub struct Progress {
+    bar: ProgressBar,
+}
+
+impl Progress {
+    /// A line that is shown only if `wanted` and if there is a terminal.
+    pub fn new(wanted: bool) -> Progress {
+        let shown = wanted && std::io::stderr().is_terminal();
+        let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(None, target);
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
+            bar.set_style(style);
+        }
+        Progress { bar }
+    }
+
+    /// Shows how far the run is.
+    pub fn show(&self, at: &Snapshot) {
+        if at.elapsed_s < QUIET_S || self.bar.is_hidden() {
+            return;
+        }
+        let mut line = format!("{} in, {} out", figures::rows(at.rows_in), figures::count(at.rows_out));
+        if at.rows_dead > 0 {
+            line.push_str(&format!(", {} dead-lettered", figures::count(at.rows_dead)));
+        }
+        line.push_str(&format!("  {} rows/s", figures::rate(at.rows_per_second)));
+        line.push_str(&format!("  {:.1} s", at.elapsed_s));
+        self.bar.set_message(line);
+        self.bar.tick();
+    }
+
+    /// Removes the line.
+    pub fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// Standard output for an app's rows, in front of which `progress` gives way if both are on a terminal.
+pub fn stdout(progress: &Progress) -> Arc<OpenStdout> {
+    let gives_way = std::io::stdout().is_terminal().then(|| progress.clone());
+    Arc::new(move || Box::new(Rows { out: std::io::stdout(), progress: gives_way.clone() }))
+}
+
+/// Standard output that makes room for itself.
+struct Rows {
+    out: Stdout,
+    /// Taken by the first write.
+    progress: Option<Progress>,
+}
+
+impl Write for Rows {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if let Some(progress) = self.progress.take() {
+            progress.clear();
+        }
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.out.flush()
+    }
+}

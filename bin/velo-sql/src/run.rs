@@ -1,0 +1,158 @@
+//! `velo-sql run`: compiles an app, runs it to the end of its inputs or to a signal, and says what it did.
+//!
+//! With `--output-format json` exactly one document is printed, on the stream the app's rows do not use; everything a
+//! person would read on standard error is in it.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+use velostream_runtime::clock::RunClock;
+use velostream_runtime::io::memory::Topics;
+use velostream_runtime::job::{self, Event, RunOptions, RunReport};
+use velostream_runtime::stop::{StopHandle, StopReason};
+use velostream_sql::diag::to_json;
+use velostream_sql::plan::{SinkConnector, SinkFormat};
+
+use crate::app::{self, App, Source};
+use crate::args::{FormatArg, RunArgs, SummaryArg};
+use crate::explain;
+use crate::progress::{self, Progress};
+use crate::summary::Summary;
+
+/// Runs the app.
+pub fn run(args: RunArgs) -> Result<ExitCode> {
+    let mut machine =
+        Machine { wanted: args.output_format == SummaryArg::Json, on_stderr: false, findings: Vec::new() };
+    let outcome = compile_and_run(&args, &mut machine);
+    match outcome {
+        Err(error) if machine.wanted => {
+            machine.print(json!({ "status": "failed", "error": format!("{error:#}") }))?;
+            Ok(ExitCode::FAILURE)
+        }
+        outcome => outcome,
+    }
+}
+
+/// What is told to programs, and on which stream.
+struct Machine {
+    wanted: bool,
+    on_stderr: bool,
+    findings: Vec<Value>,
+}
+
+impl Machine {
+    /// Prints the document with the findings added.
+    fn print(&self, mut document: Value) -> Result<()> {
+        if let Value::Object(object) = &mut document {
+            object.insert("diagnostics".into(), Value::Array(self.findings.clone()));
+        }
+        let text = format!("{document}\n");
+        if self.on_stderr {
+            eprint!("{text}");
+            return Ok(());
+        }
+        explain::print(&text)
+    }
+}
+
+fn compile_and_run(args: &RunArgs, machine: &mut Machine) -> Result<ExitCode> {
+    let source = app::read(&args.sql)?;
+    let topics = Topics::default();
+    let app = app::compile(&args.compile, &source, stdout_format(args), &topics);
+    tell(&app, &source, machine);
+    let Some(plan) = app.plan else {
+        let verdict = app::verdict(&app.diagnostics);
+        if machine.wanted {
+            machine.print(json!({ "status": "invalid", "error": format!("{}: {verdict}", source.name) }))?;
+        } else {
+            eprintln!("{}: {verdict}", source.name);
+        }
+        return Ok(ExitCode::FAILURE);
+    };
+    let writes_stdout = plan.sinks.iter().any(|sink| sink.connector == SinkConnector::Stdout);
+    machine.on_stderr = writes_stdout;
+    if app.explained {
+        explain::print(&explain::text(&plan, &app.origins, app.verbose))?;
+        if machine.wanted {
+            machine.on_stderr = true;
+            machine.print(json!({ "status": "completed", "explained": true }))?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    if plan.statements.is_empty() {
+        bail!("{} holds no query: there is nothing to run", source.name);
+    }
+    let stop = StopHandle::new();
+    stop.install_signals().context("cannot listen to INT and TERM")?;
+    let progress = Progress::new(!machine.wanted);
+    let options = options(args, topics, progress.clone(), machine.wanted);
+    let outcome = job::run(plan.clone(), options, &stop);
+    progress.clear();
+    let report = outcome?;
+    let code = exit_code(&report);
+    let summary = Summary::new(&plan, &report);
+    if machine.wanted {
+        machine.print(summary.json()?)?
+    } else {
+        eprint!("{}", summary.text())
+    }
+    Ok(ExitCode::from(code))
+}
+
+/// Findings go to people at once, to programs with the document.
+fn tell(app: &App, source: &Source, machine: &mut Machine) {
+    if machine.wanted {
+        machine.findings = app.diagnostics.iter().map(|d| to_json(d, &source.name, &source.text)).collect();
+    } else {
+        app::show(&app.diagnostics, source);
+    }
+}
+
+/// Encoding of rows on standard output.
+fn stdout_format(args: &RunArgs) -> SinkFormat {
+    match args.format {
+        Some(FormatArg::Table) => SinkFormat::Table,
+        Some(FormatArg::Json) => SinkFormat::JsonLines,
+        Some(FormatArg::Csv) => SinkFormat::Csv { delimiter: b',', header: true },
+        None if std::io::stdout().is_terminal() => SinkFormat::Table,
+        None => SinkFormat::JsonLines,
+    }
+}
+
+fn options(args: &RunArgs, topics: Topics, progress: Progress, quiet: bool) -> RunOptions {
+    let stdout = progress::stdout(&progress);
+    let follow = args.compile.follow;
+    let observer = move |event: Event<'_>| match event {
+        Event::Started { backend, reason, shards, .. } if follow && !quiet => {
+            let shards = if shards == 1 { "1 shard".to_owned() } else { format!("{shards} shards") };
+            eprintln!("following on {shards}, {} ({reason}); INT or TERM stops", backend.name());
+        }
+        Event::Started { .. } => {}
+        Event::Progress(at) => progress.show(&at),
+    };
+    RunOptions {
+        shards: args.shards,
+        cores: args.cores.as_ref().map(|cores| cores.0.clone()),
+        backend: args.runtime.into(),
+        profile: args.latency_profile.into(),
+        batch_rows: args.batch_rows as usize,
+        follow,
+        clock: args.now.map_or(RunClock::System, |at| RunClock::Fixed(at.0)),
+        credits: args.credits,
+        topics,
+        stdout,
+        observer: Box::new(observer),
+    }
+}
+
+/// A run over bounded inputs that a signal cut short is no success; a followed one has no other end.
+fn exit_code(report: &RunReport) -> u8 {
+    match report.stopped {
+        Some(StopReason::Signal(signal)) if report.interrupted && !report.follow => {
+            u8::try_from(128 + signal).unwrap_or(1)
+        }
+        _ => 0,
+    }
+}

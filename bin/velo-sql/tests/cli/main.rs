@@ -1,0 +1,8 @@
+//! The binary from outside: what it prints, where, and how it exits.
+
+mod bad_input;
+mod demo;
+mod mistakes;
+mod queries;
+mod stops;
+mod world;
