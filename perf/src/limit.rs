@@ -1,0 +1,198 @@
+//! `perf limit`: the upper limit. One single-purpose program per workload that has these columns and this query
+//! compiled in: no schema, no plan, no dead letters, no disorder, one thread, prices of four digits.
+//!
+//! It reads what a careful hand-written program would accept (see [`row`]) and checks UTF-8; anything else is an error.
+//! Sums are exact integers in price parts.
+
+mod groups;
+mod row;
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+use crate::blocks::for_each_block;
+use crate::generate::Format;
+use crate::text::{push_decimal, push_u64};
+use crate::workload::Workload;
+use groups::Groups;
+use row::{RawRow, Target, price_parts, read_csv, read_json, small_number};
+
+const FLUSH_BYTES: usize = 256 << 10;
+const WINDOW_MS: u64 = 1_000;
+
+/// What a limit program read and wrote.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Rows read.
+    pub rows_in: u64,
+    /// Rows written.
+    pub rows_out: u64,
+}
+
+/// Runs one workload over one file.
+pub fn run(workload: Workload, format: Format, input: &Path, output: &Path) -> Result<Counts> {
+    let mut sink = Csv::create(output, workload)?;
+    match (workload, format) {
+        (Workload::W1, Format::Csv) => drive(input, format, &mut sink, read_csv, &mut ProjectFilter)?,
+        (Workload::W1, Format::Jsonl) => drive(input, format, &mut sink, read_json, &mut ProjectFilter)?,
+        (Workload::W2, Format::Csv) => drive(input, format, &mut sink, read_csv, &mut BySymbol::default())?,
+        (Workload::W2, Format::Jsonl) => drive(input, format, &mut sink, read_json, &mut BySymbol::default())?,
+        (Workload::W3, Format::Csv) => drive(input, format, &mut sink, read_csv, &mut ByWindow::default())?,
+        (Workload::W3, Format::Jsonl) => drive(input, format, &mut sink, read_json, &mut ByWindow::default())?,
+    }
+    sink.flush()?;
+    Ok(sink.counts)
+}
+
+/// One CSV file, written in large pieces.
+struct Csv {
+    file: File,
+    buffer: Vec<u8>,
+    counts: Counts,
+}
+
+impl Csv {
+    fn create(path: &Path, workload: Workload) -> Result<Csv> {
+        let file = File::create(path).with_context(|| format!("create {}", path.display()))?;
+        let mut buffer = Vec::with_capacity(FLUSH_BYTES * 2);
+        buffer.extend_from_slice(workload.header().as_bytes());
+        Ok(Csv { file, buffer, counts: Counts::default() })
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.file.write_all(&self.buffer).context("write output")?;
+        self.buffer.clear();
+        Ok(())
+    }
+}
+
+/// A workload's work on one row and at the end.
+trait Job {
+    fn row(&mut self, row: &RawRow<'_>, sink: &mut Csv) -> Option<()>;
+    fn end(&mut self, sink: &mut Csv);
+}
+
+fn drive<J: Job>(
+    input: &Path,
+    format: Format,
+    sink: &mut Csv,
+    read: impl for<'a> Fn(&[Target], &'a [u8], usize) -> Option<(RawRow<'a>, usize)>,
+    job: &mut J,
+) -> Result<()> {
+    let mut columns: Vec<Target> = Vec::new();
+    for_each_block(input, |block| {
+        if std::str::from_utf8(block).is_err() {
+            bail!("{} is not UTF-8", input.display());
+        }
+        let mut at = 0;
+        if format == Format::Csv && columns.is_empty() {
+            at = memchr::memchr(b'\n', block).map_or(block.len(), |end| end + 1);
+            columns.extend(block[..at].trim_ascii_end().split(|b| *b == b',').map(Target::of));
+        }
+        while at < block.len() {
+            let done = read(&columns, block, at).and_then(|(row, next)| job.row(&row, sink).map(|()| next));
+            let Some(next) = done else {
+                bail!("{}: record {} is not a trade in order", input.display(), sink.counts.rows_in);
+            };
+            at = next;
+            sink.counts.rows_in += 1;
+        }
+        if sink.buffer.len() >= FLUSH_BYTES { sink.flush() } else { Ok(()) }
+    })?;
+    job.end(sink);
+    Ok(())
+}
+
+/// W1.
+struct ProjectFilter;
+
+impl Job for ProjectFilter {
+    #[inline]
+    fn row(&mut self, row: &RawRow<'_>, sink: &mut Csv) -> Option<()> {
+        let (quantity, price) = (small_number(row.quantity)?, price_parts(row.price)?);
+        if quantity > 500 && price > 100 * 10_000 {
+            let out = &mut sink.buffer;
+            for field in [row.order_id, row.symbol, row.price, row.quantity] {
+                out.extend_from_slice(field);
+                out.push(b',');
+            }
+            let notional = quantity * price;
+            push_u64(out, notional / 10_000);
+            out.push(b'.');
+            crate::text::push_padded(out, notional % 10_000, 4);
+            out.push(b'\n');
+            sink.counts.rows_out += 1;
+        }
+        Some(())
+    }
+
+    fn end(&mut self, _sink: &mut Csv) {}
+}
+
+/// W2.
+#[derive(Default)]
+struct BySymbol {
+    groups: Groups,
+}
+
+impl Job for BySymbol {
+    #[inline]
+    fn row(&mut self, row: &RawRow<'_>, _sink: &mut Csv) -> Option<()> {
+        self.groups.add(row.symbol, small_number(row.quantity)?, price_parts(row.price)?)
+    }
+
+    fn end(&mut self, sink: &mut Csv) {
+        emit(&mut self.groups, None, sink);
+    }
+}
+
+/// W3.
+#[derive(Default)]
+struct ByWindow {
+    groups: Groups,
+    start_ms: u64,
+}
+
+impl Job for ByWindow {
+    #[inline]
+    fn row(&mut self, row: &RawRow<'_>, sink: &mut Csv) -> Option<()> {
+        let start_ms = small_number(row.event_time)? / WINDOW_MS * WINDOW_MS;
+        if start_ms != self.start_ms {
+            if start_ms < self.start_ms {
+                return None;
+            }
+            emit(&mut self.groups, Some(self.start_ms), sink);
+            self.start_ms = start_ms;
+        }
+        self.groups.add(row.symbol, small_number(row.quantity)?, price_parts(row.price)?)
+    }
+
+    fn end(&mut self, sink: &mut Csv) {
+        emit(&mut self.groups, Some(self.start_ms), sink);
+    }
+}
+
+fn emit(groups: &mut Groups, window_ms: Option<u64>, sink: &mut Csv) {
+    let out = &mut sink.buffer;
+    groups.drain(|symbol, sums| {
+        out.extend_from_slice(symbol);
+        if let Some(start) = window_ms {
+            out.push(b',');
+            push_u64(out, start);
+        }
+        out.push(b',');
+        push_u64(out, sums.count);
+        out.push(b',');
+        push_u64(out, sums.quantity);
+        out.push(b',');
+        push_decimal(out, sums.notional, 4);
+        out.push(b',');
+        let average = crate::text::div_round(sums.price * 10_000, i128::from(sums.count));
+        push_decimal(out, average, 8);
+        out.push(b'\n');
+        sink.counts.rows_out += 1;
+    });
+}

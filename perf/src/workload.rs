@@ -1,0 +1,68 @@
+//! The workloads: their SQL, their output columns and their bars.
+
+use crate::generate::Format;
+
+/// A measured query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum Workload {
+    /// Projection and filter.
+    W1,
+    /// GROUP BY symbol, final.
+    W2,
+    /// The same per tumbling second.
+    W3,
+}
+
+impl Workload {
+    /// Name on the command line and in results.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Workload::W1 => "w1",
+            Workload::W2 => "w2",
+            Workload::W3 => "w3",
+        }
+    }
+
+    /// The app, with `${…}` for what differs between runs.
+    pub const fn sql(self) -> &'static str {
+        match self {
+            Workload::W1 => include_str!("../sql/w1.sql"),
+            Workload::W2 => include_str!("../sql/w2.sql"),
+            Workload::W3 => include_str!("../sql/w3.sql"),
+        }
+    }
+
+    /// First line of the output.
+    pub const fn header(self) -> &'static str {
+        match self {
+            Workload::W1 => "order_id,symbol,price,quantity,notional\n",
+            Workload::W2 => "symbol,trades,volume,notional,avg_price\n",
+            Workload::W3 => "symbol,window_start,trades,volume,notional,avg_price\n",
+        }
+    }
+
+    /// Rows per CPU-second as a multiple of `serde_json` to a tree over the JSONL of the same rows: at least this.
+    pub const fn bar_over_tree(self, format: Format) -> f64 {
+        match (self, format) {
+            (Workload::W1, Format::Csv) => 2.5,
+            (Workload::W2, Format::Csv) => 3.0,
+            (Workload::W3, Format::Csv) => 2.5,
+            (Workload::W1, Format::Jsonl) => 1.7,
+            (Workload::W2, Format::Jsonl) => 2.5,
+            (Workload::W3, Format::Jsonl) => 2.0,
+        }
+    }
+}
+
+/// The part of the hand-written program's speed the engine has to reach.
+pub const BAR_OF_LIMIT: f64 = 0.55;
+/// The part it aims at.
+pub const GOAL_OF_LIMIT: f64 = 0.80;
+
+/// Decoding all columns of this format over the tree: at least this.
+pub const fn bar_decode_over_tree(format: Format) -> f64 {
+    match format {
+        Format::Csv => 8.0,
+        Format::Jsonl => 5.0,
+    }
+}
