@@ -115,6 +115,16 @@ fn what_cannot_be_read_is_a_diagnostic() {
     std::fs::set_permissions(world.path("closed"), Permissions::from_mode(0o755)).unwrap();
 }
 
+#[test]
+fn a_pipe_is_read_once_and_never_sampled() {
+    let (world, rows) = (World::new(), "a\n1\n2\n");
+    let sampled = "SELECT a FROM '/dev/stdin' WITH (format = 'csv')";
+    let ran = world.run_with_input(&["run", "-e", sampled], rows);
+    assert!(ran.code == Some(1) && ran.err.contains("declare its columns"), "{}", ran.err);
+    let declared = "CREATE STREAM t (a INT) WITH (path = '/dev/stdin', format = 'csv'); SELECT a FROM t";
+    assert_eq!(world.run_with_input(&["run", "-e", declared], rows).ok(), "{\"a\":1}\n{\"a\":2}\n");
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_is_a_failure_that_names_the_sink() {

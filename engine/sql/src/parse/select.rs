@@ -7,6 +7,7 @@ use super::ast::{EmitRule, Expr, ExprKind, Ident, Item, Query, Relation, Target,
 use super::cursor::{Parse, Parser};
 use super::lex::{Sym, Tok};
 use crate::diag::Diagnostic;
+use crate::props::keys::reaches_sources;
 
 /// Clauses behind FROM in the order a bare SELECT keeps.
 const CLAUSES: [&str; 9] = ["WHERE", "GROUP BY", "WINDOW", "HAVING", "ORDER BY", "LIMIT", "EMIT", "INTO", "WITH"];
@@ -39,11 +40,11 @@ impl Parser<'_> {
         }
         let clauses = self.span();
         self.clauses(&mut query, strict)?;
-        // A WITH that ends the statement is the statement's, whatever stands in front of it.
+        // A WITH that ends the statement is the statement's too, but for bare keys such as `format`.
         if self.span() == clauses
             && let Some(from) = &mut query.from
         {
-            query.with.append(&mut from.with);
+            query.with.extend(from.with.extract_if(.., |entry| reaches_sources(&entry.key)));
         }
         query.span = start.to(self.last_span());
         Ok(query)

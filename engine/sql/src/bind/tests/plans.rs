@@ -145,6 +145,9 @@ fn a_with_that_ends_the_statement_speaks_of_its_sink_too() {
         let path = SinkConnector::File { path: "big.jsonl".into(), append: false, compression: Compression::None };
         assert_eq!(sinks.first().map(|sink| &sink.connector), Some(&path), "{from}: {:?}", result.diagnostics);
     }
+    let result = compiled("CREATE STREAM big AS SELECT symbol FROM 'trades.csv' WITH ('format' = 'csv')");
+    let sinks = result.plan.map(|plan| plan.sinks).unwrap_or_default();
+    assert_eq!(sinks.first().map(|sink| &sink.connector), Some(&SinkConnector::Stdout), "a bare key is the source's");
 }
 
 #[test]
