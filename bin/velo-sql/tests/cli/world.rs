@@ -95,8 +95,11 @@ impl World {
     /// Runs it with something on standard input.
     pub fn run_with_input(&self, args: &[&str], input: &str) -> Ran {
         let mut child = self.start_with(args, Stdio::piped());
-        child.stdin.take().expect("piped").write_all(input.as_bytes()).expect("it reads its input");
-        Ran::of(child.wait_with_output().expect("it ends"))
+        let written = child.stdin.take().expect("piped").write_all(input.as_bytes());
+        // A run that finds a mistake may end before it has read anything.
+        let ran = Ran::of(child.wait_with_output().expect("it ends"));
+        assert!(written.is_ok() || ran.code != Some(0), "{written:?}: {ran:?}");
+        ran
     }
 
     /// Starts it.
