@@ -29,11 +29,13 @@ impl Binder<'_> {
         let mut sound = true;
         if window.size.ns <= 0 {
             let message = "a window must be longer than 0";
-            self.report(Diagnostic::error("E0403", window.size.span, message));
+            self.report(Diagnostic::error("E0403", window.size.span, message).hint("write for example TUMBLING(5s)"));
             sound = false;
         }
         if let Some(grace) = window.grace.filter(|g| g.ns < 0) {
-            self.report(Diagnostic::error("E0403", grace.span, "GRACE must not be negative"));
+            self.report(
+                Diagnostic::error("E0403", grace.span, "GRACE must not be negative").hint("write for example GRACE 2s"),
+            );
             sound = false;
         }
         sound &= match &window.column {
