@@ -79,7 +79,8 @@ fn run(name: &str, spec: &AggregateSpec, batches: &[Batch], target: f64) {
         };
         let mut op = Aggregate::new(spec, false, place);
         let (mut dead, mut counters) = (Vec::new(), NodeCounters::default());
-        let mut cx = OpCx { now_ns: 0, batch_rows: BATCH, dead: &mut dead, counters: &mut counters };
+        let mut cx =
+            OpCx { now_ns: 0, batch_rows: BATCH, dead: &mut dead, counters: &mut counters, spare: &mut Vec::new() };
         out_rows = 0;
         let clock = Instant::now();
         for batch in batches {

@@ -187,7 +187,8 @@ mod tests {
         let run = move || {
             let mut checked = Checked::new(Box::new(Says(says)), &node);
             let (mut dead, mut counters) = (Vec::new(), NodeCounters::default());
-            let mut cx = OpCx { now_ns: 0, batch_rows: 2, dead: &mut dead, counters: &mut counters };
+            let mut cx =
+                OpCx { now_ns: 0, batch_rows: 2, dead: &mut dead, counters: &mut counters, spare: &mut Vec::new() };
             checked.push(0, Msg::Watermark(1), &mut cx).expect("no fatal");
             while checked.pull(&mut cx).expect("no fatal").is_some() {}
         };

@@ -39,6 +39,8 @@ pub struct OpCx<'a> {
     pub dead: &'a mut Vec<(DlqId, DeadLetter)>,
     /// This node's counters.
     pub counters: &'a mut NodeCounters,
+    /// Empty chunks whose memory was written out; encoders fill them again.
+    pub spare: &'a mut Vec<Chunk>,
 }
 
 /// What a node counted since the start; deterministic, summed over shards for the summary.

@@ -32,6 +32,16 @@ impl Chunk {
         &self.bytes[start..self.ends[i] as usize]
     }
 
+    /// Forgets the rows and keeps the memory.
+    pub fn clear(&mut self) {
+        let Chunk { bytes, ends, order, keys, times_ms } = self;
+        bytes.clear();
+        ends.clear();
+        order.clear();
+        keys.clear();
+        times_ms.clear();
+    }
+
     /// Marks everything since the last row as one more row.
     pub fn end_row(&mut self) {
         self.ends.push(self.bytes.len() as u32);

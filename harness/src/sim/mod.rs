@@ -190,7 +190,7 @@ impl World {
             }
             self.lows[s] = out.low;
             for write in out.writes {
-                self.write(write);
+                self.write(s, write);
             }
         }
         self.done = done == self.shards.len();
@@ -199,10 +199,12 @@ impl World {
         Ok(moved && !self.done)
     }
 
-    fn write(&mut self, write: Write) {
+    fn write(&mut self, shard: usize, write: Write) {
+        let spare = &mut self.inboxes[shard].spare;
         match write {
             Write::Rows(sink, chunk) => {
                 self.rows[sink].extend((0..chunk.rows()).map(|i| chunk.row(i).to_vec()));
+                spare.push(chunk);
             }
             Write::Dead(dlq, chunk) => self.dead[dlq].extend((0..chunk.rows()).map(|i| chunk.row(i).to_vec())),
             Write::Finish(_) => self.finished_sinks += 1,

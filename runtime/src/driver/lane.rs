@@ -341,6 +341,7 @@ impl Lane {
                 Write::Rows(i, chunk) => {
                     add(&cell.rows_out, chunk.rows() as u64);
                     append(&mut self.sinks, i, &chunk)?;
+                    self.inbox.spare.push(chunk);
                 }
                 Write::Dead(i, chunk) => {
                     add(&cell.rows_dead, chunk.rows() as u64);

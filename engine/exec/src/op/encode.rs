@@ -19,8 +19,6 @@ pub struct Encode {
     /// The writer merges by order triple.
     with_order: bool,
     run_start_ms: i64,
-    /// Bytes of the largest chunk so far: chunks of one query are alike, so one allocation holds the next.
-    chunk_bytes: usize,
     ready: Option<Msg>,
 }
 
@@ -32,12 +30,11 @@ impl Encode {
         } else {
             Encoder::new(plan.format, &plan.schema)
         };
-        Encode { plan, encoder, with_order, run_start_ms, chunk_bytes: 0, ready: None }
+        Encode { plan, encoder, with_order, run_start_ms, ready: None }
     }
 
     fn encode(&mut self, batch: &Batch, cx: &mut OpCx<'_>) -> Chunk {
-        let bytes = Vec::with_capacity(self.chunk_bytes);
-        let mut chunk = Chunk { bytes, ends: Vec::with_capacity(batch.rows), ..Chunk::default() };
+        let mut chunk = cx.spare.pop().unwrap_or_default();
         let mut rows: Option<Vec<u32>> = None;
         if batch.meta.weight.is_none() {
             self.encoder.encode(batch, &mut chunk, &mut cx.counters.not_finite);
@@ -56,7 +53,6 @@ impl Encode {
             rows = Some(written);
         }
         cx.counters.rows_out += chunk.rows() as u64;
-        self.chunk_bytes = self.chunk_bytes.max(chunk.bytes.len());
         self.annotate(batch, rows.as_deref(), &mut chunk);
         chunk
     }
@@ -73,13 +69,13 @@ impl Encode {
     fn annotate(&self, batch: &Batch, rows: Option<&[u32]>, chunk: &mut Chunk) {
         let row_of = |i: usize| rows.map_or(i, |r| r[i] as usize);
         if self.with_order {
-            chunk.order = (0..chunk.rows()).map(|i| batch.meta.order_at(row_of(i))).collect();
+            chunk.order.extend((0..chunk.ends.len()).map(|i| batch.meta.order_at(row_of(i))));
         }
         if matches!(self.plan.connector, SinkConnector::Memory { .. }) {
-            chunk.keys = (0..chunk.rows()).map(|i| key_text(batch, &self.plan.key, row_of(i))).collect();
+            let rows = 0..chunk.rows();
+            chunk.keys.extend(rows.clone().map(|i| key_text(batch, &self.plan.key, row_of(i))));
             let times = batch.meta.event_time.as_ref();
-            chunk.times_ms =
-                (0..chunk.rows()).map(|i| times.map_or(self.run_start_ms, |t| ns_to_ms(t[row_of(i)]))).collect();
+            chunk.times_ms.extend(rows.map(|i| times.map_or(self.run_start_ms, |t| ns_to_ms(t[row_of(i)]))));
         }
     }
 }

@@ -20,6 +20,8 @@ pub struct Project {
     names: Arc<[Arc<str>]>,
     dlq: DlqId,
     ready: Option<Msg>,
+    /// Empty; the list of the last input, which holds the columns of the next output.
+    spare: Vec<Column>,
 }
 
 /// A plain column is moved on without evaluation.
@@ -44,11 +46,12 @@ impl Project {
                 _ => Output::Computed(Box::new(Evaluator::new(e))),
             })
             .collect();
-        Project { columns, event_time: event_time.map(Evaluator::new), ctx, names, dlq, ready: None }
+        Project { columns, event_time: event_time.map(Evaluator::new), ctx, names, dlq, ready: None, spare: Vec::new() }
     }
 
     fn compute(&mut self, batch: &Batch, errors: &mut Vec<RowError>, cx: &mut OpCx<'_>) -> Vec<Column> {
-        let mut columns = Vec::with_capacity(self.columns.len());
+        let mut columns = std::mem::take(&mut self.spare);
+        columns.reserve(self.columns.len());
         for output in &mut self.columns {
             columns.push(match output {
                 Output::Input(i) => batch.columns[*i].clone(),
@@ -99,7 +102,7 @@ fn late_or_missing(at: Option<i64>) -> RecordError {
 
 impl Operator for Project {
     fn push(&mut self, _port: usize, msg: Msg, cx: &mut OpCx<'_>) -> Result<(), Fatal> {
-        let Msg::Batch(batch) = msg else {
+        let Msg::Batch(mut batch) = msg else {
             self.ready = Some(msg);
             return Ok(());
         };
@@ -117,6 +120,8 @@ impl Operator for Project {
             out = out.filter(&BooleanArray::from(keep));
         }
         cx.counters.rows_out += out.rows as u64;
+        batch.columns.clear();
+        self.spare = batch.columns;
         self.ready = (out.rows > 0).then_some(Msg::Batch(out));
         Ok(())
     }

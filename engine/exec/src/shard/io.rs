@@ -25,6 +25,8 @@ pub struct Inbox {
     pub polls: Vec<(SourceId, PartitionId, SourcePoll)>,
     /// Arrivals from other shards, in order per sender.
     pub mesh: Vec<(ShardId, Envelope)>,
+    /// Chunks that were written out; the shard clears them and fills them again. Optional: without, new ones are made.
+    pub spare: Vec<Chunk>,
     /// Lowest watermark among the unfinished partitions of all other shards; `WM_END` when there are none or when
     /// reading is not aligned. A shard does not read far ahead of it.
     pub low_elsewhere: i64,

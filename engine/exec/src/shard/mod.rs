@@ -74,6 +74,8 @@ pub struct Shard {
     dead_chunks: Vec<Chunk>,
     /// Credits to give back: messages taken per edge and sender.
     taken: Vec<(EdgeId, ShardId)>,
+    /// Chunks to fill again.
+    spare: Vec<Chunk>,
     /// Messages this shard sends itself.
     local: Vec<(EdgeId, Msg)>,
     dead_closed: bool,
@@ -119,6 +121,7 @@ impl Shard {
             slots,
             dead: Vec::new(),
             taken: Vec::new(),
+            spare: Vec::new(),
             local: Vec::new(),
             dead_closed: false,
             stopping: false,
@@ -160,6 +163,10 @@ impl Shard {
             if let Some(scan) = self.scan_mut(source) {
                 scan.answer(partition, poll);
             }
+        }
+        for mut chunk in inbox.spare.drain(..).take(BATCHES_PER_TURN.saturating_sub(self.spare.len())) {
+            chunk.clear();
+            self.spare.push(chunk);
         }
         for (from, envelope) in inbox.mesh.drain(..) {
             match envelope {
@@ -311,6 +318,7 @@ impl Shard {
             batch_rows: self.options.batch_rows,
             dead: &mut self.dead,
             counters: &mut self.counters[node.index()],
+            spare: &mut self.spare,
         };
         let slot = &mut self.slots[at];
         let mut moved = false;

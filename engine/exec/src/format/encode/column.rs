@@ -30,6 +30,7 @@ enum TextKind {
 }
 
 /// The arrays behind a column.
+#[derive(Debug)]
 enum Data<'a> {
     Null,
     Bool(&'a BooleanArray),
@@ -47,6 +48,7 @@ enum Data<'a> {
 }
 
 /// One column ready to print.
+#[derive(Debug)]
 pub(super) struct Values<'a> {
     data: Data<'a>,
     nulls: Option<&'a NullBuffer>,

@@ -38,10 +38,14 @@ pub struct Encoder {
     schema: Schema,
     /// What stands in front of each column's value.
     prefixes: Vec<Prefix>,
+    /// What stands behind the last value.
+    tail: Prefix,
     upsert: bool,
     text: Text,
     /// Bytes of the longest row so far, to size the next chunk.
     row_bytes: usize,
+    /// Empty; keeps the memory of the last batch's resolved columns.
+    values: Vec<Values<'static>>,
 }
 
 impl Encoder {
@@ -53,12 +57,22 @@ impl Encoder {
             SinkFormat::Table => Frame::Array,
         };
         let prefixes = (0..schema.len()).map(|i| prefix(frame, i, &schema.fields[i].name)).collect();
-        Encoder { frame, schema: schema.clone(), prefixes, upsert: false, text: Text::default(), row_bytes: 0 }
+        Encoder {
+            frame,
+            schema: schema.clone(),
+            prefixes,
+            tail: tail(frame, schema.is_empty(), false),
+            upsert: false,
+            text: Text::default(),
+            row_bytes: 0,
+            values: Vec::new(),
+        }
     }
 
     /// An encoder of upserts and deletes: CSV rows have one more column, `__deleted`, TRUE or FALSE.
     pub fn new_upsert(format: SinkFormat, schema: &Schema) -> Encoder {
-        Encoder { upsert: true, ..Encoder::new(format, schema) }
+        let encoder = Encoder::new(format, schema);
+        Encoder { upsert: true, tail: tail(encoder.frame, schema.is_empty(), true), ..encoder }
     }
 
     /// The CSV header line; `None` for other formats or when no header is asked for.
@@ -122,25 +136,19 @@ impl Encoder {
         chunk.end_row();
     }
 
-    fn resolved<'a>(&self, batch: &'a Batch) -> Vec<Values<'a>> {
+    fn resolved<'a>(&mut self, batch: &'a Batch) -> Vec<Values<'a>> {
         let style = match self.frame {
             Frame::Csv { delimiter, .. } => Style::Csv(delimiter),
             Frame::Object | Frame::Array => Style::Json,
         };
-        batch.columns.iter().zip(&self.schema.fields).map(|(column, field)| resolve(column, field, style)).collect()
+        let mut values: Vec<Values<'a>> = std::mem::take(&mut self.values);
+        values
+            .extend(batch.columns.iter().zip(&self.schema.fields).map(|(column, field)| resolve(column, field, style)));
+        values
     }
 
     fn rows(&mut self, batch: &Batch, rows: std::ops::Range<usize>, chunk: &mut Chunk, not_finite: &mut u64) {
         let columns = self.resolved(batch);
-        let tail: &[u8] = match (self.frame, self.upsert) {
-            (Frame::Object, _) if columns.is_empty() => b"{}\n",
-            (Frame::Object, _) => b"}\n",
-            (Frame::Array, _) if columns.is_empty() => b"[]\n",
-            (Frame::Array, _) => b"]\n",
-            (Frame::Csv { .. }, false) => b"\n",
-            (Frame::Csv { delimiter, .. }, true) => &[delimiter, b'f', b'a', b'l', b's', b'e', b'\n'],
-        };
-        let tail = Prefix::new(tail);
         chunk.ends.reserve(rows.len());
         let text = &mut self.text;
         text.behind(std::mem::take(&mut chunk.bytes), rows.len() * self.row_bytes);
@@ -150,11 +158,30 @@ impl Encoder {
                 text.prefix(prefix);
                 column.put(row, text, not_finite);
             }
-            text.prefix(&tail);
+            text.prefix(&self.tail);
             chunk.ends.push(text.len() as u32);
             self.row_bytes = self.row_bytes.max((text.len() - start).min(1024));
         }
         chunk.bytes = text.take();
+        self.values = emptied(columns);
+    }
+}
+
+/// The memory of a list whose items borrow from a batch, for the columns of the next one.
+fn emptied(mut values: Vec<Values<'_>>) -> Vec<Values<'static>> {
+    values.clear();
+    values.into_iter().map(|_| unreachable!("the list is empty")).collect()
+}
+
+/// What stands behind the last value of a row.
+fn tail(frame: Frame, no_columns: bool, upsert: bool) -> Prefix {
+    match frame {
+        Frame::Object if no_columns => Prefix::new(b"{}\n"),
+        Frame::Object => Prefix::new(b"}\n"),
+        Frame::Array if no_columns => Prefix::new(b"[]\n"),
+        Frame::Array => Prefix::new(b"]\n"),
+        Frame::Csv { delimiter, .. } if upsert => Prefix::new(&[delimiter, b'f', b'a', b'l', b's', b'e', b'\n']),
+        Frame::Csv { .. } => Prefix::new(b"\n"),
     }
 }
 

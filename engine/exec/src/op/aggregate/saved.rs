@@ -117,7 +117,8 @@ impl WindowStore {
         };
         self.scratch.encoder.load((0..owned.len()).map(|i| keys.value(i)));
         let (mut dead, mut counters) = (Vec::new(), NodeCounters::default());
-        let mut cx = OpCx { now_ns: 0, batch_rows: 1, dead: &mut dead, counters: &mut counters };
+        let mut cx =
+            OpCx { now_ns: 0, batch_rows: 1, dead: &mut dead, counters: &mut counters, spare: &mut Vec::new() };
         // Held back while loading: what was open when the snapshot was cut is open now.
         let watermark = std::mem::replace(&mut self.watermark, WM_NONE);
         self.fold_encoded(Some(starts), &columns[FIXED..], &meta, owned.len(), &mut cx);

@@ -120,7 +120,7 @@ impl<O: Operator> Rig<O> {
 
     fn send(&mut self, msg: Msg) -> Vec<Msg> {
         let Rig { op, dead, counters, batch_rows } = self;
-        let mut cx = OpCx { now_ns: 0, batch_rows: *batch_rows, dead, counters };
+        let mut cx = OpCx { now_ns: 0, batch_rows: *batch_rows, dead, counters, spare: &mut Vec::new() };
         op.push(0, msg, &mut cx).expect("the message is fine");
         let mut out = Vec::new();
         while let Some(msg) = op.pull(&mut cx).expect("state is fine") {
