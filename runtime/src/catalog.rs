@@ -86,6 +86,11 @@ impl Catalog for FileCatalog {
             }
         }
     }
+
+    fn has_one_header(&mut self, spec: &SourceSpec) -> bool {
+        // A folder or a pattern that means one file now may mean two when the run begins.
+        matches!(&spec.connector, SourceConnector::File { pattern, .. } if pattern.is_file())
+    }
 }
 
 /// TRUE for what gives its bytes only once: opening a pipe may wait for its writer, and reading takes from the run.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
+use std::io::Write;
 use std::path::Path;
 
 use velostream_runtime::backend::{Backend, BackendChoice};
@@ -209,4 +210,57 @@ fn a_stop_in_the_middle_emits_no_open_window() {
         let partial = std::fs::read_to_string(report.sinks[0].partial.as_ref().unwrap()).unwrap();
         assert_eq!(partial, "start,n\n", "{} with {shards} shards", report.backend);
     }
+}
+
+#[test]
+fn records_pass_through_byte_for_byte() {
+    let mark = "\u{feff}";
+    let cases = [
+        (
+            "a.jsonl",
+            "jsonl",
+            format!("{mark}{{\"a\": 1.50}}\r\n\r\n {{\"b\":[ ],\"a\":2e0}}  \r\n\n{{\"a\":3}}\r\r\n{{\"a\":4}}"),
+            { "{\"a\": 1.50}\n {\"b\":[ ],\"a\":2e0}  \n{\"a\":3}\r\n{\"a\":4}\n" },
+        ),
+        ("a.csv", "csv", format!("{mark}\"a\",b\r\n\"1\",007\r\n\r\n2,\"x\r\n\"\"y\"\n3, "), {
+            "a,b\n\"1\",007\n2,\"x\r\n\"\"y\"\n3, \n"
+        }),
+        ("a.json.gz", "jsonl", "{\"a\": 1}\n{\"a\":2 }\n".to_owned(), "{\"a\": 1}\n{\"a\":2 }\n"),
+    ];
+    for (name, out, bytes, expect) in cases {
+        let dir = tempfile::tempdir().unwrap();
+        let mut bytes = bytes.into_bytes();
+        if name.ends_with(".gz") {
+            let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            packed.write_all(&bytes).unwrap();
+            bytes = packed.finish().unwrap();
+        }
+        std::fs::write(dir.path().join(name), bytes).unwrap();
+        let plan = plan(dir.path(), &format!("SELECT * FROM '{name}' WHERE a < 9 INTO 'out.{out}'"));
+        assert!(plan.sinks[0].pass_through, "{name}");
+        let options = RunOptions { shards: Some(2), clock: RunClock::Fixed(0), ..RunOptions::default() };
+        run(plan, options, &StopHandle::new()).unwrap();
+        let got = std::fs::read(dir.path().join(format!("out.{out}"))).unwrap();
+        assert_eq!(String::from_utf8_lossy(&got), expect, "{name}");
+    }
+}
+
+#[test]
+fn csv_passes_through_from_one_file_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("days.csv");
+    std::fs::create_dir(&folder).unwrap();
+    for (file, text) in [("1.csv", "a,b\n\"1\",x\n"), ("2.csv", "b,a\n\"y\",2\n")] {
+        std::fs::write(folder.join(file), text).unwrap();
+    }
+    let check = |path: &str, passes: bool, expect: &[&str]| {
+        let plan = plan(dir.path(), &format!("SELECT * FROM '{path}' INTO 'out.csv'"));
+        assert_eq!(plan.sinks[0].pass_through, passes, "{path}");
+        run(plan, RunOptions { clock: RunClock::Fixed(0), ..RunOptions::default() }, &StopHandle::new()).unwrap();
+        assert_eq!(sorted(&dir.path().join("out.csv")), expect, "{path}");
+    };
+    check("days.csv/1.csv", true, &["\"1\",x"]);
+    check("days.csv/*1.csv", false, &["1,x"]);
+    check("days.csv", false, &["1,x", "2,y"]);
+    check("days.csv/*.csv", false, &["1,x", "2,y"]);
 }

@@ -112,4 +112,8 @@ pub trait Catalog {
 
     /// Fails when a declared source's files are missing or unreadable.
     fn check(&mut self, spec: &SourceSpec) -> Result<(), CatalogError>;
+
+    /// TRUE when every record is known to have its fields in the order of the schema that `infer` gave. Asked for
+    /// sources with a header, where each file of a source may have its own order.
+    fn has_one_header(&mut self, spec: &SourceSpec) -> bool;
 }

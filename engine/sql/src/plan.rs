@@ -540,6 +540,8 @@ pub struct SinkPlan {
     pub upsert: bool,
     /// TRUE: rows of all shards are merged by their order at each watermark step (FINAL); FALSE: as they come.
     pub ordered: bool,
+    /// TRUE: a row is written as the bytes of the record it came from, whatever columns reach the sink.
+    pub pass_through: bool,
     /// Statement that feeds it.
     pub statement: usize,
 }

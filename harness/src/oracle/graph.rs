@@ -5,6 +5,7 @@
 //! end of the feed every watermark goes to its end.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use velostream_sql::plan::{
     AggregateSpec, AppPlan, Emit, EventTimeSpec, Expr, LateStrategy, MissingTime, Node, NodeKind, SourceConnector,
@@ -32,13 +33,17 @@ pub struct FeedRow {
     pub values: Vec<Value>,
     /// Record timestamp; `None` is the run's start, which is 0 here.
     pub timestamp_ms: Option<i64>,
+    /// The record as it came, for sinks it passes through to.
+    pub record: Rc<str>,
 }
 
 /// One row at a sink.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutRow {
-    /// Values of the sink's columns.
+    /// Values of the sink's columns; where records pass through, of the columns that are read anyway.
     pub values: Vec<Value>,
+    /// The record that stands for the row where records pass through.
+    pub record: Option<Rc<str>>,
     /// TRUE for the delete of an upsert sink; only its key columns count.
     pub delete: bool,
 }
@@ -96,6 +101,8 @@ struct Flow {
     offset: i64,
     /// Bounds of the window the row is a result of.
     window: Option<(i64, i64)>,
+    /// The record the row is; empty for a row an operator made.
+    record: Rc<str>,
 }
 
 /// One group of one window.
@@ -160,6 +167,7 @@ pub fn run(plan: &AppPlan, feed: &[FeedRow]) -> OracleResult {
                 offset: 0,
                 values: Vec::new(),
                 timestamp_ms: None,
+                record: "".into(),
             };
             run.record(&row);
         }
@@ -204,6 +212,7 @@ impl Run<'_> {
             partition: record.partition,
             offset: record.offset,
             window: None,
+            record: Rc::clone(&record.record),
         };
         let rows = self.upserted(record.source, row);
         self.step(&scans.iter().map(|s| (*s, rows.clone())).collect(), false);
@@ -383,6 +392,7 @@ impl Run<'_> {
             partition: 0,
             offset,
             window: bounds,
+            record: "".into(),
         };
         given.extend(old.map(|values| row(values, -1)));
         given.extend((!gone).then(|| row(values, 1)));
@@ -461,8 +471,12 @@ impl Run<'_> {
     fn write(&mut self, sink: usize, rows: Vec<Flow>) {
         let plan = &self.plan.sinks[sink];
         if !plan.upsert {
-            let rows = rows.into_iter().filter(|r| r.weight > 0).map(|r| OutRow { values: r.values, delete: false });
-            self.result.sinks[sink].extend(rows);
+            let rows = rows.into_iter().filter(|r| r.weight > 0);
+            self.result.sinks[sink].extend(rows.map(|r| OutRow {
+                values: r.values,
+                record: plan.pass_through.then_some(r.record),
+                delete: false,
+            }));
             return;
         }
         let mut order: Vec<String> = Vec::new();
@@ -472,7 +486,7 @@ impl Run<'_> {
             if !last.contains_key(&key) {
                 order.push(key.clone());
             }
-            last.insert(key, OutRow { values: row.values, delete: row.weight < 0 });
+            last.insert(key, OutRow { values: row.values, record: None, delete: row.weight < 0 });
         }
         for key in order {
             let Some(row) = last.remove(&key) else { continue };

@@ -118,6 +118,7 @@ impl Plan {
             key: key.unwrap_or_default().to_vec(),
             upsert: key.is_some(),
             ordered: true,
+            pass_through: false,
             statement: 0,
         });
         self.node(NodeKind::Sink { sink: 0, edge: EdgeId(0) }).0
@@ -134,6 +135,7 @@ fn feed(rows: &[(u32, i64, i64, i64)]) -> Vec<FeedRow> {
             offset: rows[..i].iter().filter(|r| r.0 == *partition).count() as i64,
             values: vec![Value::Int(*k), Value::Int(*v), Value::Timestamp(s * SEC)],
             timestamp_ms: None,
+            record: "".into(),
         })
         .collect()
 }

@@ -43,13 +43,10 @@ struct FeedCatalog<'a> {
 
 impl Catalog for FeedCatalog<'_> {
     fn infer(&mut self, spec: &SourceSpec) -> Result<Schema, CatalogError> {
-        let name = match &spec.connector {
-            SourceConnector::File { pattern, .. } => {
-                pattern.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
-            }
-            SourceConnector::Memory { topic } => topic.clone(),
-            SourceConnector::OneRow => return Ok(Schema::default()),
-        };
+        if spec.connector == SourceConnector::OneRow {
+            return Ok(Schema::default());
+        }
+        let name = feed_name(&spec.connector, "");
         let missing = || CatalogError::Missing {
             searched: name.clone(),
             similar: self.feeds.keys().map(|k| (*k).to_owned()).collect(),
@@ -61,6 +58,10 @@ impl Catalog for FeedCatalog<'_> {
 
     fn check(&mut self, _spec: &SourceSpec) -> Result<(), CatalogError> {
         Ok(())
+    }
+
+    fn has_one_header(&mut self, spec: &SourceSpec) -> bool {
+        self.feeds.get(feed_name(&spec.connector, "").as_str()).is_some_and(|partitions| partitions.len() == 1)
     }
 }
 

@@ -10,6 +10,9 @@ use super::apps::Agreement;
 
 /// JSON line of a row at `sink`.
 pub fn line(row: &OutRow, sink: &SinkPlan) -> String {
+    if let Some(record) = &row.record {
+        return record.to_string();
+    }
     let fields = sink.schema.fields.iter().zip(&row.values).enumerate();
     let mut parts: Vec<String> = fields
         .filter(|(i, _)| !row.delete || sink.key.contains(i))

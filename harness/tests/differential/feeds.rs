@@ -96,17 +96,21 @@ impl RandomFeed {
             bytes.iter_mut().for_each(|b| b.extend_from_slice((COLUMNS.join(",") + "\n").as_bytes()));
         }
         for (i, (partition, record)) in self.chunks[chunk].iter().enumerate() {
-            let line = match record {
-                Record::Broken(text, _) => text.clone(),
-                Record::Fields(cells) if self.shape.csv => {
-                    cells.iter().map(|c| c.text.as_str()).collect::<Vec<_>>().join(",")
-                }
-                Record::Fields(cells) => object(cells, i),
-            };
-            bytes[*partition as usize].extend_from_slice(line.as_bytes());
+            bytes[*partition as usize].extend_from_slice(self.line(record, i).as_bytes());
             bytes[*partition as usize].push(b'\n');
         }
         bytes
+    }
+
+    /// Text of the record that is number `turn` of its chunk.
+    fn line(&self, record: &Record, turn: usize) -> String {
+        match record {
+            Record::Broken(text, _) => text.clone(),
+            Record::Fields(cells) if self.shape.csv => {
+                cells.iter().map(|c| c.text.as_str()).collect::<Vec<_>>().join(",")
+            }
+            Record::Fields(cells) => object(cells, turn),
+        }
     }
 
     /// The same for the oracle, as the columns `plan` reads.
@@ -114,7 +118,7 @@ impl RandomFeed {
         let mut feed = OracleFeed { rows: Vec::new(), dead: Vec::new() };
         let source = &plan.sources[0];
         let mut offsets = vec![0i64; self.shape.partitions as usize];
-        for (partition, record) in self.chunks.iter().flatten() {
+        for (turn, (partition, record)) in self.chunks.iter().flat_map(|chunk| chunk.iter().enumerate()) {
             let offset = offsets[*partition as usize];
             offsets[*partition as usize] += 1;
             let cells = match record {
@@ -141,6 +145,7 @@ impl RandomFeed {
                     offset,
                     values,
                     timestamp_ms: None,
+                    record: self.line(record, turn).into(),
                 }),
                 None => feed.dead.push(("R0105", *partition, offset)),
             }

@@ -192,6 +192,7 @@ fn plan(source: SourceConnector, sink: SinkConnector, dlq: PathBuf) -> AppPlan {
             key: Vec::new(),
             upsert: false,
             ordered: false,
+            pass_through: false,
             statement: 0,
         }],
         dlqs: vec![DlqPlan { name: "lines".into(), path: dlq, enabled: true, edge: EdgeId(1) }],

@@ -26,5 +26,5 @@ mod stream;
 pub use cursor::SlabCursor;
 pub use dead_letter::encode_dead_letter;
 pub use decoder::{BadRecord, Decoded, Decoder, SlabState};
-pub use encode::Encoder;
+pub use encode::{Encoder, append_records};
 pub use infer::infer;

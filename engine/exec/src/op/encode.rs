@@ -2,6 +2,8 @@
 //!
 //! A changelog arrives as retraction pairs. For an upsert sink the −1 of a pair is dropped when its +1 follows with
 //! the same key (the +1 replaces it); a −1 that stands alone is a delete. Pairs are never split over batches.
+//!
+//! A sink that passes through takes each row's original bytes and looks at no column.
 
 use std::sync::Arc;
 
@@ -9,7 +11,7 @@ use velostream_sql::plan::{SinkConnector, SinkPlan};
 use velostream_types::time::ns_to_ms;
 use velostream_types::{Batch, Chunk, Fatal, Value};
 
-use crate::format::Encoder;
+use crate::format::{Encoder, append_records};
 use crate::operator::{Msg, OpCx, Operator};
 
 /// The operator.
@@ -33,10 +35,18 @@ impl Encode {
         Encode { plan, encoder, with_order, run_start_ms, ready: None }
     }
 
-    fn encode(&mut self, batch: &Batch, cx: &mut OpCx<'_>) -> Chunk {
+    fn encode(&mut self, batch: &Batch, cx: &mut OpCx<'_>) -> Result<Chunk, Fatal> {
         let mut chunk = cx.spare.pop().unwrap_or_default();
         let mut rows: Option<Vec<u32>> = None;
-        if batch.meta.weight.is_none() {
+        if self.plan.pass_through {
+            let Some(raw) = &batch.meta.raw else {
+                let name = &self.plan.name;
+                return Err(Fatal::new(format!(
+                    "sink {name} passes records through, but rows came without their bytes"
+                )));
+            };
+            append_records(raw, &mut chunk);
+        } else if batch.meta.weight.is_none() {
             self.encoder.encode(batch, &mut chunk, &mut cx.counters.not_finite);
         } else {
             let mut written = Vec::with_capacity(batch.rows);
@@ -54,7 +64,7 @@ impl Encode {
         }
         cx.counters.rows_out += chunk.rows() as u64;
         self.annotate(batch, rows.as_deref(), &mut chunk);
-        chunk
+        Ok(chunk)
     }
 
     /// TRUE when the next row is the +1 that replaces this −1.
@@ -104,7 +114,7 @@ impl Operator for Encode {
         self.ready = match msg {
             Msg::Batch(batch) => {
                 cx.counters.rows_in += batch.rows as u64;
-                let chunk = self.encode(&batch, cx);
+                let chunk = self.encode(&batch, cx)?;
                 (!chunk.is_empty()).then_some(Msg::Chunk(chunk))
             }
             control => Some(control),
@@ -114,5 +124,61 @@ impl Operator for Encode {
 
     fn pull(&mut self, _cx: &mut OpCx<'_>) -> Result<Option<Msg>, Fatal> {
         Ok(self.ready.take())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operator::NodeCounters;
+    use velostream_sql::plan::SinkFormat;
+    use velostream_types::{Column, DataType, Field, RowMeta, Schema, SourceId};
+
+    /// What a sink that passes through makes of two rows, the second of them filtered out before where asked for.
+    fn passed(raw: Option<[&str; 2]>, filtered: bool) -> Result<Option<Msg>, Fatal> {
+        let plan = SinkPlan {
+            name: "out".into(),
+            connector: SinkConnector::Memory { topic: "out".into(), partitions: 1 },
+            format: SinkFormat::JsonLines,
+            schema: Arc::new(Schema::new(vec![Field::new("a", DataType::Integer)])),
+            key: Vec::new(),
+            upsert: false,
+            ordered: false,
+            pass_through: true,
+            statement: 0,
+        };
+        let raw = raw.map(|rows| rows.map(|r| Some(r.as_bytes())).into_iter().collect());
+        let meta = RowMeta { raw, ..RowMeta::plain(SourceId(0), 0, 5) };
+        let batch = Batch::new(vec![Column::ints(vec![1, 2], None)], 2, meta);
+        let batch = if filtered { batch.take(&[1]) } else { batch };
+        let (mut dead, mut counters) = (Vec::new(), NodeCounters::default());
+        let mut cx =
+            OpCx { now_ns: 0, batch_rows: 2, dead: &mut dead, counters: &mut counters, spare: &mut Vec::new() };
+        let mut encode = Encode::new(Arc::new(plan), true, 7);
+        encode.push(0, Msg::Batch(batch), &mut cx)?;
+        encode.pull(&mut cx)
+    }
+
+    #[test]
+    fn a_row_is_its_record() {
+        let check = |filtered, bytes: &str, offsets: &[i64]| match passed(
+            Some(["{ \"a\":1}", "{\"a\":2,\"b\":3}"]),
+            filtered,
+        ) {
+            Ok(Some(Msg::Chunk(chunk))) => {
+                assert_eq!(String::from_utf8_lossy(&chunk.bytes), bytes);
+                assert_eq!(chunk.order.iter().map(|o| o.0).collect::<Vec<_>>(), offsets);
+                assert_eq!((chunk.keys.len(), chunk.times_ms), (offsets.len(), vec![7; offsets.len()]));
+            }
+            other => panic!("{other:?}"),
+        };
+        check(false, "{ \"a\":1}\n{\"a\":2,\"b\":3}\n", &[5, 6]);
+        check(true, "{\"a\":2,\"b\":3}\n", &[6]);
+    }
+
+    #[test]
+    fn a_row_without_its_record_stops_the_run() {
+        let message = passed(None, false).map(|_| ()).map_err(|f| f.message);
+        assert_eq!(message, Err("sink out passes records through, but rows came without their bytes".to_owned()));
     }
 }

@@ -131,6 +131,15 @@ impl Graph {
         self.trace(node, column).map(|(source, column, _)| (source, column))
     }
 
+    /// The source whose records the rows of `node` are, one by one and in their columns' places.
+    pub fn records_of(&self, node: usize) -> Option<usize> {
+        match &self.nodes[node].kind {
+            NodeKind::Scan { source } => Some(source.index()),
+            NodeKind::Filter { .. } => self.records_of(self.input(node)?),
+            _ => None,
+        }
+    }
+
     /// Column of `node` that carries `column` as the text it was written in: only for inferred numbers that come
     /// straight from a Scan. Projects on the way hand the text on in an additional column.
     pub fn token(&mut self, node: usize, column: usize) -> Option<usize> {

@@ -2,13 +2,15 @@
 //!
 //! Statements are bound in order of what they read; each mistake is one finding, and what depends on it stays silent.
 //! Order of work: `order` sorts, `source` resolves relations, `scope` and `expr` bind expressions, `aggregate` and
-//! `time` the groups and windows, `query` and `sink` build nodes in `graph`, `compile` numbers and checks the whole.
+//! `time` the groups and windows, `query` and `sink` build nodes in `graph`, `pass_through` tells where these need no
+//! columns, `compile` numbers and checks the whole.
 
 mod aggregate;
 mod expr;
 mod graph;
 mod later;
 mod order;
+mod pass_through;
 mod query;
 mod scope;
 mod similar;

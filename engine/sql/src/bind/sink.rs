@@ -21,7 +21,8 @@ pub(super) struct DlqDraft {
 }
 
 impl<'a> Binder<'a> {
-    /// Project → LIMIT → Sink.
+    /// Project → LIMIT → Sink. Where records pass through, the Project is there for other readers only, and the Sink
+    /// stands beside it.
     pub(super) fn emit_nodes(
         &mut self,
         query: &'a Query,
@@ -32,14 +33,18 @@ impl<'a> Binder<'a> {
         let sink = self.sink_spec(query, target);
         let key = self.key(target, &flow, &items);
         let (Ok(sink), Some(key)) = (sink, key) else { return None };
-        let needs_tokens = flow.raw && sink.is_some();
+        let pass_through = sink.as_ref().is_some_and(|(_, spec)| self.passes_through(query, &flow, &key, spec));
+        let needs_tokens = flow.raw && sink.is_some() && !pass_through;
         if needs_tokens && !target.has_readers {
             self.tokens(&mut items.exprs, flow.node);
         }
         let schema = Arc::new(Schema::new(items.fields.clone()));
         let statement = self.statement;
-        let project = NodeKind::Project { exprs: items.exprs, event_time: items.event_time };
-        let mut node = self.graph.add(project, Some(flow.node), items.fields.clone(), flow.changelog, statement);
+        let mut node = flow.node;
+        if !pass_through || target.has_readers {
+            let project = NodeKind::Project { exprs: items.exprs, event_time: items.event_time };
+            node = self.graph.add(project, Some(flow.node), items.fields.clone(), flow.changelog, statement);
+        }
         if let Some((rows, _)) = query.limit {
             if !flow.is_global {
                 let exchange = NodeKind::Exchange { edge: EdgeId(0), route: Route::Key(Vec::new()) };
@@ -69,13 +74,17 @@ impl<'a> Binder<'a> {
             let project = NodeKind::Project { exprs, event_time: None };
             node = self.graph.add(project, Some(node), items.fields, flow.changelog, statement);
         }
+        if pass_through && query.limit.is_none() {
+            node = flow.node;
+        }
         let upsert = target.is_table && flow.changelog;
         let SinkSpec { connector, format, dlq_path, dlq_enabled } = spec;
         let sink = NodeKind::Sink { sink: self.sinks.len(), edge: EdgeId(0) };
         let node = self.graph.add(sink, Some(node), Vec::new(), flow.changelog, statement);
         self.graph.nodes[node].schema = schema.clone();
         self.dlqs[statement] = DlqDraft { name: name.clone(), path: dlq_path, enabled: dlq_enabled };
-        self.sinks.push(SinkPlan { name, connector, format, schema, key, upsert, ordered: flow.ordered, statement });
+        let ordered = flow.ordered;
+        self.sinks.push(SinkPlan { name, connector, format, schema, key, upsert, ordered, pass_through, statement });
         Some(output)
     }
 

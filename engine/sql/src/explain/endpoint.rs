@@ -139,7 +139,8 @@ pub fn sink(sink: &SinkPlan) -> String {
         (false, false) => format!(", key {}", keys.join(", ")),
     };
     let order = if sink.ordered { ", rows of all shards merged in order" } else { ", rows as they come" };
-    format!("{to}, {format}{key}{order}")
+    let passed = if sink.pass_through { ", records passed through byte for byte" } else { "" };
+    format!("{to}, {format}{passed}{key}{order}")
 }
 
 /// A dead-letter destination.

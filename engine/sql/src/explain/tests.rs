@@ -93,6 +93,7 @@ fn sink(name: &str, statement: usize, columns: &SchemaRef, key: Vec<usize>, upse
         key,
         upsert,
         ordered: !upsert,
+        pass_through: false,
         statement,
     }
 }
@@ -188,6 +189,20 @@ fn shared_scan_and_stateless_statements() {
     sinks[1].connector = SinkConnector::Stdout;
     sinks[1].format = SinkFormat::Table;
     insta::assert_snapshot!(explain(&app(source, nodes, sinks, &[("big", false), ("select", false)]), false));
+}
+
+#[test]
+fn passed_records_are_told() {
+    let nodes = vec![
+        node(0, NodeKind::Scan { source: SourceId(0) }, &[], &schema(&[]), 0),
+        node(1, NodeKind::Sink { sink: 0, edge: EdgeId(0) }, &[0], &schema(&[("user", DataType::String)]), 0),
+    ];
+    let mut sink = sink("copy", 0, &schema(&[("user", DataType::String)]), vec![], false);
+    for (pass_through, expect) in [(false, false), (true, true)] {
+        sink.pass_through = pass_through;
+        let text = explain(&app(source(false), nodes.clone(), vec![sink.clone()], &[("copy", false)]), false);
+        assert_eq!(text.contains("csv, records passed through byte for byte"), expect, "{text}");
+    }
 }
 
 #[test]

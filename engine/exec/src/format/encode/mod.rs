@@ -1,6 +1,7 @@
 //! Columns to bytes, row by row, for every sink format.
 //!
-//! Runs in the Sink node on the shard that has the rows; the writer appends the bytes as they are. Formats:
+//! Runs in the Sink node on the shard that has the rows; the writer appends the bytes as they are. Where the plan passes
+//! records through, [`append_records`] takes their own bytes instead. Formats:
 //! - JSON lines: one object per row, columns in output order, NULL written as `null`.
 //! - CSV: one record per row; NULL is an empty field, the empty string is `""`; quoted where needed.
 //! - Table: one JSON array per row, `["AAPL",3,null]`: text in quotes, numbers and words bare, NULL as `null`; the
@@ -13,6 +14,7 @@
 mod column;
 mod text;
 
+use arrow_array::BinaryViewArray;
 use velostream_sql::plan::SinkFormat;
 use velostream_types::{Batch, Chunk, Schema};
 
@@ -182,6 +184,17 @@ fn tail(frame: Frame, no_columns: bool, upsert: bool) -> Prefix {
         Frame::Array => Prefix::new(b"]\n"),
         Frame::Csv { delimiter, .. } if upsert => Prefix::new(&[delimiter, b'f', b'a', b'l', b's', b'e', b'\n']),
         Frame::Csv { .. } => Prefix::new(b"\n"),
+    }
+}
+
+/// Appends records as they came, each with a line feed in place of the terminator it had.
+pub fn append_records(records: &BinaryViewArray, chunk: &mut Chunk) {
+    let bytes: usize = records.lengths().map(|length| length as usize + 1).sum();
+    chunk.bytes.reserve(bytes);
+    for record in records.iter() {
+        chunk.bytes.extend_from_slice(record.unwrap_or_default());
+        chunk.bytes.push(b'\n');
+        chunk.end_row();
     }
 }
 

@@ -98,3 +98,14 @@ fn header_table_and_deletes() {
     let table = run(Encoder::new(SinkFormat::Table, &schema), &[0]);
     assert_eq!(table, "[\"x\",1]\n[null,2]\n[\"x\",null,true]\n");
 }
+
+#[test]
+fn records_as_they_came() {
+    let long = "{\"a\": 1.50,\t\"unread\":[ ]}  ";
+    let records: BinaryViewArray =
+        [long, "x", "", "\"two\nlines\"\r"].map(|r| Some(r.as_bytes())).into_iter().collect();
+    let mut chunk = Chunk { bytes: b"y\n".to_vec(), ends: vec![2], ..Chunk::default() };
+    append_records(&records, &mut chunk);
+    let rows: Vec<String> = (0..chunk.rows()).map(|i| String::from_utf8_lossy(chunk.row(i)).into_owned()).collect();
+    assert_eq!(rows, ["y\n", &format!("{long}\n"), "x\n", "\n", "\"two\nlines\"\r\n"]);
+}

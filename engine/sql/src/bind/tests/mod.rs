@@ -1,6 +1,7 @@
 //! Tests of the binder through SQL text.
 
 mod mistakes;
+mod pass_through;
 mod plans;
 mod show;
 mod world;

@@ -27,7 +27,7 @@ pub(super) fn plan(plan: &AppPlan) -> String {
     }
     for sink in &plan.sinks {
         let names: Vec<&str> = sink.schema.fields.iter().map(|f| f.name.as_str()).collect();
-        let flags = [(sink.upsert, " upsert"), (sink.ordered, " ordered")];
+        let flags = [(sink.upsert, " upsert"), (sink.ordered, " ordered"), (sink.pass_through, " passed")];
         let flags: String = flags.iter().filter(|f| f.0).map(|f| f.1).collect();
         let _ = writeln!(out, "sink {} ({}) key {:?}{flags}", sink.name, names.join(" "), sink.key);
     }

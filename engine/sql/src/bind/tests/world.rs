@@ -17,6 +17,15 @@ fn entry<'w>(with: &'w [WithEntry], name: &str, key: &str) -> Option<&'w WithEnt
     with.iter().find(|e| e.key == key || e.key == format!("{name}.{key}"))
 }
 
+/// Format by extension; `.psv` is delimited by `|`.
+fn format(path: &str) -> SinkFormat {
+    match path.rsplit_once('.').map(|(_, extension)| extension) {
+        Some("csv") => SinkFormat::Csv { delimiter: b',', header: true },
+        Some("psv") => SinkFormat::Csv { delimiter: b'|', header: true },
+        _ => SinkFormat::JsonLines,
+    }
+}
+
 impl Endpoints for Files {
     fn source(&mut self, name: &str, span: Span, with: &[WithEntry]) -> Result<SourceSpec, Vec<Diagnostic>> {
         let path = entry(with, name, "path").map(|e| e.value.clone());
@@ -27,13 +36,21 @@ impl Endpoints for Files {
             entry(with, name, "watermark.max_out_of_orderness").and_then(|e| crate::parse::parse_duration(&e.value));
         let watch = entry(with, name, "watch").is_some();
         Ok(SourceSpec {
-            connector: SourceConnector::File {
-                pattern: path.into(),
-                sequential: false,
-                watch,
-                poll_interval_ms: 1_000,
+            format: match format(&path) {
+                SinkFormat::Csv { delimiter, .. } => Format::Csv {
+                    delimiter,
+                    quote: entry(with, name, "quote").map_or(b'"', |e| e.value.as_bytes()[0]),
+                    header: entry(with, name, "no_header").is_none(),
+                    skip_lines: 0,
+                },
+                _ => Format::JsonLines,
             },
-            format: Format::Csv { delimiter: b',', quote: b'"', header: true, skip_lines: 0 },
+            connector: match entry(with, name, "memory") {
+                Some(_) => SourceConnector::Memory { topic: path },
+                None => {
+                    SourceConnector::File { pattern: path.into(), sequential: false, watch, poll_interval_ms: 1_000 }
+                }
+            },
             event_time_field: entry(with, name, "event.time.field").map(|e| (e.value.clone(), e.value_span)),
             event_time_format: TimeFormat::Auto,
             watermark_bound_ns: bound,
@@ -52,8 +69,16 @@ impl Endpoints for Files {
     fn sink(&mut self, name: &str, _: Span, with: &[WithEntry]) -> Result<Option<SinkSpec>, Vec<Diagnostic>> {
         let path = with.iter().find(|e| e.key == format!("{name}.path")).map(|e| e.value.clone());
         Ok(path.or_else(|| name.contains('.').then(|| name.to_owned())).map(|path| SinkSpec {
-            connector: SinkConnector::File { path: path.into(), append: false, compression: Compression::None },
-            format: SinkFormat::JsonLines,
+            format: match format(&path) {
+                SinkFormat::Csv { delimiter, .. } => {
+                    SinkFormat::Csv { delimiter, header: entry(with, name, "no_header").is_none() }
+                }
+                other => other,
+            },
+            connector: match entry(with, name, "memory") {
+                Some(_) => SinkConnector::Memory { topic: path, partitions: 1 },
+                None => SinkConnector::File { path: path.into(), append: false, compression: Compression::None },
+            },
             dlq_path: None,
             dlq_enabled: true,
         }))
@@ -65,7 +90,11 @@ pub(super) struct Schemas(pub BTreeMap<PathBuf, Schema>);
 
 impl Catalog for Schemas {
     fn infer(&mut self, spec: &SourceSpec) -> Result<Schema, CatalogError> {
-        let SourceConnector::File { pattern, .. } = &spec.connector else { return Ok(Schema::default()) };
+        let pattern = match &spec.connector {
+            SourceConnector::File { pattern, .. } => pattern,
+            SourceConnector::Memory { topic } => &PathBuf::from(topic),
+            SourceConnector::OneRow => return Ok(Schema::default()),
+        };
         self.0.get(pattern).cloned().ok_or_else(|| CatalogError::Missing {
             searched: pattern.display().to_string(),
             similar: self.0.keys().take(1).map(|p| p.display().to_string()).collect(),
@@ -75,9 +104,13 @@ impl Catalog for Schemas {
     fn check(&mut self, spec: &SourceSpec) -> Result<(), CatalogError> {
         self.infer(spec).map(|_| ())
     }
+
+    fn has_one_header(&mut self, spec: &SourceSpec) -> bool {
+        matches!(&spec.connector, SourceConnector::File { pattern, .. } if !pattern.to_string_lossy().contains('*'))
+    }
 }
 
-/// `trades.csv` and `empty.jsonl`.
+/// `trades` in several formats, and `empty.jsonl`.
 pub(super) fn schemas() -> Schemas {
     let columns = [
         ("symbol", DataType::String),
@@ -91,7 +124,9 @@ pub(super) fn schemas() -> Schemas {
     ];
     let field = |(name, data_type): (&str, DataType)| Field { inferred: true, ..Field::new(name, data_type) };
     let trades = Schema::new(columns.into_iter().map(field).collect());
-    Schemas(BTreeMap::from([("trades.csv".into(), trades), ("empty.jsonl".into(), Schema::default())]))
+    let names = ["trades.csv", "trades.jsonl", "trades.psv", "days/*.csv", "days/*.jsonl"];
+    let empty = ["empty.jsonl", "empty.csv"].map(|name| (name.into(), Schema::default()));
+    Schemas(names.map(|name| (name.into(), trades.clone())).into_iter().chain(empty).collect())
 }
 
 pub(super) fn options() -> BindOptions {
