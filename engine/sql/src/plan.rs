@@ -13,6 +13,10 @@ use std::sync::Arc;
 
 use velostream_types::{DataType, DlqId, EdgeId, NodeId, SchemaRef, SourceId, Span, Value};
 
+/// Groups a [`NodeKind::Combine`] holds on one shard; more than this leave at once. Beyond it the table falls out of
+/// the cache and combining gains nothing. Part of the plan because EXPLAIN tells it.
+pub const COMBINE_HELD_GROUPS: usize = 65_536;
+
 /// One app, ready to run.
 #[derive(Clone, Debug)]
 pub struct AppPlan {
@@ -234,8 +238,9 @@ pub enum NodeKind {
         /// Rows let through.
         rows: u64,
     },
-    /// Folds rows of this shard's partitions into partial groups before the exchange. Output: the key columns, then
-    /// opaque state columns the Aggregate of the same spec understands.
+    /// Folds rows of this shard's partitions into partial groups before the exchange, at most
+    /// [`COMBINE_HELD_GROUPS`] of them. Output: the key columns, then opaque state columns the Aggregate of the same
+    /// spec understands.
     Combine(AggregateSpec),
     /// Hands rows to the shard that owns them.
     Exchange {

@@ -3,10 +3,11 @@
 //!
 //! Runs in front of the exchange. Late rows are judged here, where a row still has its partition's watermark. Partial
 //! groups of a window leave before the watermark that closes it; everything leaves at the end of input, before a
-//! barrier (so a snapshot holds no groups), when the input falls idle, and when more than 65,536 groups are held. Output: keys, the window start
-//! where there are windows, then the partial columns; the order triple of a row is its group's first-seen triple.
+//! barrier (so a snapshot holds no groups), when the input falls idle, and when more than
+//! [`COMBINE_HELD_GROUPS`] are held; EXPLAIN says so (`explain/node.rs` of the sql crate). Output: keys, the window
+//! start where there are windows, then the partial columns; the order triple of a row is its group's first-seen triple.
 
-use velostream_sql::plan::AggregateSpec;
+use velostream_sql::plan::{AggregateSpec, COMBINE_HELD_GROUPS};
 use velostream_state::key::decode;
 use velostream_state::snapshot::{SnapshotError, SnapshotReader, SnapshotWriter};
 use velostream_types::time::WM_END;
@@ -15,9 +16,6 @@ use velostream_types::{Batch, Column, Fatal, Offsets, RowMeta, RowOrder};
 use super::aggregate::store::{Groups, WindowStore};
 use super::aggregate::{Place, WHOLE};
 use crate::operator::{Msg, OpCx, Operator};
-
-/// More groups than this leave at once: beyond it the table falls out of the cache and combining gains nothing.
-const HELD_GROUPS: usize = 65_536;
 
 /// Groups that leave, and what follows them.
 #[derive(Debug)]
@@ -106,7 +104,7 @@ impl Operator for Combine {
         match msg {
             Msg::Batch(batch) => {
                 self.store.fold_rows(batch, cx)?;
-                if self.store.group_count() > HELD_GROUPS {
+                if self.store.group_count() > COMBINE_HELD_GROUPS {
                     self.leave(WM_END, None);
                 }
             }

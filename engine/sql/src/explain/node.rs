@@ -6,7 +6,8 @@ use velostream_types::time::duration_text;
 use super::endpoint::is_live;
 use super::expr::{name, sql};
 use crate::plan::{
-    AggregateCall, AggregateFn, AggregateSpec, AppPlan, Emit, ExprKind, LateStrategy, Node, NodeKind, Route, WindowKind,
+    AggregateCall, AggregateFn, AggregateSpec, AppPlan, COMBINE_HELD_GROUPS, Emit, ExprKind, LateStrategy, Node,
+    NodeKind, Route, WindowKind,
 };
 
 /// How the state of an operator grows.
@@ -97,10 +98,28 @@ fn aggregate(call: &AggregateCall, input: &Schema) -> String {
 pub fn state(plan: &AppPlan, node: &Node) -> (Growth, String) {
     match &node.kind {
         NodeKind::Limit { .. } => (Growth::Constant, "a count of rows".to_owned()),
-        NodeKind::Combine(_) => (Growth::Constant, "partial groups, handed on with each batch".to_owned()),
+        NodeKind::Combine(spec) => (Growth::Constant, combine_state(spec)),
         NodeKind::Aggregate(spec) => aggregate_state(plan, node, spec),
         _ => (Growth::Stateless, String::new()),
     }
+}
+
+/// What makes a Combine hand its groups on; `op/combine.rs` of the exec crate does as this says.
+fn combine_state(spec: &AggregateSpec) -> String {
+    let held = spelled(COMBINE_HELD_GROUPS);
+    let moment = match &spec.window {
+        Some(window) if window.lateness_ns == 0 => "the watermark reaches their window's end".to_owned(),
+        Some(window) => format!("the watermark reaches their window's end + {}", duration_text(window.lateness_ns)),
+        None => "the input ends".to_owned(),
+    };
+    format!(
+        "partial groups, handed on when {moment}, when the input falls idle, at a snapshot, and beyond {held} groups"
+    )
+}
+
+/// A number with commas between thousands.
+fn spelled(number: usize) -> String {
+    if number < 1_000 { number.to_string() } else { format!("{},{:03}", spelled(number / 1_000), number % 1_000) }
 }
 
 fn aggregate_state(plan: &AppPlan, node: &Node, spec: &AggregateSpec) -> (Growth, String) {

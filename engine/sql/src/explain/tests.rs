@@ -169,6 +169,11 @@ fn windowed_group_verbose() {
 }
 
 #[test]
+fn group_without_window_waits_for_the_end() {
+    insta::assert_snapshot!(explain(&grouped(false, None, Emit::Final, false), false));
+}
+
+#[test]
 fn table_over_live_input_is_unbounded() {
     insta::assert_snapshot!(explain(&grouped(true, None, Emit::Changes, true), false));
 }
