@@ -1,23 +1,37 @@
 //! Durations as property values: `5s`, `30 seconds`, `1.5m`, `0`, or a bare number in the key's own unit.
 //!
-//! The grammar of durations inside SQL belongs to the parser; both share the unit names of [`unit_ns`]. Values are
-//! exact: fractions are computed on integers and must come out as whole nanoseconds.
+//! The grammar of durations inside SQL belongs to the parser (`parse/duration.rs`); both share the units here. Values
+//! are exact: fractions are computed on integers and must come out as whole nanoseconds.
 
 use velostream_types::time::{NS_PER_DAY, NS_PER_MS, NS_PER_SEC};
 
+use crate::suggest;
+
+/// The units a duration may have, for hints.
+pub const UNITS_IN_WORDS: &str = "units are ns, us, ms, s, m, h, d, w, or MILLISECOND, SECOND, MINUTE, HOUR, DAY, WEEK";
+
+/// Nanoseconds of each unit and the names it goes by, in lower case.
+const UNITS: [(i64, &[&str]); 8] = [
+    (1, &["ns", "nanosecond", "nanoseconds"]),
+    (1_000, &["us", "μs", "µs", "microsecond", "microseconds"]),
+    (NS_PER_MS, &["ms", "milli", "millis", "millisecond", "milliseconds"]),
+    (NS_PER_SEC, &["s", "sec", "secs", "second", "seconds"]),
+    (60 * NS_PER_SEC, &["m", "min", "mins", "minute", "minutes"]),
+    (3_600 * NS_PER_SEC, &["h", "hr", "hrs", "hour", "hours"]),
+    (NS_PER_DAY, &["d", "day", "days"]),
+    (7 * NS_PER_DAY, &["w", "week", "weeks"]),
+];
+
 /// Nanoseconds of a unit name, singular, plural or short; case is ignored. `M` is minutes as `m` is.
 pub fn unit_ns(name: &str) -> Option<i64> {
-    Some(match name.to_ascii_lowercase().as_str() {
-        "ns" | "nanosecond" | "nanoseconds" => 1,
-        "us" | "μs" | "µs" | "microsecond" | "microseconds" => 1_000,
-        "ms" | "millisecond" | "milliseconds" | "millis" => NS_PER_MS,
-        "s" | "sec" | "secs" | "second" | "seconds" => NS_PER_SEC,
-        "m" | "min" | "mins" | "minute" | "minutes" => 60 * NS_PER_SEC,
-        "h" | "hr" | "hrs" | "hour" | "hours" => 3_600 * NS_PER_SEC,
-        "d" | "day" | "days" => NS_PER_DAY,
-        "w" | "week" | "weeks" => 7 * NS_PER_DAY,
-        _ => return None,
-    })
+    let lower = name.to_lowercase();
+    UNITS.iter().find(|(_, names)| names.contains(&lower.as_str())).map(|(ns, _)| *ns)
+}
+
+/// What to write instead of an unknown unit: the one it resembles, else all of them.
+pub fn unit_hint(unknown: &str) -> String {
+    let names = UNITS.iter().flat_map(|(_, names)| names.iter().copied());
+    suggest::did_you_mean(unknown, names).unwrap_or_else(|| UNITS_IN_WORDS.to_owned())
 }
 
 /// Nanoseconds of a property duration. A number without a unit counts `bare_ns` each. The error says what is wrong,
@@ -71,6 +85,7 @@ mod tests {
         check(".5 h", Ok(1800 * NS_PER_SEC));
         check("2 Weeks", Ok(14 * NS_PER_DAY));
         check("250μs", Ok(250_000));
+        check("3 hrs", Ok(3 * 3_600 * NS_PER_SEC));
         check("", Err("is not a duration"));
         check("abc", Err("is not a duration"));
         check("1.2.3s", Err("is not a duration"));
@@ -79,5 +94,14 @@ mod tests {
         check("0.5ns", Err("is finer than a nanosecond"));
         check("99999999999999999999 d", Err("is longer than 292 years"));
         assert_eq!(parse("1000", NS_PER_MS), Ok(NS_PER_SEC));
+    }
+
+    #[test]
+    fn hints_for_units() {
+        let check = |unknown: &str, expect: &str| assert_eq!(unit_hint(unknown), expect, "{unknown}");
+        check("secnds", "Did you mean \"seconds\"?");
+        check("Minuts", "Did you mean \"minute\"?");
+        check("parsecs", UNITS_IN_WORDS);
+        check("x", UNITS_IN_WORDS);
     }
 }

@@ -1,13 +1,14 @@
 //! Event time: which column of which source places the rows of a window, and the window's own settings.
 
+use velostream_types::time::NS_PER_SEC;
 use velostream_types::{DataType, Span};
 
 use super::Binder;
 use super::scope::{Named, Rel, Scope, available};
 use crate::diag::Diagnostic;
+use crate::duration;
 use crate::endpoint::WithEntry;
 use crate::parse::ast::{self, Ident, Query, Window};
-use crate::parse::parse_duration;
 use crate::plan::{
     Emit, EventTimeSpec, LateStrategy, MissingTime, NodeKind, SourceConnector, SystemColumn, TimeField, TimeFormat,
     WindowKind, WindowSpec,
@@ -60,12 +61,14 @@ impl Binder<'_> {
 
     fn statement_lateness(&mut self, with: &[WithEntry]) -> Option<i64> {
         let entry = with.iter().rev().find(|e| e.key.eq_ignore_ascii_case("window.allowed.lateness"))?;
-        let lateness = parse_duration(&entry.value).filter(|ns| *ns >= 0);
-        if lateness.is_none() {
-            let message = format!("'{}' is not a duration", entry.value);
-            self.report(Diagnostic::error("E0513", entry.value_span, message).hint("write for example '5s'"));
+        match duration::parse(&entry.value, NS_PER_SEC) {
+            Ok(lateness) => Some(lateness),
+            Err(reason) => {
+                let message = format!("'{}' {reason}", entry.value);
+                self.report(Diagnostic::error("E0513", entry.value_span, message).hint("write for example '5s'"));
+                None
+            }
         }
-        lateness
     }
 
     fn statement_late(&mut self, with: &[WithEntry]) -> Option<LateStrategy> {

@@ -3,27 +3,15 @@
 use velostream_types::{Span, decimal, time};
 
 use super::ast::Duration;
-use super::cursor::{Parse, Parser};
+use super::cursor::{Failed, Parse, Parser};
 use super::lex::{Sym, Tok};
 use crate::diag::Diagnostic;
-
-const UNITS: &str = "units are ns, us, ms, s, m, h, d, w, or MILLISECOND, SECOND, MINUTE, HOUR, DAY, WEEK";
+use crate::duration::{UNITS_IN_WORDS, unit_hint, unit_ns};
 
 /// Nanoseconds of a unit; `None` for an unknown one, `Some(0)` for calendar units.
-fn unit_ns(unit: &str) -> Option<i64> {
-    let lower = unit.to_lowercase();
-    Some(match lower.as_str() {
-        "ns" | "nanosecond" | "nanoseconds" => 1,
-        "us" | "μs" | "µs" | "microsecond" | "microseconds" => 1_000,
-        "ms" | "milli" | "millis" | "millisecond" | "milliseconds" => time::NS_PER_MS,
-        "s" | "sec" | "secs" | "second" | "seconds" => time::NS_PER_SEC,
-        "m" | "min" | "mins" | "minute" | "minutes" => 60 * time::NS_PER_SEC,
-        "h" | "hour" | "hours" => 3_600 * time::NS_PER_SEC,
-        "d" | "day" | "days" => time::NS_PER_DAY,
-        "w" | "week" | "weeks" => 7 * time::NS_PER_DAY,
-        "month" | "months" | "year" | "years" => 0,
-        _ => return None,
-    })
+fn scale_ns(unit: &str) -> Option<i64> {
+    let is_calendar = ["month", "months", "year", "years"].iter().any(|u| unit.eq_ignore_ascii_case(u));
+    if is_calendar { Some(0) } else { unit_ns(unit) }
 }
 
 impl Parser<'_> {
@@ -42,9 +30,8 @@ impl Parser<'_> {
             }
             Tok::Number(number) => {
                 self.bump();
-                let mut unit = "";
-                if let Some(word) = self.word(0).filter(|w| self.touches(0) || unit_ns(w).is_some()) {
-                    unit = word;
+                let unit = self.word(0).filter(|w| self.stands_for_a_unit(w)).unwrap_or_default();
+                if !unit.is_empty() {
                     self.bump();
                 }
                 (&**number, unit)
@@ -52,6 +39,13 @@ impl Parser<'_> {
             _ => return Err(self.expected("a duration such as 5s, '5 seconds' or INTERVAL '5' SECOND")),
         };
         self.build(number, unit, negative, start.to(self.last_span()))
+    }
+
+    /// TRUE for the word after a number when it is its unit, or can be nothing else: glued to it, or the last word of
+    /// what a comma or parenthesis ends.
+    fn stands_for_a_unit(&self, word: &str) -> bool {
+        let is_last = self.is_at(1, Sym::Comma) || self.is_at(1, Sym::RParen);
+        self.touches(0) || is_last || scale_ns(word).is_some()
     }
 
     /// `INTERVAL` and what follows it.
@@ -80,13 +74,13 @@ impl Parser<'_> {
     }
 
     fn build(&mut self, number: &str, unit: &str, negative: bool, span: Span) -> Parse<Duration> {
-        let bad = |message: String| Diagnostic::error("E0108", span, message).hint(UNITS);
+        let bad = |message: String| Diagnostic::error("E0108", span, message).hint(UNITS_IN_WORDS);
         let Some((mantissa, scale)) = decimal::from_text(number) else {
             return Err(self.fail(bad(format!("\"{}\" is not a duration", self.slice(span)))));
         };
-        let per = if unit.is_empty() { Some(time::NS_PER_SEC) } else { unit_ns(unit) };
+        let per = if unit.is_empty() { Some(time::NS_PER_SEC) } else { scale_ns(unit) };
         let ns = match per {
-            None => return Err(self.fail(bad(format!("unknown time unit \"{unit}\"")))),
+            None => return Err(self.unknown_unit(unit, span)),
             Some(0) => return Err(self.unsupported(span, "a calendar interval (MONTH, YEAR)")),
             Some(per) => mantissa.checked_mul(i128::from(per)),
         };
@@ -95,17 +89,19 @@ impl Parser<'_> {
         };
         Ok(Duration { ns: if negative { ns.saturating_neg() } else { ns }, span })
     }
+
+    /// Reports a unit that is none, with the caret on it; `span` holds the whole duration, which ends with the unit.
+    fn unknown_unit(&mut self, unit: &str, span: Span) -> Failed {
+        let caret = self.slice(span).rfind(unit).map_or(span, |at| {
+            let start = span.start + at as u32;
+            Span::new(start, start + unit.len() as u32)
+        });
+        let message = format!("unknown time unit \"{unit}\"");
+        self.fail(Diagnostic::error("E0108", caret, message).hint(unit_hint(unit)))
+    }
 }
 
 fn split_number(text: &str) -> (&str, &str) {
     let at = text.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '-' | '+'))).unwrap_or(text.len());
     (&text[..at], text[at..].trim())
-}
-
-/// Nanoseconds of a duration in a property: `5s`, `30 seconds`, a bare number being seconds.
-pub(crate) fn parse_duration(text: &str) -> Option<i64> {
-    let (number, unit) = split_number(text.trim());
-    let (mantissa, scale) = decimal::from_text(number)?;
-    let per = if unit.is_empty() { time::NS_PER_SEC } else { unit_ns(unit).filter(|per| *per > 0)? };
-    i64::try_from(mantissa.checked_mul(i128::from(per))? / decimal::pow10(scale)).ok()
 }

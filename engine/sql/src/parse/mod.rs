@@ -16,7 +16,6 @@ mod tests;
 
 use crate::diag::Diagnostic;
 use ast::Statement;
-pub(crate) use duration::parse_duration;
 
 /// Deepest nesting of parentheses and of a tree.
 pub(crate) const MAX_DEPTH: u16 = 256;

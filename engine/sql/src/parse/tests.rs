@@ -62,7 +62,9 @@ fn syntax_mistakes() {
     check("SELECT k FROM t EMIT", "E0109 EMIT without CHANGES or FINAL");
     check("SELECT k PRIMARY FROM t", "E0110 PRIMARY without KEY");
     check("SELECT k FROM t LIMIT 1.5", "E0111 LIMIT 1.5 is not a whole number of rows");
-    check("SELECT k FROM t WINDOW TUMBLING(5 parsec)", "E0102 expected \",\" or \")\", found \"parsec\"");
+    check("SELECT k FROM t WINDOW TUMBLING(5 parsec)", "E0108 unknown time unit \"parsec\"");
+    check("SELECT k FROM t WINDOW TUMBLING(ts, 5 parsecs, GRACE 1s)", "E0108 unknown time unit \"parsecs\"");
+    check("SELECT k FROM t WINDOW TUMBLING(5 GRACE 2s)", "E0102 expected \",\" or \")\", found \"GRACE\"");
     check("SELECT k FROM t WINDOW TUMBLING(5x)", "E0108 unknown time unit \"x\"");
     check("SELECT k FROM t WINDOW TUMBLING('5 ages')", "E0108 unknown time unit \"ages\"");
     check("SELECT CAST(a AS BLOB)", "E0301 unknown type \"BLOB\"");

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use velostream_types::time::NS_PER_SEC;
 use velostream_types::{DataType, Field, Schema, Span};
 
 use crate::diag::Diagnostic;
@@ -32,8 +33,8 @@ impl Endpoints for Files {
         let Some(path) = path.or_else(|| name.contains('.').then(|| name.to_owned())) else {
             return Err(vec![Diagnostic::error("E0205", span, format!("relation \"{name}\" does not exist"))]);
         };
-        let bound =
-            entry(with, name, "watermark.max_out_of_orderness").and_then(|e| crate::parse::parse_duration(&e.value));
+        let bound = entry(with, name, "watermark.max_out_of_orderness")
+            .and_then(|e| crate::duration::parse(&e.value, NS_PER_SEC).ok());
         let watch = entry(with, name, "watch").is_some();
         Ok(SourceSpec {
             format: match format(&path) {
