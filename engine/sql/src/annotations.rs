@@ -153,14 +153,14 @@ impl Reader<'_> {
         if colon.is_none() && (known.is_some() || suggestion.is_some()) {
             let diagnostic = Diagnostic::error("E0701", span, format!("annotation \"@{name}\" has no colon"));
             let meant = if known.is_some() { name } else { suggestion.unwrap_or(name) };
-            self.diagnostics.push(diagnostic.hint(format!("Write -- @{meant}: value")));
+            self.diagnostics.push(diagnostic.hint(format!("write -- @{meant}: value")));
             return;
         }
         let Some((name, known)) = known else {
             let diagnostic = Diagnostic::warning("W0701", span, format!("annotation \"@{name}\" is not known"));
             self.diagnostics.push(match suggestion {
-                Some(near) => diagnostic.hint(format!("Did you mean \"@{near}\"?")),
-                None => diagnostic.hint("It has no effect; a comment may not start with @."),
+                Some(near) => diagnostic.hint(format!("did you mean \"@{near}\"?")),
+                None => diagnostic.hint("it has no effect; a comment may not start with @"),
             });
             return;
         };
@@ -168,7 +168,7 @@ impl Reader<'_> {
         if let Some(expected) = keys::expected(known.domain, &value) {
             let diagnostic =
                 Diagnostic::error("E0702", span, format!("annotation \"@{name}\" has the bad value \"{value}\""));
-            self.diagnostics.push(diagnostic.detail(format!("Expected {expected}.")));
+            self.diagnostics.push(diagnostic.detail(format!("expected {expected}")));
             if let ("metric", Some(statement)) = (name.as_str(), self.statement_of(span)) {
                 self.metrics.reject(statement);
             }
@@ -186,7 +186,7 @@ impl Reader<'_> {
             VarError::Unset { name, message } => {
                 let why = message.unwrap_or_else(|| "it is not set".to_owned());
                 Diagnostic::error("E0518", span, format!("the annotation needs the variable {name}: {why}"))
-                    .hint(format!("Set it, or write a default: ${{{name}:default}}."))
+                    .hint(format!("set it, or write a default: ${{{name}:default}}"))
             }
             VarError::Malformed { reason } => {
                 Diagnostic::error("E0519", span, format!("the annotation has a malformed variable: {reason}"))
@@ -205,13 +205,13 @@ impl Reader<'_> {
         }
         let Some(statement) = statement else {
             let message = format!("annotation \"@{}\" belongs to no statement", annotation.name);
-            let hint = "Put it in front of the statement it is about.";
+            let hint = "put it in front of the statement it is about";
             self.diagnostics.push(Diagnostic::warning("W0702", annotation.span, message).hint(hint));
             return;
         };
         if annotation.name == "app" {
             let message = "annotation \"@app\" has no effect here";
-            let hint = "Put it at the head of the file, in front of the first statement.";
+            let hint = "put it at the head of the file, in front of the first statement";
             self.diagnostics.push(Diagnostic::warning("W0702", annotation.span, message).hint(hint));
         } else if known.level == Level::Metric {
             self.metrics.add(statement, annotation, &mut self.diagnostics);

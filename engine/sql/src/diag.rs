@@ -1,6 +1,7 @@
 //! Diagnostics: the user's mistakes in SQL or configuration, with a stable code, spans and a way out.
 //!
-//! Message in lower case, what is wrong; detail: what was found; hint: what to do. `render` draws carets.
+//! Message: what is wrong; detail: what was found; hint: what to do. All three start in lower case, unless with a name
+//! or keyword, and end without a full stop (`harness/tests/goldens.rs` looks). `render` draws carets.
 
 use velostream_types::Span;
 

@@ -99,8 +99,8 @@ mod tests {
     #[test]
     fn hints_for_units() {
         let check = |unknown: &str, expect: &str| assert_eq!(unit_hint(unknown), expect, "{unknown}");
-        check("secnds", "Did you mean \"seconds\"?");
-        check("Minuts", "Did you mean \"minute\"?");
+        check("secnds", "did you mean \"seconds\"?");
+        check("Minuts", "did you mean \"minute\"?");
         check("parsecs", UNITS_IN_WORDS);
         check("x", UNITS_IN_WORDS);
     }

@@ -128,19 +128,19 @@ impl<'e> Resolver<'e> {
             let message = format!("property \"{bare}\" belongs to no relation of the app");
             if self.relations.contains(relation) {
                 let message = format!("\"{bare}\" has no effect here");
-                let hint = format!("\"{relation}\" is made by a statement of the app; give its properties there.");
+                let hint = format!("\"{relation}\" is made by a statement of the app; give its properties there");
                 return place.warning("W0513", message).hint(hint);
             }
             let names: Vec<&str> = self.relations.iter().map(String::as_str).collect();
             return match suggest::closest(relation, names.iter().copied()) {
-                Some(near) => place.error("E0514", message).hint(format!("Did you mean \"{near}.{key}\"?")),
-                None => place.warning("W0514", message).detail(format!("Relations are {}.", names.join(", "))),
+                Some(near) => place.error("E0514", message).hint(format!("did you mean \"{near}.{key}\"?")),
+                None => place.warning("W0514", message).detail(format!("relations are {}", names.join(", "))),
             };
         }
         let message = format!("property \"{bare}\" is not known");
         match suggest::did_you_mean(bare, keys::spellings()) {
             Some(hint) => place.error("E0514", message).hint(hint),
-            None => place.warning("W0514", message).hint("It has no effect; remove it."),
+            None => place.warning("W0514", message).hint("it has no effect; remove it"),
         }
     }
 
@@ -199,7 +199,7 @@ impl<'e> Resolver<'e> {
         let place = self.place_of(entry, target, plain == Rank::Global);
         if is_annotation {
             let message = format!("\"{key}\" in WITH has no effect");
-            self.warnings.push(place.warning("W0513", message).hint(format!("Write a comment line: -- {key}: …")));
+            self.warnings.push(place.warning("W0513", message).hint(format!("write a comment line: -- {key}: …")));
         }
         self.see(&place, key, bare, found.is_some() || is_annotation);
         if let Some(Found::Key(property, alias)) = found {
@@ -352,10 +352,10 @@ fn bad_relation(target: &Target<'_>, bad: &BadRelation) -> Diagnostic {
         BadRelation::Malformed(reason) => place
             .error("E0516", format!("malformed URI \"{}\"", target.name))
             .detail(reason.clone())
-            .hint("Files are written file://path?format=csv&delimiter=%3B."),
+            .hint("files are written file://path?format=csv&delimiter=%3B"),
         BadRelation::Outside(path) => place
             .error("E0517", format!("the path \"{path}\" leaves the app's folder"))
-            .hint("Use an absolute path, or a plain path instead of a URI."),
+            .hint("use an absolute path, or a plain path instead of a URI"),
     }
 }
 
@@ -367,10 +367,10 @@ fn bad_variable(place: &Place, key: &str, error: &VarError) -> Diagnostic {
         }
         VarError::Unset { name, message: None } => place
             .error("E0518", format!("\"{key}\" needs the variable {name}, which is not set"))
-            .hint(format!("Set it, or write a default: ${{{name}:default}}.")),
+            .hint(format!("set it, or write a default: ${{{name}:default}}")),
         VarError::Malformed { reason } => place
             .error("E0519", format!("\"{key}\" has a malformed variable: {reason}"))
-            .hint("Write ${NAME}, ${NAME:default} or ${NAME:?message}; a literal ${ is $${."),
+            .hint("write ${NAME}, ${NAME:default} or ${NAME:?message}; a literal ${ is $${"),
     }
 }
 

@@ -53,9 +53,9 @@ pub fn closest<'a>(wanted: &str, candidates: impl IntoIterator<Item = &'a str>) 
     similar(wanted, candidates, 1).first().copied()
 }
 
-/// The hint for a misspelt name: `Did you mean "user"?`
+/// The hint for a misspelt name: `did you mean "user"?`
 pub fn did_you_mean<'a>(wanted: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    closest(wanted, candidates).map(|c| format!("Did you mean \"{c}\"?"))
+    closest(wanted, candidates).map(|c| format!("did you mean \"{c}\"?"))
 }
 
 #[cfg(test)]
@@ -85,7 +85,7 @@ mod tests {
         assert_eq!(similar("pirce", names, 3), ["price", "prices"]);
         assert_eq!(closest("x", names), None);
         assert_eq!(closest("volume", names), None);
-        assert_eq!(did_you_mean("prise", names).as_deref(), Some("Did you mean \"price\"?"));
+        assert_eq!(did_you_mean("prise", names).as_deref(), Some("did you mean \"price\"?"));
     }
 
     proptest! {

@@ -64,7 +64,7 @@ impl Collector {
                 Some(first) => {
                     let message = format!("metric \"{}\" is defined twice", annotation.value);
                     let diagnostic = Diagnostic::error("E0703", annotation.span, message).label("again here");
-                    diagnostics.push(diagnostic.also(first.span, "first here").hint("Give one of them another name."));
+                    diagnostics.push(diagnostic.also(first.span, "first here").hint("give one of them another name"));
                     self.reject(statement);
                 }
                 None => self.open.push(Open { statement, head: Some(annotation), parts: Vec::new() }),
@@ -76,7 +76,7 @@ impl Collector {
             None => {
                 let message = format!("\"@{}\" stands in front of its \"@metric\"", annotation.name);
                 let diagnostic = Diagnostic::error("E0704", annotation.span, message);
-                diagnostics.push(diagnostic.hint("Write -- @metric: name first; the lines behind it describe it."));
+                diagnostics.push(diagnostic.hint("write -- @metric: name first; the lines behind it describe it"));
             }
         }
     }
@@ -98,7 +98,7 @@ impl Collector {
                     let diagnostic = Diagnostic::error("E0705", head.span, message);
                     let hint =
                         if missing == "metric_type" { "counter, gauge or histogram" } else { "the column it measures" };
-                    diagnostics.push(diagnostic.hint(format!("Add -- @{missing}: {hint}")));
+                    diagnostics.push(diagnostic.hint(format!("add -- @{missing}: {hint}")));
                 }
             }
         }

@@ -67,30 +67,30 @@ fn mistakes() {
         let (_, _, found) = read(text);
         assert_eq!(found, [expect], "{text}");
     };
-    check("-- @nme: x\nSELECT 1;", "1 W0701: annotation \"@nme\" is not known | Did you mean \"@name\"?");
+    check("-- @nme: x\nSELECT 1;", "1 W0701: annotation \"@nme\" is not known | did you mean \"@name\"?");
     check(
         "-- @todo later\nSELECT 1;",
-        "1 W0701: annotation \"@todo\" is not known | It has no effect; a comment may not start with @.",
+        "1 W0701: annotation \"@todo\" is not known | it has no effect; a comment may not start with @",
     );
-    check("-- @name x\nSELECT 1;", "1 E0701: annotation \"@name\" has no colon | Write -- @name: value");
-    check("-- @job_mod simple\nSELECT 1;", "1 E0701: annotation \"@job_mod\" has no colon | Write -- @job_mode: value");
+    check("-- @name x\nSELECT 1;", "1 E0701: annotation \"@name\" has no colon | write -- @name: value");
+    check("-- @job_mod simple\nSELECT 1;", "1 E0701: annotation \"@job_mod\" has no colon | write -- @job_mode: value");
     check(
         "-- @batch_size: 0\nSELECT 1;",
-        "1 E0702: annotation \"@batch_size\" has the bad value \"0\" | Expected a whole number of at least 1.",
+        "1 E0702: annotation \"@batch_size\" has the bad value \"0\" | expected a whole number of at least 1",
     );
-    check("-- @app:\nSELECT 1;", "1 E0702: annotation \"@app\" has the bad value \"\" | Expected a value.");
+    check("-- @app:\nSELECT 1;", "1 E0702: annotation \"@app\" has the bad value \"\" | expected a value");
     check(
         "-- @app: ${NOPE}\nSELECT 1;",
-        "1 E0518: the annotation needs the variable NOPE: it is not set | Set it, or write a default: ${NOPE:default}.",
+        "1 E0518: the annotation needs the variable NOPE: it is not set | set it, or write a default: ${NOPE:default}",
     );
     check("-- @app: ${NOPE\nSELECT 1;", "1 E0519: the annotation has a malformed variable: \"${\" has no \"}\" | ");
     check(
         "SELECT 1;\n-- @app: x\nSELECT 2;",
-        "2 W0702: annotation \"@app\" has no effect here | Put it at the head of the file, in front of the first statement.",
+        "2 W0702: annotation \"@app\" has no effect here | put it at the head of the file, in front of the first statement",
     );
     check(
         "SELECT 1;\n-- @name: x",
-        "0 W0702: annotation \"@name\" belongs to no statement | Put it in front of the statement it is about.",
+        "0 W0702: annotation \"@name\" belongs to no statement | put it in front of the statement it is about",
     );
 }
 

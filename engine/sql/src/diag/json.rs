@@ -62,7 +62,7 @@ mod tests {
         let d = Diagnostic::error("E0203", Span::new(11, 14), "column \"usr\" does not exist")
             .label("here")
             .also(Span::new(0, 6), "in this query")
-            .hint("Did you mean \"user\"?");
+            .hint("did you mean \"user\"?");
         let expect = json!({
             "code": "E0203", "severity": "error", "message": "column \"usr\" does not exist",
             "file": "app.sql", "line": 2, "column": 4, "end_line": 2, "end_column": 7, "span": [11, 14],
@@ -71,7 +71,7 @@ mod tests {
                 "file": "app.sql", "line": 1, "column": 1, "end_line": 1, "end_column": 7, "span": [0, 6],
                 "label": "in this query",
             }],
-            "hint": "Did you mean \"user\"?",
+            "hint": "did you mean \"user\"?",
         });
         assert_eq!(to_json(&d, "app.sql", "SELECT\n  ßusr FROM x").to_string(), expect.to_string());
     }

@@ -7,8 +7,8 @@
 //! 3 | SELECT usr FROM clicks
 //!   |        ^^^ no such column
 //!   |
-//!   = detail: Stream clicks has columns user, url, ts.
-//!   = hint: Did you mean "user"?
+//!   = detail: clicks has the columns user, url, ts
+//!   = hint: did you mean "user"?
 //! ```
 //! Carets are placed by terminal columns, so tabs, accents and wide scripts do not shift them. Lines wider than
 //! [`LINE_COLUMNS`] are cut around the span. No input makes this fail: spans outside the text are moved into it.

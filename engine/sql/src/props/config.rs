@@ -63,8 +63,8 @@ impl Loader {
             let names = chain[first..].iter().map(|(_, n)| n.as_str()).chain([shown.as_str()]);
             let circle = names.collect::<Vec<_>>().join(" -> ");
             let message = format!("config file \"{shown}\" extends itself");
-            let diagnostic = asked.error("E0604", message).detail(format!("The chain is {circle}."));
-            return Err(Box::new(diagnostic.hint("Remove one of the \"extends\".")));
+            let diagnostic = asked.error("E0604", message).detail(format!("the chain is {circle}"));
+            return Err(Box::new(diagnostic.hint("remove one of the \"extends\"")));
         }
         if let Some(known) = self.cache.get(&real) {
             return Ok(Rc::clone(known));
@@ -115,7 +115,7 @@ fn parse(shown: &str, text: &str, asked: &Place) -> Result<Vec<ConfigEntry>, Box
         }
         Err(YamlError::NotAMap) => {
             let message = format!("config file \"{shown}\" is not a map of keys to values");
-            Err(Box::new(asked.error("E0605", message).hint("Write \"key: value\" lines at the top level.")))
+            Err(Box::new(asked.error("E0605", message).hint("write \"key: value\" lines at the top level")))
         }
     }
 }
@@ -168,7 +168,7 @@ fn missing(path: &Path, asked: &Place, error: &std::io::Error) -> Diagnostic {
     let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let diagnostic = asked
         .error("E0601", format!("config file \"{shown}\" does not exist"))
-        .detail(format!("Looked for {}.", whole.display()));
+        .detail(format!("looked for {}", whole.display()));
     let mut beside: Vec<String> = std::fs::read_dir(folder)
         .into_iter()
         .flatten()

@@ -101,7 +101,7 @@ impl<'r> Reader<'r> {
         let written = self.given(key).map_or_else(|| key.to_owned(), |s| s.written.clone());
         let place = self.place(key);
         let message = format!("property \"{written}\" has the bad value \"{value}\"");
-        self.report(place.error("E0513", message).detail(format!("Expected {expected}.")));
+        self.report(place.error("E0513", message).detail(format!("expected {expected}")));
     }
 
     /// Any text.
@@ -210,7 +210,7 @@ impl<'r> Reader<'r> {
         let mut diagnostic = self
             .place(key)
             .error(code, format!("unknown {what} \"{value}\" in \"{written}\""))
-            .detail(format!("Known are {}.", names.join(", ")));
+            .detail(format!("known are {}", names.join(", ")));
         diagnostic.hint = suggest::did_you_mean(value, names);
         self.report(diagnostic);
     }

@@ -42,16 +42,16 @@ pub(super) fn read(name: &str) -> Result<Relation, BadRelation> {
         "file" => file(rest),
         "kafka" => Ok(Relation::Later("kafka")),
         "s3" => Ok(Relation::Later("s3")),
-        _ => Err(BadRelation::Malformed(format!("The scheme \"{scheme}\" is none of file, kafka and s3."))),
+        _ => Err(BadRelation::Malformed(format!("the scheme \"{scheme}\" is none of file, kafka and s3"))),
     }
 }
 
 fn file(rest: &str) -> Result<Relation, BadRelation> {
     let malformed = |text: &str| BadRelation::Malformed(text.to_owned());
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let path = decode(path).ok_or_else(|| malformed("Its path has a broken percent escape."))?;
+    let path = decode(path).ok_or_else(|| malformed("its path has a broken percent escape"))?;
     if path.is_empty() {
-        return Err(malformed("It has no path."));
+        return Err(malformed("it has no path"));
     }
     if is_outside(Path::new(&path)) {
         return Err(BadRelation::Outside(path));
@@ -60,10 +60,10 @@ fn file(rest: &str) -> Result<Relation, BadRelation> {
     for pair in query.split('&').filter(|p| !p.is_empty()) {
         let (key, value) = pair
             .split_once('=')
-            .ok_or_else(|| BadRelation::Malformed(format!("The part \"{pair}\" of its query has no \"=\".")))?;
+            .ok_or_else(|| BadRelation::Malformed(format!("the part \"{pair}\" of its query has no \"=\"")))?;
         match (decode(key), decode(value)) {
             (Some(key), Some(value)) => pairs.push((key, value)),
-            _ => return Err(malformed("Its query has a broken percent escape.")),
+            _ => return Err(malformed("its query has a broken percent escape")),
         }
     }
     Ok(Relation::File { path, query: pairs })

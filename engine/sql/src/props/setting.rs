@@ -125,8 +125,8 @@ pub(super) fn strongest(mut settings: Vec<Setting>, warnings: &mut Vec<Diagnosti
                 if rivals && winner.value != setting.value {
                     let message = format!("\"{}\" is overridden by \"{}\"", setting.written, winner.written);
                     let detail =
-                        format!("Both are spellings of \"{}\"; its value is \"{}\".", winner.key.name, winner.value);
-                    warnings.push(setting.place.warning("W0512", message).detail(detail).hint("Remove one of them."));
+                        format!("both are spellings of \"{}\"; its value is \"{}\"", winner.key.name, winner.value);
+                    warnings.push(setting.place.warning("W0512", message).detail(detail).hint("remove one of them"));
                 }
             }
             _ => chosen.push(setting),

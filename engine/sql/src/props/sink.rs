@@ -40,7 +40,7 @@ fn pointless(reader: &mut Reader<'_>) {
         if let Some(setting) = reader.given(key).filter(|s| matches!(s.rank, Rank::Named | Rank::Sided)).cloned() {
             let message =
                 format!("\"{}\" has no effect: nothing says where \"{}\" is written to", setting.written, reader.name);
-            let hint = format!("Give \"{}.path\" or \"{}.type\".", reader.name, reader.name);
+            let hint = format!("give \"{}.path\" or \"{}.type\"", reader.name, reader.name);
             reader.report(setting.place.warning("W0513", message).hint(hint));
         }
     }
@@ -50,7 +50,7 @@ fn connector(reader: &mut Reader<'_>, kind: &str) -> Option<SinkConnector> {
     let written = reader.given("type").map_or("", |s| s.value.as_str()).to_owned();
     if written.contains("_source") {
         let message = format!("\"{written}\" cannot be written to: it is for sources");
-        let diagnostic = reader.place("type").error("E0511", message).detail("Sinks are file_sink, stdout and memory.");
+        let diagnostic = reader.place("type").error("E0511", message).detail("sinks are file_sink, stdout and memory");
         reader.report(diagnostic);
         return None;
     }
@@ -73,7 +73,7 @@ fn connector(reader: &mut Reader<'_>, kind: &str) -> Option<SinkConnector> {
 fn file(reader: &mut Reader<'_>) -> Option<SinkConnector> {
     if reader.given("path").is_none() {
         let message = format!("sink \"{}\" writes a file but has no path", reader.name);
-        let hint = format!("Give \"{}.path\".", reader.name);
+        let hint = format!("give \"{}.path\"", reader.name);
         let diagnostic = reader.place("type").error("E0512", message).hint(hint);
         reader.report(diagnostic);
         return None;

@@ -21,8 +21,8 @@ pub(super) fn build(reader: &mut Reader<'_>) -> Option<SourceSpec> {
         let warning = reader
             .place("event.time.field")
             .warning("W0511", format!("\"{}\" has an event time but no watermark strategy", reader.name))
-            .detail("Without one the bound is 0: rows older than the newest of their partition may be late.")
-            .hint("Add watermark.strategy = 'bounded_out_of_orderness' and watermark.max_out_of_orderness, or 'none'.");
+            .detail("without one the bound is 0: rows older than the newest of their partition may be late")
+            .hint("add watermark.strategy = 'bounded_out_of_orderness' and watermark.max_out_of_orderness, or 'none'");
         reader.report(warning);
     }
     Some(SourceSpec {
@@ -74,7 +74,7 @@ fn connector(reader: &mut Reader<'_>) -> Option<SourceConnector> {
             let diagnostic = reader
                 .place("type")
                 .error("E0511", format!("\"{written}\" cannot be read: it is for sinks"))
-                .detail("Sources are file_source and memory.");
+                .detail("sources are file_source and memory");
             reader.report(diagnostic);
             None
         }
@@ -91,12 +91,12 @@ fn connector(reader: &mut Reader<'_>) -> Option<SourceConnector> {
 fn no_source(reader: &mut Reader<'_>) {
     let name = reader.name;
     let hint = format!(
-        "Declare it: CREATE STREAM {name} (…) WITH (path = 'file.csv'), or read a file directly: FROM 'file.csv'."
+        "declare it: CREATE STREAM {name} (…) WITH (path = 'file.csv'), or read a file directly: FROM 'file.csv'"
     );
     let diagnostic = reader
         .relation
         .error("E0501", format!("nothing says where \"{name}\" is read from"))
-        .detail(format!("Neither \"{name}.path\" nor \"{name}.type\" is given, and no config file names them."))
+        .detail(format!("neither \"{name}.path\" nor \"{name}.type\" is given, and no config file names them"))
         .hint(hint);
     reader.report(diagnostic);
 }
@@ -104,7 +104,7 @@ fn no_source(reader: &mut Reader<'_>) {
 fn file(reader: &mut Reader<'_>) -> Option<SourceConnector> {
     if reader.given("path").is_none() {
         let message = format!("source \"{}\" reads a file but has no path", reader.name);
-        let hint = format!("Give \"{}.path\".", reader.name);
+        let hint = format!("give \"{}.path\"", reader.name);
         let diagnostic = reader.place("type").error("E0512", message).hint(hint);
         reader.report(diagnostic);
         return None;
@@ -160,8 +160,8 @@ fn unknown_format(reader: &mut Reader<'_>, path: &str) {
     let diagnostic = reader
         .place("path")
         .error("E0515", format!("the format of \"{path}\" is not known"))
-        .detail("Extensions with a format are .csv, .tsv, .json, .jsonl and .ndjson, also in front of .gz and .zst.")
-        .hint(format!("Give \"{}.format\": csv, csv_no_header or jsonlines.", reader.name));
+        .detail("extensions with a format are .csv, .tsv, .json, .jsonl and .ndjson, also in front of .gz and .zst")
+        .hint(format!("give \"{}.format\": csv, csv_no_header or jsonlines", reader.name));
     reader.report(diagnostic);
 }
 
@@ -196,8 +196,8 @@ fn time_format(reader: &mut Reader<'_>) -> TimeFormat {
             let diagnostic = reader
                 .place("event.time.format")
                 .error("E0513", format!("unknown event time format \"{text}\""))
-                .detail("Known are auto, epoch_seconds, epoch_millis, epoch_micros, epoch_nanos and iso8601.")
-                .hint("Other layouts are strftime patterns, such as %Y-%m-%d %H:%M:%S.");
+                .detail("known are auto, epoch_seconds, epoch_millis, epoch_micros, epoch_nanos and iso8601")
+                .hint("other layouts are strftime patterns, such as %Y-%m-%d %H:%M:%S");
             reader.report(diagnostic);
             TimeFormat::Auto
         }
@@ -218,7 +218,7 @@ fn watermark(reader: &mut Reader<'_>) -> Option<i64> {
             if has_bound {
                 let message = "\"watermark.max_out_of_orderness\" has no effect with this watermark.strategy";
                 let warning = reader.place("watermark.max_out_of_orderness").warning("W0513", message);
-                reader.report(warning.hint("Use watermark.strategy = 'bounded_out_of_orderness'."));
+                reader.report(warning.hint("use watermark.strategy = 'bounded_out_of_orderness'"));
             }
             Some(0)
         }

@@ -222,10 +222,10 @@ fn errors_say_what_to_do() {
         }
     };
     check(source_error("trades", &[]), &["E0501", "trades", "trades.path", "CREATE STREAM trades"]);
-    check(source_error("t", &[("t.type", "file")]), &["E0512", "Give \"t.path\""]);
+    check(source_error("t", &[("t.type", "file")]), &["E0512", "give \"t.path\""]);
     check(
         source_error("t", &[("t.type", "fil_source"), ("t.path", "x.csv")]),
-        &["E0511", "Did you mean \"file_source\"?"],
+        &["E0511", "did you mean \"file_source\"?"],
     );
     check(source_error("t", &[("t.type", "file_sink"), ("t.path", "x.csv")]), &["E0511", "it is for sinks"]);
     check(sink_error("t", &[("t.type", "file_source"), ("t.path", "x.csv")]), &["E0511", "it is for sources"]);
@@ -286,16 +286,16 @@ fn unknown_keys_are_told_once_at_the_end() {
     };
     check("dlq.enabled", "");
     check("kafka.fetch.min.bytes", "");
-    check("sink.compresion", "E0514: property \"compresion\" is not known | Did you mean \"compression\"?");
-    check("trades.pth", "E0514: property \"pth\" is not known | Did you mean \"path\"?");
-    check("evnt.time.field", "E0514: property \"evnt.time.field\" is not known | Did you mean \"event.time.field\"?");
+    check("sink.compresion", "E0514: property \"compresion\" is not known | did you mean \"compression\"?");
+    check("trades.pth", "E0514: property \"pth\" is not known | did you mean \"path\"?");
+    check("evnt.time.field", "E0514: property \"evnt.time.field\" is not known | did you mean \"event.time.field\"?");
     check(
         "trade.path",
-        "E0514: property \"trade.path\" belongs to no relation of the app | Did you mean \"trades.path\"?",
+        "E0514: property \"trade.path\" belongs to no relation of the app | did you mean \"trades.path\"?",
     );
     check(
         "orders.path",
-        "W0514: property \"orders.path\" belongs to no relation of the app | Relations are out, trades.",
+        "W0514: property \"orders.path\" belongs to no relation of the app | relations are out, trades",
     );
     check("sparkle", "W0514: property \"sparkle\" is not known");
     check("@metric", "W0513: \"@metric\" in WITH has no effect");
@@ -314,8 +314,8 @@ fn warnings() {
     let both = finish(&[("trades.path", "t.csv"), ("trades.watch", "false"), ("trades.watching", "true")]);
     assert_eq!(
         both,
-        ["W0512: \"trades.watching\" is overridden by \"trades.watch\" | Both are spellings of \"watch\"; \
-         its value is \"false\". | Remove one of them."]
+        ["W0512: \"trades.watching\" is overridden by \"trades.watch\" | both are spellings of \"watch\"; \
+         its value is \"false\" | remove one of them"]
     );
 }
 
@@ -327,7 +327,7 @@ fn properties_of_an_object_of_the_app_belong_to_its_statement() {
     assert_eq!(
         lines(&r.finish()),
         [
-            "W0513: \"middle.path\" has no effect here | \"middle\" is made by a statement of the app; give its properties there."
+            "W0513: \"middle.path\" has no effect here | \"middle\" is made by a statement of the app; give its properties there"
         ]
     );
 }
@@ -410,11 +410,11 @@ fn config_file_mistakes_have_a_place() {
         }
     };
     check("a.yaml", &["E0604", "b.yaml -> c.yaml -> b.yaml", "c.yaml:1:10"]);
-    check("trade.yaml", &["E0601", "\"trade.yaml\"", "Looked for ", "Did you mean \"trades.yaml\"?", "app.sql"]);
+    check("trade.yaml", &["E0601", "\"trade.yaml\"", "looked for ", "did you mean \"trades.yaml\"?", "app.sql"]);
     check("bad.yaml", &["E0603", "--> bad.yaml:"]);
     check("list.yaml", &["E0605"]);
     check("", &["E0602", "it is no file"]);
-    check("value.yaml", &["E0515", "value.yaml:2:9", "2 | format: cvs", "^^^", "Did you mean \"csv\"?"]);
+    check("value.yaml", &["E0515", "value.yaml:2:9", "2 | format: cvs", "^^^", "did you mean \"csv\"?"]);
     check("trades.yaml", &["E0501"]);
 
     let mut r = resolver(dir.path());

@@ -23,8 +23,8 @@ fn one_line() {
     let text = "-- clicks\n\nSELECT usr, url\nFROM clicks";
     let d = Diagnostic::error("E0203", at(text, "usr"), "column \"usr\" does not exist")
         .label("no such column")
-        .detail("Stream clicks has columns user, url, ts.")
-        .hint("Did you mean \"user\"?");
+        .detail("clicks has the columns user, url, ts")
+        .hint("did you mean \"user\"?");
     check(
         text,
         &d,
@@ -35,8 +35,8 @@ error[E0203]: column "usr" does not exist
 3 | SELECT usr, url
   |        ^^^ no such column
   |
-  = detail: Stream clicks has columns user, url, ts.
-  = hint: Did you mean "user"?
+  = detail: clicks has the columns user, url, ts
+  = hint: did you mean "user"?
 "#,
     );
 }
