@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use velostream_runtime::catalog::FileCatalog;
 use velostream_runtime::io::memory::Topics;
-use velostream_sql::annotations::parse_annotations;
+use velostream_sql::annotations::annotate;
 use velostream_sql::diag::{Diagnostic, Severity, render};
 use velostream_sql::endpoint::WithEntry;
 use velostream_sql::plan::{AppPlan, SinkFormat};
-use velostream_sql::props::{Env, Resolved, Resolver};
+use velostream_sql::props::{Resolved, Resolver};
 use velostream_sql::{BindOptions, compile as compile_text};
 use velostream_types::Span;
 
@@ -95,7 +95,7 @@ pub fn compile(args: &Compile, source: &Source, stdout_format: SinkFormat, topic
     let mut plan = compiled.plan;
     let mut found = compiled.diagnostics;
     found.extend(endpoints.finish());
-    found.extend(annotate(plan.as_mut(), source, &env));
+    found.extend(annotate(plan.as_mut(), &source.text, &env));
     if args.strict {
         found.iter_mut().for_each(|d| d.severity = Severity::Error);
     }
@@ -108,25 +108,6 @@ pub fn compile(args: &Compile, source: &Source, stdout_format: SinkFormat, topic
         verbose: compiled.explain_verbose,
         origins: endpoints.origins().to_vec(),
     }
-}
-
-/// Reads annotations and names the app by its own. Which statement a line belongs to is known of a sound app only; of
-/// others the lines' own mistakes are told.
-fn annotate(plan: Option<&mut AppPlan>, source: &Source, env: Env<'_>) -> Vec<Diagnostic> {
-    let mut spans: Vec<Span> = plan.iter().flat_map(|plan| &plan.statements).map(|s| s.span).collect();
-    spans.sort_by_key(|span| span.start);
-    let (app, _, mut found) = parse_annotations(&source.text, &spans, env);
-    // Numbers count queries here, but all statements elsewhere.
-    found.iter_mut().for_each(|d| d.statement = None);
-    match plan {
-        Some(plan) => {
-            if let Some(name) = app.app_name() {
-                plan.name = name.to_owned();
-            }
-        }
-        None => found.retain(|d| d.code != "W0702"),
-    }
-    found
 }
 
 /// Prints findings on standard error, errors last so that they stand next to the prompt.

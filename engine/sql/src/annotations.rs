@@ -13,6 +13,7 @@ use velostream_types::Span;
 use self::keys::{Known, Level};
 pub use self::metric::{DEFAULT_BUCKETS, Metric, MetricKind};
 use crate::diag::Diagnostic;
+use crate::plan::AppPlan;
 use crate::props::{Env, VarError, expand};
 use crate::suggest;
 
@@ -108,6 +109,25 @@ pub fn parse_annotations(
         }
     }
     reader.finish()
+}
+
+/// Reads the annotations of a compiled text and names the app by its own. Which statement a line belongs to is known
+/// of a sound app only; of others the lines' own mistakes are told.
+pub fn annotate(plan: Option<&mut AppPlan>, text: &str, env: Env<'_>) -> Vec<Diagnostic> {
+    let mut spans: Vec<Span> = plan.iter().flat_map(|plan| &plan.statements).map(|s| s.span).collect();
+    spans.sort_by_key(|span| span.start);
+    let (app, _, mut found) = parse_annotations(text, &spans, env);
+    // Numbers count queries here, but all statements elsewhere.
+    found.iter_mut().for_each(|d| d.statement = None);
+    match plan {
+        Some(plan) => {
+            if let Some(name) = app.app_name() {
+                plan.name = name.to_owned();
+            }
+        }
+        None => found.retain(|d| d.code != "W0702"),
+    }
+    found
 }
 
 struct Reader<'r> {

@@ -17,7 +17,7 @@ struct World;
 impl Endpoints for World {
     fn source(&mut self, name: &str, span: Span, with: &[WithEntry]) -> Result<SourceSpec, Vec<Diagnostic>> {
         if name.len() == 1 {
-            return Err(vec![Diagnostic::error("E0205", span, "no such relation")]);
+            return Err(vec![Diagnostic::error("E0501", span, "no such relation")]);
         }
         let field = with.iter().find(|e| e.key == "event.time.field");
         Ok(SourceSpec {

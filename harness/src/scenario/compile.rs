@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use velostream_exec::format::infer;
+use velostream_sql::annotations::annotate;
 use velostream_sql::diag::{Severity, render};
 use velostream_sql::endpoint::{Catalog, CatalogError, SourceSpec};
 use velostream_sql::plan::{AppPlan, SinkFormat, SourceConnector};
@@ -14,6 +15,7 @@ use velostream_types::Schema;
 /// The plan of `sql`, or its rendered diagnostics. `feeds` are the sources by file name or topic with the bytes each
 /// partition has at deploy: inferred types come from them. Relative paths count from `dir`.
 pub fn compile_app(sql: &str, feeds: &BTreeMap<&str, Vec<Vec<u8>>>, dir: &Path) -> Result<AppPlan, String> {
+    let beside = format!("{}/", dir.display());
     let dir = dir.to_path_buf();
     let env = |_: &str| None;
     let mut endpoints = Resolver::new(dir.clone(), &env, Vec::new(), false);
@@ -28,11 +30,14 @@ pub fn compile_app(sql: &str, feeds: &BTreeMap<&str, Vec<Vec<u8>>>, dir: &Path) 
     let compiled = compile(sql, &options, &mut endpoints, &mut catalog);
     let mut found = compiled.diagnostics;
     found.extend(endpoints.finish());
+    let mut plan = compiled.plan;
+    found.extend(annotate(plan.as_mut(), sql, &env));
     found.sort_by_key(|d| d.primary.as_ref().map(|place| (place.origin.is_some(), place.span.start)));
-    let plan = compiled.plan.filter(|_| found.iter().all(|d| d.severity != Severity::Error));
+    let plan = plan.filter(|_| found.iter().all(|d| d.severity != Severity::Error));
     plan.ok_or_else(|| {
         let shown: Vec<String> = found.iter().map(|d| render(d, "scenario.sql", sql, false)).collect();
-        shown.join("\n")
+        // Files are named from the scenario's folder, wherever that lies on this machine.
+        shown.join("\n").replace(&beside, "")
     })
 }
 

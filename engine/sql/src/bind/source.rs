@@ -103,6 +103,11 @@ impl<'a> Binder<'a> {
     fn unknown_relation(&mut self, relation: &Relation, findings: Vec<Diagnostic>) {
         let near = nearest(&relation.name, self.objects.keys().map(String::as_str)).map(str::to_owned);
         for mut finding in findings {
+            // Others know what the relation is and are about its properties.
+            if finding.code != "E0501" {
+                self.report(finding);
+                continue;
+            }
             if let Some(near) = near.as_ref().filter(|_| finding.hint.is_none()) {
                 finding = finding.hint(format!("did you mean \"{near}\"?"));
             }
@@ -117,16 +122,16 @@ impl<'a> Binder<'a> {
     }
 
     fn declared(&mut self, declare: &'a Declare, relation: &Relation) -> Rel {
+        if let Some(extra) = relation.with.first() {
+            let message = format!("properties of \"{}\" belong to its declaration", relation.name);
+            let diagnostic = Diagnostic::error("E0502", extra.key_span, message);
+            self.report(diagnostic.also(declare.name.span, "declared here"));
+        }
         if let Some(source) = self.declared_sources.get(&declare.name.name) {
             return match source {
                 Some(source) => self.scan(*source, &relation.name),
                 None => Rel::poisoned(&relation.name),
             };
-        }
-        if let Some(extra) = relation.with.first() {
-            let message = format!("properties of \"{}\" belong to its declaration", relation.name);
-            let diagnostic = Diagnostic::error("E0502", extra.key_span, message);
-            self.report(diagnostic.also(declare.name.span, "declared here"));
         }
         let rel = self.first_use(declare);
         self.declared_sources.insert(declare.name.name.clone(), rel.source);

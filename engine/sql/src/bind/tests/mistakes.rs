@@ -35,8 +35,8 @@ fn names() {
     check_from("SELECT price AS a, symbol AS a FROM trades", "E0208 two columns of the result are named \"a\"");
     check_from("SELECT \"symbol\" FROM trades", "W0201 \"symbol\" is taken as the column of that name");
     check_from("SELECT price AS p FROM trades WHERE p > 1", "E0203 column \"p\" in WHERE does not exist");
-    check("SELECT COUNT(*) FROM no WINDOW TUMBLING(_event_time, 1)", "E0205 relation \"no\" does not exist");
-    check("SELECT a FROM nowhere", "E0205 relation \"nowhere\" does not exist");
+    check("SELECT COUNT(*) FROM no WINDOW TUMBLING(_event_time, 1)", "E0501 relation \"no\" does not exist");
+    check("SELECT a FROM nowhere", "E0501 relation \"nowhere\" does not exist");
     check("SELECT a FROM 'trads.csv'", "E0504 no file matches trads.csv");
     check("CREATE STREAM a AS SELECT 1 AS x; CREATE TABLE a AS SELECT 2 AS x", "E0201 \"a\" is created twice");
     check(

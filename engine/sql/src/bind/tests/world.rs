@@ -31,7 +31,7 @@ impl Endpoints for Files {
     fn source(&mut self, name: &str, span: Span, with: &[WithEntry]) -> Result<SourceSpec, Vec<Diagnostic>> {
         let path = entry(with, name, "path").map(|e| e.value.clone());
         let Some(path) = path.or_else(|| name.contains('.').then(|| name.to_owned())) else {
-            return Err(vec![Diagnostic::error("E0205", span, format!("relation \"{name}\" does not exist"))]);
+            return Err(vec![Diagnostic::error("E0501", span, format!("relation \"{name}\" does not exist"))]);
         };
         let bound = entry(with, name, "watermark.max_out_of_orderness")
             .and_then(|e| crate::duration::parse(&e.value, NS_PER_SEC).ok());
