@@ -33,7 +33,8 @@ pub fn app(draw: &mut Draw, shape: Shape, kind: u64) -> App {
     let mut writer = Writer { draw, shape };
     let bound = *writer.draw.pick(&["", "0s", "500ms", "3s"]);
     let late = *writer.draw.pick(&["", "drop", "dead_letter"]);
-    let (source, create, relation) = writer.source(bound, late);
+    let memory = !shape.csv && !shape.inferred && writer.draw.once_in(2);
+    let relation = writer.relation(bound, late);
     let (statements, agreement) = match kind {
         0 => writer.stateless(&relation),
         1 => writer.group_final(&relation),
@@ -43,6 +44,9 @@ pub fn app(draw: &mut Draw, shape: Shape, kind: u64) -> App {
         5 => writer.window_changes(&relation),
         _ => writer.chain(&relation),
     };
+    // A statement that waits for the end of its input needs an input that ends; memory never does.
+    let waits = statements.split(';').any(|s| s.contains("EMIT FINAL") && !s.contains("WINDOW"));
+    let (source, create) = writer.source(bound, late, memory && !waits);
     App { sql: create + &statements, source, agreement }
 }
 
@@ -55,28 +59,46 @@ pub const CHANGING: [u64; 3] = [2, 3, 5];
 /// Statements that read each other.
 pub const CHAIN: u64 = 6;
 
+/// Properties of the source: event time, how far rows may be out of order, what becomes of late ones.
+fn properties(bound: &str, late: &str) -> Vec<String> {
+    let mut properties = vec!["'event.time.field' = 'ts'".to_owned()];
+    if !bound.is_empty() {
+        properties.push(format!("'watermark.max_out_of_orderness' = '{bound}'"));
+    }
+    if !late.is_empty() {
+        properties.push(format!("'late.data.strategy' = '{late}'"));
+    }
+    properties
+}
+
 impl Writer<'_> {
-    /// Feed name, declaration and the text that names the relation in FROM.
-    fn source(&mut self, bound: &str, late: &str) -> (&'static str, String, String) {
-        let mut properties = vec!["'event.time.field' = 'ts'".to_owned()];
-        if !bound.is_empty() {
-            properties.push(format!("'watermark.max_out_of_orderness' = '{bound}'"));
+    fn path(&self) -> &'static str {
+        if self.shape.csv { "t.csv" } else { "t.jsonl" }
+    }
+
+    /// What names the source in FROM.
+    fn relation(&self, bound: &str, late: &str) -> String {
+        if !self.shape.inferred {
+            return "t".to_owned();
         }
-        if !late.is_empty() {
-            properties.push(format!("'late.data.strategy' = '{late}'"));
-        }
-        let path = if self.shape.csv { "t.csv" } else { "t.jsonl" };
+        format!("'{}' WITH ({})", self.path(), properties(bound, late).join(", "))
+    }
+
+    /// Feed name and declaration.
+    fn source(&self, bound: &str, late: &str, memory: bool) -> (&'static str, String) {
+        let path = self.path();
         if self.shape.inferred {
-            return (path, String::new(), format!("'{path}' WITH ({})", properties.join(", ")));
+            return (path, String::new());
         }
-        let name = if self.shape.csv || self.draw.once_in(2) {
-            properties.push(format!("path = '{path}'"));
-            path
-        } else {
+        let mut properties = properties(bound, late);
+        let name = if memory {
             properties.push("type = 'memory', format = 'json'".to_owned());
             "t"
+        } else {
+            properties.push(format!("path = '{path}'"));
+            path
         };
-        (name, format!("CREATE STREAM t ({DECLARED}) WITH ({});\n", properties.join(", ")), "t".to_owned())
+        (name, format!("CREATE STREAM t ({DECLARED}) WITH ({});\n", properties.join(", ")))
     }
 
     fn one_partition(&self) -> bool {
