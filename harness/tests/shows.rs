@@ -1,55 +1,24 @@
 //! What the engine promises to hold, counted: bounded state over daily files, progress with one credit, allocations per
 //! batch, and one answer for every layout.
 //!
-//! `VELO_ROWS` is the number of rows of the chained grouping (1,000,000 in the full run). The counting allocator
-//! forwards every call unchanged to the system's.
-#![allow(unsafe_code)]
+//! `VELO_ROWS` is the number of rows of the chained grouping (1,000,000 in the full run).
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+#[path = "../../engine/exec/tests/counting/mod.rs"]
+mod counting;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
 
 use arrow_buffer::Buffer;
+use counting::allocations;
 use velostream_exec::shard::{Inbox, Outbox, Progress, Shard, ShardOptions, Write as Written};
 use velostream_harness::scenario::compile_app;
 use velostream_harness::sim::{World, WorldOptions};
 use velostream_sql::plan::AppPlan;
 use velostream_types::time::WM_END;
 use velostream_types::{PartitionId, ShardId, Slab, SlabKind, SourceId, SourcePoll};
-
-struct Counting;
-
-thread_local! {
-    /// Allocations of this thread: tests run side by side.
-    static COUNT: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: every method forwards its arguments to `System`, which upholds the contract of `GlobalAlloc`; counting is a
-// thread-local `Cell` without a destructor and does not allocate.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.with(|c| c.set(c.get() + 1));
-        // SAFETY: the caller's duties are passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        // SAFETY: the caller's duties are passed on.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-
-    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        COUNT.with(|c| c.set(c.get() + 1));
-        // SAFETY: the caller's duties are passed on.
-        unsafe { System.realloc(ptr, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 fn plan(sql: &str) -> Arc<AppPlan> {
     let plan = compile_app(sql, &BTreeMap::new(), Path::new("."));
@@ -208,9 +177,9 @@ fn allocations_per_batch(sql: &str, line: impl Fn(usize) -> String) -> (usize, u
         }
         // The first batches size the buffers; the last turn ends the stream.
         match warm {
-            None if rows >= 16 * BATCH => warm = Some((COUNT.get(), rows)),
+            None if rows >= 16 * BATCH => warm = Some((allocations(), rows)),
             Some((count, from)) if rows >= 80 * BATCH => {
-                return ((COUNT.get() - count).div_ceil((rows - from) / BATCH), columns);
+                return ((allocations() - count).div_ceil((rows - from) / BATCH), columns);
             }
             _ => {}
         }

@@ -44,20 +44,21 @@ impl<'a> Summary<'a> {
     }
 
     fn statement_line(&self, at: usize, statement: &StatementReport) -> Option<String> {
+        let counters = &statement.counters;
         let sinks = self.plan.sinks.iter().zip(&self.report.sinks).filter(|(plan, _)| plan.statement == at);
         let mut parts: Vec<String> = sinks.map(|(plan, sink)| written(plan, sink)).collect();
-        if statement.late > 0 {
-            parts.push(format!("{} late", rows(statement.late)));
+        if counters.late > 0 {
+            parts.push(format!("{} late", rows(counters.late)));
         }
-        if statement.dead_lettered > 0 {
+        if counters.dead_lettered > 0 {
             let place = self.dlq(at).map_or_else(String::new, place);
-            parts.push(format!("{} dead-lettered{place}", rows(statement.dead_lettered)));
+            parts.push(format!("{} dead-lettered{place}", rows(counters.dead_lettered)));
         }
         let counted = [
-            (statement.dropped, "dropped"),
-            (statement.division_by_zero, "with a division by zero, NULL instead"),
-            (statement.rounded, "with a value rounded to its declared scale"),
-            (statement.not_finite, "with NaN or infinity, written as NULL"),
+            (counters.dropped, "dropped"),
+            (counters.division_by_zero, "with a division by zero, NULL instead"),
+            (counters.rounded, "with a value rounded to its declared scale"),
+            (counters.not_finite, "with NaN or infinity, written as NULL"),
         ];
         parts.extend(counted.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{} {what}", rows(*n))));
         (!parts.is_empty()).then(|| format!("{}: {}", statement.name, parts.join("; ")))

@@ -1,50 +1,18 @@
 //! Allocations per batch in steady state: none per row, at most three per column.
 //!
-//! The counting allocator forwards every call unchanged to the system's.
-#![allow(unsafe_code)]
+//! Run on real decoders and encoders, fed with one slab of eight batches.
 
+mod counting;
 mod partition;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::fmt::Write;
 
 use arrow_buffer::Buffer;
+use counting::allocations;
 use partition::{CSV, source};
 use velostream_exec::format::{Decoder, Encoder, SlabCursor, SlabState};
 use velostream_sql::plan::{Format, SinkFormat};
 use velostream_types::{Batch, Chunk, DataType, Field, RowMeta, Slab, SlabKind, SourceId};
-
-struct Counting;
-
-thread_local! {
-    /// Allocations of this thread: tests run side by side.
-    static COUNT: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: every method forwards its arguments to `System`, which upholds the contract of `GlobalAlloc`; counting is a
-// thread-local `Cell` without a destructor and does not allocate.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.with(|c| c.set(c.get() + 1));
-        // SAFETY: the caller's duties are passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        // SAFETY: the caller's duties are passed on.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-
-    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        COUNT.with(|c| c.set(c.get() + 1));
-        // SAFETY: the caller's duties are passed on.
-        unsafe { System.realloc(ptr, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 const ROWS: usize = 1024;
 const COLUMNS: usize = 5;
@@ -80,17 +48,17 @@ fn check(format: &Format) {
     let mut chunk = Chunk::default();
     let mut batches = 0;
     loop {
-        let before = COUNT.get();
+        let before = allocations();
         let got = decoder.decode(&mut cursor, ROWS);
-        let decoding = COUNT.get() - before;
+        let decoding = allocations() - before;
         assert!(got.bad.is_empty());
         let (rows, state) = (got.rows, got.state);
         let batch = Batch::new(got.columns, rows, RowMeta::plain(SourceId(0), 0, 0));
-        let before = COUNT.get();
+        let before = allocations();
         chunk.bytes.clear();
         chunk.ends.clear();
         encoder.encode(&batch, &mut chunk, &mut 0);
-        let encoding = COUNT.get() - before;
+        let encoding = allocations() - before;
         // The first batches size the buffers.
         if batches >= 2 && rows == ROWS {
             assert!(decoding <= 3 * COLUMNS + 2, "{decoding} allocations to decode {rows} rows");

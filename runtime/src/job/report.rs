@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 use velostream_exec::operator::NodeCounters;
 use velostream_exec::shard::PartitionProgress;
 use velostream_sql::plan::{AppPlan, NodeKind, SinkConnector};
@@ -142,18 +143,22 @@ pub struct SinkReport {
 pub struct StatementReport {
     /// Its name.
     pub name: String,
-    /// Rows that came after their window closed.
-    pub late: u64,
-    /// Rows dead-lettered by its expressions and groups.
-    pub dead_lettered: u64,
-    /// Rows dropped for another reason than a filter.
-    pub dropped: u64,
-    /// Divisions by zero that gave NULL.
-    pub division_by_zero: u64,
-    /// Values rounded to a declared scale.
-    pub rounded: u64,
-    /// NaN or infinity written as NULL.
-    pub not_finite: u64,
+    /// What its nodes counted, scans excepted; only what went amiss is part of the report's JSON.
+    #[serde(flatten, serialize_with = "amiss")]
+    pub counters: NodeCounters,
+}
+
+/// Writes what a statement lost, dropped or changed.
+fn amiss<S: Serializer>(counters: &NodeCounters, to: S) -> Result<S::Ok, S::Error> {
+    let NodeCounters { late, dead_lettered, dropped, division_by_zero, rounded, not_finite, .. } = *counters;
+    let mut map = to.serialize_map(None)?;
+    map.serialize_entry("late", &late)?;
+    map.serialize_entry("dead_lettered", &dead_lettered)?;
+    map.serialize_entry("dropped", &dropped)?;
+    map.serialize_entry("division_by_zero", &division_by_zero)?;
+    map.serialize_entry("rounded", &rounded)?;
+    map.serialize_entry("not_finite", &not_finite)?;
+    map.end()
 }
 
 /// What a run did.
@@ -324,12 +329,7 @@ fn statements(plan: &AppPlan, nodes: &[NodeCounters]) -> Vec<StatementReport> {
         // A scan may serve several statements; its bad records are told with its source.
         let scan = matches!(node.kind, NodeKind::Scan { .. });
         if let (false, Some(report)) = (scan, reports.get_mut(node.statement)) {
-            report.late += counters.late;
-            report.dead_lettered += counters.dead_lettered;
-            report.dropped += counters.dropped;
-            report.division_by_zero += counters.division_by_zero;
-            report.rounded += counters.rounded;
-            report.not_finite += counters.not_finite;
+            report.counters.add(counters);
         }
     }
     reports

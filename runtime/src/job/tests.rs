@@ -1,6 +1,6 @@
 //! Whole runs over real files with a shard that copies lines: what comes out, how runs end, what they report.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
 use velostream_exec::operator::{Msg, NodeCounters};
@@ -254,6 +254,10 @@ fn files_to_a_file_on_any_layout() {
             assert!(report.latency.samples > 0 && report.cpu_s > 0.0 && report.rows_per_second > 0.0);
             let json = serde_json::to_value(&report).unwrap();
             assert_eq!(json["sources"][0]["rows"], 80_000);
+            let statement = json["statements"][0].as_object().unwrap();
+            let keys: BTreeSet<&str> = statement.keys().map(String::as_str).collect();
+            let counted = ["dead_lettered", "division_by_zero", "dropped", "late", "name", "not_finite", "rounded"];
+            assert_eq!(keys, BTreeSet::from(counted), "what went amiss and nothing else");
         }
     }
 }

@@ -489,7 +489,7 @@ impl Binder<'_> {
         let mut diagnostic =
             Diagnostic::error("E0206", name.span, format!("function \"{}\" does not exist", name.name));
         let known = NOW.iter().chain(&super::later::FUNCTIONS).copied();
-        if let Some(near) = super::similar::nearest(upper, known) {
+        if let Some(near) = crate::suggest::closest(upper, known) {
             diagnostic = diagnostic.hint(format!("did you mean {near}?"));
         }
         self.report(diagnostic);

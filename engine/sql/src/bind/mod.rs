@@ -13,7 +13,6 @@ mod order;
 mod pass_through;
 mod query;
 mod scope;
-mod similar;
 mod sink;
 mod source;
 #[cfg(test)]

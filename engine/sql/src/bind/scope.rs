@@ -6,10 +6,10 @@ use velostream_types::{DataType, Field, SchemaRef, Span};
 
 use super::Binder;
 use super::aggregate::Grouped;
-use super::similar::nearest;
 use crate::diag::Diagnostic;
 use crate::parse::ast::{self, Ident};
 use crate::plan::{Expr, ExprKind, Repr, SystemColumn};
+use crate::suggest;
 
 /// A relation in FROM.
 pub(super) struct Rel {
@@ -210,7 +210,7 @@ impl Binder<'_> {
         let message = format!("column \"{}\" in {} does not exist", name.name, scope.clause);
         let mut diagnostic = Diagnostic::error("E0203", name.span, message).detail(available(&scope.rel));
         let names = scope.rel.names.keys().map(String::as_str);
-        if let Some(near) = nearest(&name.name, names.chain(scope.aliases.keys().copied())) {
+        if let Some(near) = suggest::closest(&name.name, names.chain(scope.aliases.keys().copied())) {
             diagnostic = diagnostic.hint(if scope.aliases.get(near).is_some_and(|a| a.0 >= scope.visible) {
                 format!("the alias \"{near}\" is not visible here")
             } else {

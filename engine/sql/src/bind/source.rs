@@ -6,12 +6,12 @@ use std::sync::Arc;
 use velostream_types::{DataType, DlqId, Field, Schema, SchemaRef, Span};
 
 use super::scope::Rel;
-use super::similar::nearest;
 use super::{Binder, Object};
 use crate::diag::Diagnostic;
 use crate::endpoint::{CatalogError, SourceSpec, WithEntry};
 use crate::parse::ast::{Declare, Query, Relation};
 use crate::plan::{Format, SourceConnector, SourcePlan};
+use crate::suggest;
 
 const DEFAULT_RECORD_BYTES: usize = 16 << 20;
 
@@ -101,7 +101,7 @@ impl<'a> Binder<'a> {
     }
 
     fn unknown_relation(&mut self, relation: &Relation, findings: Vec<Diagnostic>) {
-        let near = nearest(&relation.name, self.objects.keys().map(String::as_str)).map(str::to_owned);
+        let near = suggest::closest(&relation.name, self.objects.keys().map(String::as_str)).map(str::to_owned);
         for mut finding in findings {
             // Others know what the relation is and are about its properties.
             if finding.code != "E0501" {
@@ -198,7 +198,7 @@ impl<'a> Binder<'a> {
             if !names.contains(column.name.as_str()) && !declare.columns.is_empty() {
                 let message = format!("column \"{}\" is not declared", column.name);
                 let mut diagnostic = Diagnostic::error("E0203", column.span, message);
-                if let Some(near) = nearest(&column.name, names.iter().copied()) {
+                if let Some(near) = suggest::closest(&column.name, names.iter().copied()) {
                     diagnostic = diagnostic.hint(format!("did you mean \"{near}\"?"));
                 }
                 self.report(diagnostic);

@@ -8,6 +8,7 @@
 
 mod numbers;
 mod scalars;
+mod slots;
 mod text;
 mod untyped;
 

@@ -6,43 +6,35 @@ use arrow_buffer::{BooleanBufferBuilder, NullBufferBuilder};
 use velostream_types::time::{self, NS_PER_DAY, NS_PER_MS};
 use velostream_types::{Column, DataType, Utf8Slab};
 
+use super::slots::{Slots, rows_in};
 use super::{Builder, Refusal, Source, WRONG_TYPE};
 use crate::format::base64;
 use crate::format::cells::{Cell, Kind};
 use crate::format::number::{Shape, fixed, float, short_float};
 
 /// Builder of 64-bit floats.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Floats {
-    values: Vec<f64>,
+    slots: Slots<f64>,
     /// Digits behind the point of the last number with at most 8.
     scale: u8,
-    nulls: NullBufferBuilder,
-}
-
-impl Default for Floats {
-    fn default() -> Floats {
-        Floats { values: Vec::new(), scale: 0, nulls: NullBufferBuilder::new(0) }
-    }
 }
 
 impl Builder for Floats {
-    fn open(&mut self, rows: usize, _: &Utf8Slab) {
-        self.values.reserve(rows);
-    }
+    rows_in!(slots);
 
     fn take_run(&mut self, source: Source<'_>, cells: &[Cell]) -> usize {
-        let before = self.values.len();
+        let before = self.slots.values.len();
         for cell in cells {
             if !matches!(cell.kind(), Kind::Number | Kind::Plain) {
                 break;
             }
             let mantissa = fixed(source.bytes, cell.start(), cell.end(), self.scale);
             let Some(x) = mantissa.and_then(|m| short_float(m, self.scale)) else { break };
-            self.values.push(x);
+            self.slots.values.push(x);
         }
-        let taken = self.values.len() - before;
-        self.nulls.append_n_non_nulls(taken);
+        let taken = self.slots.values.len() - before;
+        self.slots.nulls.append_n_non_nulls(taken);
         taken
     }
 
@@ -54,27 +46,13 @@ impl Builder for Floats {
         } else {
             self.scale = 0;
         }
-        self.values.push(x);
-        self.nulls.append_non_null();
+        self.slots.push(x);
         Ok(())
     }
 
-    fn take_null(&mut self) {
-        self.values.push(0.0);
-        self.nulls.append_null();
-    }
-
-    fn len(&self) -> usize {
-        self.values.len()
-    }
-
-    fn truncate(&mut self, len: usize) {
-        self.values.truncate(len);
-        self.nulls.truncate(len);
-    }
-
     fn finish(&mut self) -> Column {
-        Column::floats(std::mem::take(&mut self.values), self.nulls.finish())
+        let (values, nulls) = self.slots.finish();
+        Column::floats(values, nulls)
     }
 }
 
@@ -158,8 +136,7 @@ enum Clockwork {
 pub(super) struct Times {
     kind: Clockwork,
     /// Nanoseconds; days for dates.
-    values: Vec<i64>,
-    nulls: NullBufferBuilder,
+    slots: Slots<i64>,
 }
 
 impl Times {
@@ -170,7 +147,7 @@ impl Times {
             DataType::Interval => Clockwork::Interval,
             _ => Clockwork::Timestamp,
         };
-        Times { kind, values: Vec::new(), nulls: NullBufferBuilder::new(0) }
+        Times { kind, slots: Slots::default() }
     }
 
     fn of_millis(&self, ms: i64) -> Option<i64> {
@@ -211,9 +188,7 @@ fn interval(text: &str) -> Option<i64> {
 }
 
 impl Builder for Times {
-    fn open(&mut self, rows: usize, _: &Utf8Slab) {
-        self.values.reserve(rows);
-    }
+    rows_in!(slots);
 
     fn take(&mut self, source: Source<'_>, cell: Cell) -> Result<(), Refusal> {
         let millis = match cell.kind() {
@@ -230,27 +205,12 @@ impl Builder for Times {
             }
             _ => None,
         };
-        self.values.push(value.ok_or(WRONG_TYPE)?);
-        self.nulls.append_non_null();
+        self.slots.push(value.ok_or(WRONG_TYPE)?);
         Ok(())
     }
 
-    fn take_null(&mut self) {
-        self.values.push(0);
-        self.nulls.append_null();
-    }
-
-    fn len(&self) -> usize {
-        self.values.len()
-    }
-
-    fn truncate(&mut self, len: usize) {
-        self.values.truncate(len);
-        self.nulls.truncate(len);
-    }
-
     fn finish(&mut self) -> Column {
-        let (values, nulls) = (std::mem::take(&mut self.values), self.nulls.finish());
+        let (values, nulls) = self.slots.finish();
         match self.kind {
             Clockwork::Timestamp => Column::timestamps(values, nulls),
             // Both sources of a date stay within 32 bits.

@@ -2,6 +2,7 @@
 
 use velostream_types::{Column, ErrorCode, StrBuilder, Utf8Slab};
 
+use super::slots::rows_in;
 use super::{Builder, Refusal, Source, WRONG_TYPE};
 use crate::format::cells::{Cell, Kind};
 use crate::format::number::{Grammar, Shape, fixed};
@@ -45,10 +46,7 @@ impl Texts {
 }
 
 impl Builder for Texts {
-    fn open(&mut self, rows: usize, slab: &Utf8Slab) {
-        self.strings.reserve(rows);
-        self.strings.use_slab(slab);
-    }
+    rows_in!(strings);
 
     fn take_run(&mut self, _: Source<'_>, cells: &[Cell]) -> usize {
         if self.others == Others::Json {
@@ -78,18 +76,6 @@ impl Builder for Texts {
         }
     }
 
-    fn take_null(&mut self) {
-        self.strings.push_null();
-    }
-
-    fn len(&self) -> usize {
-        self.strings.len()
-    }
-
-    fn truncate(&mut self, len: usize) {
-        self.strings.truncate(len);
-    }
-
     fn finish(&mut self) -> Column {
         Column::Str(self.strings.finish())
     }
@@ -112,10 +98,7 @@ impl Tokens {
 }
 
 impl Builder for Tokens {
-    fn open(&mut self, rows: usize, slab: &Utf8Slab) {
-        self.strings.reserve(rows);
-        self.strings.use_slab(slab);
-    }
+    rows_in!(strings);
 
     fn take_run(&mut self, source: Source<'_>, cells: &[Cell]) -> usize {
         let scale = self.scale;
@@ -137,18 +120,6 @@ impl Builder for Tokens {
         }
         let (start, end) = source.trimmed(cell);
         if self.strings.push(start, end) { Ok(()) } else { Err(INVALID) }
-    }
-
-    fn take_null(&mut self) {
-        self.strings.push_null();
-    }
-
-    fn len(&self) -> usize {
-        self.strings.len()
-    }
-
-    fn truncate(&mut self, len: usize) {
-        self.strings.truncate(len);
     }
 
     fn finish(&mut self) -> Column {
