@@ -169,6 +169,21 @@ fn long_records_are_passed_by() {
     }
 }
 
+/// A number behind text cuts the batch of an untyped column, so the decoder goes back after it has looked ahead: to a
+/// record that has its quotes closed at the limit while those of the line behind it are open at a later one.
+#[test]
+fn a_cut_batch_does_not_move_the_end_of_quotes() {
+    let text = "x\n1\n\"a\nx\",\"b\nc\",\"dd\"\n2\n";
+    let mut plan = source(&BARE_CSV, vec![inferred("x", DataType::Null)]);
+    plan.max_record_bytes = "\"a\nx\",\"b\nc\"".len();
+    for (slab, max_rows) in [(1, 1), (1, 1000), (text.len(), 1), (text.len(), 1000)] {
+        let got = read(&plan, text.as_bytes(), slab, max_rows);
+        assert_eq!(shown(&got), "x 1 !R0103 !R0101 !R0104 2", "slabs of {slab}, batches of {max_rows}");
+        let bad: Vec<&[u8]> = got.bad.iter().map(|b| b.bytes.as_slice()).collect();
+        assert_eq!(bad, [&b"\"a"[..], b"x\",\"b", b"c\",\"dd\""]);
+    }
+}
+
 #[test]
 fn messages_name_column_value_and_type() {
     let got = json_values(DataType::decimal(2), false, &["\"a lot\""], "!R0105");

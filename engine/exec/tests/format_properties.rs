@@ -334,6 +334,14 @@ proptest! {
     }
 
     #[test]
+    fn quotes_at_the_limit_end_alike(parts in prop::collection::vec(prop::sample::select(vec!["\"", "\",\"", "a\",\"", "a", "\n", "\n", "\r\n"]), 0..40), slab in 1usize..100, max_rows in 1usize..6, limit in 5usize..20) {
+        let mut plan = source(&BARE_CSV, vec![inferred("x", DataType::Null)]);
+        plan.max_record_bytes = limit;
+        // A number behind text cuts the batch: the records behind it are cut twice.
+        invariant(&plan, format!("x\n1\n{}", parts.concat()).as_bytes(), slab, max_rows)?;
+    }
+
+    #[test]
     fn random_bytes_never_panic(bytes in prop::collection::vec(prop_oneof![any::<u8>(), prop::sample::select(b"{}[]\":,\n\r\\ue1".to_vec())], 0..300), slab in 1usize..100) {
         invariant(&json_plan(), &bytes, slab, 7)?;
         invariant(&csv_plan(&BARE_CSV), &bytes, slab, 7)?;

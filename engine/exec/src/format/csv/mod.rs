@@ -124,11 +124,15 @@ impl CsvTokeniser {
     /// slab does not hold all of it. A malformed record leaves `fields` empty; so does one that is too long to take.
     fn careful(&mut self, feed: &mut Feed<'_>) -> Option<(usize, usize)> {
         let limit = feed.bytes.len().min(feed.at.saturating_add(feed.max_record).saturating_add(1));
-        let all_there = feed.at_end && limit == feed.bytes.len() && limit - feed.at <= feed.max_record;
+        let at_limit = limit - feed.at > feed.max_record;
+        let all_there = feed.at_end && limit == feed.bytes.len() && !at_limit;
         if feed.at == feed.bytes.len() {
             return None;
         }
-        let (bytes, run) = (&feed.bytes[..limit], self.run_in(feed));
+        // A stretch tells where quotes stand at its end, not before. It ends behind this record's limit when the record
+        // lies in front of the one that found it: a cut batch steps back.
+        let run = self.run_in(feed).filter(|run| !at_limit || run.to <= limit);
+        let bytes = &feed.bytes[..limit];
         let mut scanned = scan_over(bytes, feed.at, self.dialect, all_there, run, &mut self.fields);
         if run.is_some() && matches!(scanned, Scan::Whole { .. }) {
             scanned = scan(bytes, feed.at, self.dialect, all_there, &mut self.fields);
@@ -142,7 +146,6 @@ impl CsvTokeniser {
                 Some((end, next))
             }
             Scan::Open { in_quotes } => {
-                let at_limit = limit - feed.at > feed.max_record;
                 self.fields.clear();
                 if !at_limit && !all_there {
                     return None;
