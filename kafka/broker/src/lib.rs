@@ -1,5 +1,10 @@
 //! The embedded broker. What stands here so far is its rule for topic names; the wire protocol follows.
 
+pub mod errors;
+pub mod group;
+pub mod journal;
+pub mod txn;
+
 use std::fmt;
 
 /// Longest topic name Kafka accepts, in bytes.
