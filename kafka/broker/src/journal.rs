@@ -1,4 +1,18 @@
 //! The broker's memory of everything that is not a partition log: topics, groups, offsets, transactions, producer ids.
+//!
+//! One file of entries, each in a frame with its CRC. An entry is written before the answer that depends on it, so a
+//! killed process forgets nothing it promised; a tail torn by a crash is cut. `codec` is the bytes of an entry, `image`
+//! what all entries together say, `file` the file. The coordinators restore themselves from the live entries.
+
+mod codec;
+mod file;
+mod image;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use image::Image;
+
+pub use file::Journal;
 
 use bytes::Bytes;
 
@@ -101,7 +115,7 @@ pub struct GroupRecord {
     pub leader: Option<String>,
     /// When it became so, in milliseconds.
     pub state_ms: i64,
-    /// Members in the order they joined; none: the group is empty.
+    /// Members by id; none: the group is empty.
     pub members: Vec<MemberRecord>,
 }
 
@@ -151,25 +165,4 @@ pub struct TxnRecord {
     pub partitions: Vec<(String, i32)>,
     /// Groups of the open transaction.
     pub groups: Vec<String>,
-}
-
-/// The journal file; with no path it remembers nothing.
-#[derive(Debug)]
-pub struct Journal {}
-
-#[allow(missing_docs, unused_variables)]
-impl Journal {
-    /// Opens or creates; cuts a torn tail. The entries are the live ones, enough for `Groups::restore` and
-    /// `Transactions::restore`.
-    pub fn open(path: Option<&std::path::Path>) -> std::io::Result<(Journal, Vec<JournalEntry>)> {
-        Ok((Journal {}, Vec::new()))
-    }
-    /// Writes (write(2)) before it returns.
-    pub fn append(&mut self, entries: &[JournalEntry]) -> std::io::Result<()> {
-        Ok(())
-    }
-    /// fsync; on stop.
-    pub fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
