@@ -3,6 +3,7 @@
 pub mod errors;
 pub mod group;
 pub mod journal;
+pub mod store;
 pub mod txn;
 
 use std::fmt;

@@ -1,0 +1,468 @@
+//! A segment: consecutive batches in memory or in one file, with its index. The last segment of a log is its active one.
+//!
+//! A file segment is `<base offset, 20 digits>.log`, the raw batches and nothing else, and once closed a `.index` beside
+//! it, without which it is read through on opening. Only the active segment keeps its file open. A batch's place is a
+//! byte of the file, or its number in memory. A failed write is taken back, so the file always ends with a whole batch.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, IoSlice, Seek as _, Write as _};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+
+use super::batch::{HEADER, Header, Stored};
+use super::checkpoint::{read_framed, write_framed};
+use super::index::Index;
+
+/// Bytes read at once to find a batch.
+pub(super) const LOOKUP_BYTES: usize = 4 << 10;
+/// Bytes read at once to go through a segment.
+pub(super) const SCAN_BYTES: usize = 256 << 10;
+const INDEX_KIND: u8 = 1;
+
+/// A run of batches.
+pub(super) struct Segment {
+    pub base_offset: i64,
+    /// One past the last offset; `base_offset` while empty.
+    pub next_offset: i64,
+    pub bytes: u64,
+    /// Greatest timestamp, -1 while there is none.
+    pub max_timestamp: i64,
+    /// Base offset of the first batch that has it.
+    pub max_timestamp_batch: i64,
+    /// When the segment was begun, as far as is known.
+    pub created_ms: i64,
+    index: Index,
+    data: Data,
+}
+
+enum Data {
+    Memory(Vec<Bytes>),
+    File {
+        path: PathBuf,
+        /// Open for the active segment only.
+        active: Option<File>,
+    },
+}
+
+/// What one read took from a segment.
+pub(super) struct Run {
+    pub batches: Vec<Bytes>,
+    pub bytes: usize,
+    /// One past the last offset taken.
+    pub next_offset: i64,
+}
+
+pub(super) fn damaged(what: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what.into())
+}
+
+/// Path of a segment's file.
+pub(super) fn log_path(dir: &Path, base_offset: i64) -> PathBuf {
+    dir.join(format!("{base_offset:020}.log"))
+}
+
+impl Segment {
+    fn empty(base_offset: i64, interval: u64, now_ms: i64, data: Data) -> Segment {
+        Segment {
+            base_offset,
+            next_offset: base_offset,
+            bytes: 0,
+            max_timestamp: -1,
+            max_timestamp_batch: base_offset,
+            created_ms: now_ms,
+            index: Index::new(interval),
+            data,
+        }
+    }
+
+    pub fn in_memory(base_offset: i64, interval: u64, now_ms: i64) -> Segment {
+        Segment::empty(base_offset, interval, now_ms, Data::Memory(Vec::new()))
+    }
+
+    /// Begins a new file; one that is there is replaced.
+    pub fn create(path: PathBuf, base_offset: i64, interval: u64, now_ms: i64) -> io::Result<Segment> {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path)?;
+        Ok(Segment::empty(base_offset, interval, now_ms, Data::File { path, active: Some(file) }))
+    }
+
+    /// The part of a file that its index speaks of; `None` when the index is missing or not about this file.
+    pub fn open_prefix(path: PathBuf, base_offset: i64, now_ms: i64) -> io::Result<Option<Segment>> {
+        let Some(saved) = read_framed(&path.with_extension("index"), INDEX_KIND)? else { return Ok(None) };
+        let bytes = std::fs::metadata(&path)?.len();
+        Ok(Segment::restore(&saved, path, base_offset, now_ms).filter(|s| s.bytes <= bytes))
+    }
+
+    fn restore(saved: &[u8], path: PathBuf, base_offset: i64, now_ms: i64) -> Option<Segment> {
+        let (head, index) = saved.split_at_checked(48)?;
+        let field = |i: usize| {
+            let mut raw = [0; 8];
+            raw.copy_from_slice(&head[i * 8..i * 8 + 8]);
+            i64::from_be_bytes(raw)
+        };
+        let fits = field(0) == base_offset && field(1) >= base_offset && field(2) >= 0;
+        fits.then_some(Segment {
+            base_offset,
+            next_offset: field(1),
+            bytes: field(2).unsigned_abs(),
+            max_timestamp: field(3),
+            max_timestamp_batch: field(4),
+            created_ms: field(5).min(now_ms),
+            index: Index::decode(index)?,
+            data: Data::File { path, active: None },
+        })
+    }
+
+    /// A file of unknown contents, as an empty segment; recovery notes the batches it finds good.
+    pub fn open_unknown(path: PathBuf, base_offset: i64, interval: u64, now_ms: i64) -> Segment {
+        Segment::empty(base_offset, interval, now_ms, Data::File { path, active: None })
+    }
+
+    /// Bytes of the file, whether or not they are known to be batches.
+    pub fn file_bytes(&self) -> io::Result<u64> {
+        match &self.data {
+            Data::Memory(_) => Ok(self.bytes),
+            Data::File { path, .. } => Ok(std::fs::metadata(path)?.len()),
+        }
+    }
+
+    /// Makes the last segment ready for appends; what lies behind its batches is cut off.
+    pub fn activate(&mut self) -> io::Result<()> {
+        let Data::File { path, active } = &mut self.data else { return Ok(()) };
+        let mut file = OpenOptions::new().read(true).write(true).open(&*path)?;
+        file.set_len(self.bytes)?;
+        file.seek(io::SeekFrom::Start(self.bytes))?;
+        *active = Some(file);
+        Ok(())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
+    /// Takes a stored batch into the books.
+    pub fn note(&mut self, h: &Header) {
+        let at = match &self.data {
+            Data::Memory(batches) => batches.len() as u64,
+            Data::File { .. } => self.bytes,
+        };
+        self.index.note(h.base_offset, at, h.size as u64, self.max_timestamp);
+        self.bytes += h.size as u64;
+        self.next_offset = h.next_offset();
+        if h.max_timestamp > self.max_timestamp {
+            (self.max_timestamp, self.max_timestamp_batch) = (h.max_timestamp, h.base_offset);
+        }
+    }
+
+    /// Stores batches: all of them or none.
+    pub fn append(&mut self, batches: &[Stored]) -> io::Result<()> {
+        if let Data::File { active, .. } = &mut self.data {
+            let file =
+                active.as_mut().ok_or_else(|| io::Error::other("an earlier write failed and could not be undone"))?;
+            if let Err(error) = write_all(file, batches) {
+                let undone = file.set_len(self.bytes).and_then(|()| file.seek(io::SeekFrom::Start(self.bytes)));
+                if undone.is_err() {
+                    *active = None;
+                }
+                return Err(error);
+            }
+        }
+        for batch in batches {
+            self.note(&batch.header);
+            if let Data::Memory(_) = self.data {
+                self.keep(batch.to_bytes());
+            }
+        }
+        Ok(())
+    }
+
+    /// Holds a batch that was noted, in memory.
+    pub fn keep(&mut self, batch: Bytes) {
+        if let Data::Memory(kept) = &mut self.data {
+            kept.push(batch);
+        }
+    }
+
+    pub fn sync(&self) -> io::Result<()> {
+        match &self.data {
+            Data::File { active: Some(file), .. } => file.sync_data(),
+            _ => Ok(()),
+        }
+    }
+
+    /// No more appends: synchronises the file, writes its index, lets go of the file.
+    pub fn close(&mut self) -> io::Result<()> {
+        self.sync()?;
+        self.save_index()?;
+        self.release();
+        Ok(())
+    }
+
+    /// Lets go of the file.
+    pub fn release(&mut self) {
+        if let Data::File { active, .. } = &mut self.data {
+            *active = None;
+        }
+    }
+
+    pub fn save_index(&self) -> io::Result<()> {
+        let Data::File { path, .. } = &self.data else { return Ok(()) };
+        let mut out = Vec::new();
+        let fields = [
+            self.base_offset,
+            self.next_offset,
+            self.bytes as i64,
+            self.max_timestamp,
+            self.max_timestamp_batch,
+            self.created_ms,
+        ];
+        for field in fields {
+            out.extend_from_slice(&field.to_be_bytes());
+        }
+        self.index.encode(&mut out);
+        write_framed(&path.with_extension("index"), INDEX_KIND, &out)
+    }
+
+    /// Puts a finished file in the place of `to`.
+    pub fn rename(&mut self, to: PathBuf) -> io::Result<()> {
+        let Data::File { path, .. } = &mut self.data else { return Ok(()) };
+        remove_if_there(&to.with_extension("index"))?;
+        std::fs::rename(&*path, &to)?;
+        *path = to;
+        self.save_index()
+    }
+
+    /// Deletes the segment's files.
+    pub fn remove(&self) -> io::Result<()> {
+        let Data::File { path, .. } = &self.data else { return Ok(()) };
+        remove_if_there(path)?;
+        remove_if_there(&path.with_extension("index"))
+    }
+
+    /// Takes the segment out of the log but leaves its bytes beside it as `.corrupt`.
+    pub fn set_aside(&self) -> io::Result<()> {
+        let Data::File { path, .. } = &self.data else { return Ok(()) };
+        remove_if_there(&path.with_extension("index"))?;
+        std::fs::rename(path, path.with_extension("corrupt"))
+    }
+
+    /// Batches from the one that holds `offset` on, in order; nothing below `offset` but what its batch holds.
+    pub fn walk_from(&self, offset: i64, chunk: usize) -> io::Result<Walk<'_>> {
+        let mut walk = self.walk_at(self.index.place_of_offset(offset), self.bytes, chunk)?;
+        walk.skip_below = offset;
+        Ok(walk)
+    }
+
+    /// Batches from the first on that may have a timestamp of at least `ts_ms`.
+    pub fn walk_from_time(&self, ts_ms: i64) -> io::Result<Walk<'_>> {
+        self.walk_at(self.index.place_of_time(ts_ms), self.bytes, LOOKUP_BYTES)
+    }
+
+    /// What stands in the file behind the known batches, up to byte `end`.
+    pub fn walk_unknown(&self, end: u64) -> io::Result<Walk<'static>> {
+        let Data::File { path, .. } = &self.data else {
+            return Err(io::Error::other("a segment in memory is all known"));
+        };
+        let source = Source::Closed(File::open(path)?);
+        Ok(Walk {
+            source,
+            at: self.bytes,
+            end,
+            chunk: SCAN_BYTES,
+            window: Vec::new(),
+            window_at: 0,
+            skip_below: i64::MIN,
+        })
+    }
+
+    /// Keeps the batches that end below `offset`, and of the index nothing: the log is opened anew after this. One past
+    /// the last offset kept.
+    pub fn cut_at(&mut self, offset: i64) -> io::Result<i64> {
+        let (mut keep, mut next) = (0, self.base_offset);
+        let mut walk = self.walk_from(i64::MIN, SCAN_BYTES)?;
+        while let Some(found) = walk.next_batch()?.filter(|f| f.header.last_offset() < offset) {
+            (keep, next) = (found.at + found.header.size as u64, found.header.next_offset());
+        }
+        drop(walk);
+        if let Data::File { path, .. } = &self.data {
+            remove_if_there(&path.with_extension("index"))?;
+            OpenOptions::new().write(true).open(path)?.set_len(keep)?;
+        }
+        Ok(next)
+    }
+
+    /// Batches from place `at` up to byte `end` of the file.
+    fn walk_at(&self, at: u64, end: u64, chunk: usize) -> io::Result<Walk<'_>> {
+        let source = match &self.data {
+            Data::Memory(batches) => Source::Memory(batches),
+            Data::File { active: Some(file), .. } => Source::Active(file),
+            Data::File { path, active: None } => Source::Closed(File::open(path)?),
+        };
+        Ok(Walk { source, at, end, chunk, window: Vec::new(), window_at: 0, skip_below: i64::MIN })
+    }
+
+    /// Whole batches from the one that holds `offset`, at most `budget` bytes, none that begins at or behind `end`. With
+    /// `force` the first comes whatever its size.
+    pub fn read(&self, offset: i64, end: i64, budget: usize, force: bool) -> io::Result<Run> {
+        let mut run = Run { batches: Vec::new(), bytes: 0, next_offset: offset };
+        let mut walk = self.walk_from(offset, LOOKUP_BYTES)?;
+        let Some(first) = walk.next_batch()?.filter(|f| f.header.base_offset < end) else { return Ok(run) };
+        let budget = if force { budget.max(first.header.size) } else { budget };
+        if first.header.size > budget {
+            return Ok(run);
+        }
+        if let Source::Memory(batches) = walk.source {
+            for batch in &batches[first.at as usize..] {
+                let header = parse(batch)?;
+                if run.bytes + header.size > budget || header.base_offset >= end {
+                    break;
+                }
+                run.bytes += header.size;
+                run.next_offset = header.next_offset();
+                run.batches.push(batch.clone());
+            }
+            return Ok(run);
+        }
+        let mut buffer = vec![0; usize::try_from(self.bytes - first.at).map_or(budget, |n| n.min(budget))];
+        walk.source.file()?.read_exact_at(&mut buffer, first.at)?;
+        while let Some(header) = Header::parse(&buffer[run.bytes..]) {
+            if run.bytes + header.size > buffer.len() || header.base_offset >= end {
+                break;
+            }
+            run.bytes += header.size;
+            run.next_offset = header.next_offset();
+        }
+        if run.bytes == 0 {
+            return Err(damaged("a batch changed while it was read"));
+        }
+        buffer.truncate(run.bytes);
+        run.batches.push(Bytes::from(buffer));
+        Ok(run)
+    }
+}
+
+fn parse(bytes: &[u8]) -> io::Result<Header> {
+    Header::parse(bytes).ok_or_else(|| damaged("a stored batch has no header"))
+}
+
+/// Writes batches with as few calls as the system allows.
+fn write_all(file: &mut File, batches: &[Stored]) -> io::Result<()> {
+    let parts: Vec<&[u8]> = batches.iter().flat_map(|b| [&b.head[..], &b.body[..]]).collect();
+    let mut slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
+    let mut rest = &mut slices[..];
+    // A zero-length body would look like a write that took nothing.
+    IoSlice::advance_slices(&mut rest, 0);
+    while !rest.is_empty() {
+        match file.write_vectored(rest) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(n) => IoSlice::advance_slices(&mut rest, n),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn remove_if_there(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+enum Source<'a> {
+    Memory(&'a [Bytes]),
+    Active(&'a File),
+    Closed(File),
+}
+
+impl Source<'_> {
+    fn file(&self) -> io::Result<&File> {
+        match self {
+            Source::Active(file) => Ok(file),
+            Source::Closed(file) => Ok(file),
+            Source::Memory(_) => Err(io::Error::other("a segment in memory has no file")),
+        }
+    }
+}
+
+/// Goes through the headers of a segment's batches, reading the file in chunks.
+pub(super) struct Walk<'a> {
+    source: Source<'a>,
+    at: u64,
+    end: u64,
+    chunk: usize,
+    window: Vec<u8>,
+    window_at: u64,
+    skip_below: i64,
+}
+
+/// A batch that the walk met.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found {
+    pub header: Header,
+    pub at: u64,
+}
+
+impl Walk<'_> {
+    /// The next batch; `None` at the end. An error of kind `InvalidData` means that what stands there is no batch.
+    pub fn next_batch(&mut self) -> io::Result<Option<Found>> {
+        loop {
+            let Some(found) = self.step()? else { return Ok(None) };
+            if found.header.last_offset() >= self.skip_below {
+                return Ok(Some(found));
+            }
+        }
+    }
+
+    fn step(&mut self) -> io::Result<Option<Found>> {
+        let at = self.at;
+        if let Source::Memory(batches) = self.source {
+            let Some(batch) = usize::try_from(at).ok().and_then(|i| batches.get(i)) else { return Ok(None) };
+            self.at += 1;
+            return Ok(Some(Found { header: parse(batch)?, at }));
+        }
+        if at >= self.end {
+            return Ok(None);
+        }
+        self.fill(HEADER)?;
+        let header = parse(self.seen())?;
+        if header.size as u64 > self.end - at {
+            return Err(damaged(format!("the batch at byte {at} is cut off")));
+        }
+        self.at += header.size as u64;
+        Ok(Some(Found { header, at }))
+    }
+
+    /// The part of the window that lies at the current place.
+    fn seen(&self) -> &[u8] {
+        let skip = self.at.checked_sub(self.window_at).and_then(|n| usize::try_from(n).ok());
+        skip.and_then(|n| self.window.get(n..)).unwrap_or_default()
+    }
+
+    /// Has at least `n` bytes in the window, or all up to the end.
+    fn fill(&mut self, n: usize) -> io::Result<()> {
+        let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX);
+        if self.seen().len() >= n.min(left) {
+            return Ok(());
+        }
+        self.window.resize(self.chunk.max(n).min(left), 0);
+        self.window_at = self.at;
+        self.source.file()?.read_exact_at(&mut self.window, self.at)
+    }
+
+    /// The bytes of a batch that this walk found last.
+    pub fn load(&mut self, found: &Found) -> io::Result<Bytes> {
+        if let Source::Memory(batches) = self.source {
+            return Ok(batches[found.at as usize].clone());
+        }
+        let behind = self.at;
+        self.at = found.at;
+        let filled = self.fill(found.header.size);
+        let bytes = self.seen().get(..found.header.size).map(Bytes::copy_from_slice);
+        self.at = behind;
+        filled?;
+        bytes.ok_or_else(|| damaged("a batch is cut off"))
+    }
+}
