@@ -1,70 +1,30 @@
-//! The embedded broker. What stands here so far is its rule for topic names; the wire protocol follows.
+//! The embedded broker: Kafka's wire protocol on loopback, in this process or as `velo-test broker`.
+//!
+//! ```text
+//! server     listeners, frames, dispatch, one file per group of requests; the only part with threads and a clock
+//! topics     which topics exist, who leads their partitions, their configuration
+//! store      one partition's log: batches as they came, segments, retention, compaction, recovery
+//! group      consumer groups and their offsets      \ pure state machines,
+//! txn        transactional ids, producer ids        / rebuilt from
+//! journal    the file that remembers topics, groups, offsets and transactions
+//! fault      what goes wrong on demand
+//! broker     configuration, start and stop
+//! ```
+//!
+//! A broker has one store and as many nodes as asked for: each is a listener with a node id, leads some partitions and
+//! answers NOT_LEADER_OR_FOLLOWER for the others, so that leaders can move without data moving.
 
+mod broker;
 pub mod errors;
+mod fault;
 pub mod group;
 pub mod journal;
+mod server;
 pub mod store;
+mod topics;
 pub mod txn;
 
-use std::fmt;
-
-/// Longest topic name Kafka accepts, in bytes.
-pub const TOPIC_NAME_MAX: usize = 249;
-
-/// Why a text is no topic name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TopicNameError {
-    /// It is empty.
-    Empty,
-    /// It is `.` or `..`.
-    Dots,
-    /// It is longer than [`TOPIC_NAME_MAX`]; its length.
-    TooLong(usize),
-    /// A character outside `A-Z a-z 0-9 . _ -` and its byte position.
-    Character(char, usize),
-}
-
-impl fmt::Display for TopicNameError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            TopicNameError::Empty => f.write_str("a topic name must not be empty"),
-            TopicNameError::Dots => f.write_str("a topic cannot be named \".\" or \"..\""),
-            TopicNameError::TooLong(n) => write!(f, "a topic name has at most {TOPIC_NAME_MAX} characters, not {n}"),
-            TopicNameError::Character(c, at) => {
-                write!(f, "{c:?} at position {at} is not allowed in a topic name: use letters, digits, '.', '_', '-'")
-            }
-        }
-    }
-}
-
-impl std::error::Error for TopicNameError {}
-
-/// Checks a topic name by Kafka's rule.
-pub fn check_topic_name(name: &str) -> Result<(), TopicNameError> {
-    match name {
-        "" => return Err(TopicNameError::Empty),
-        "." | ".." => return Err(TopicNameError::Dots),
-        _ => {}
-    }
-    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if let Some((at, c)) = name.char_indices().find(|(_, c)| !legal(*c)) {
-        return Err(TopicNameError::Character(c, at));
-    }
-    if name.len() > TOPIC_NAME_MAX { Err(TopicNameError::TooLong(name.len())) } else { Ok(()) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_follow_the_rule() {
-        let check = |name: &str, want| assert_eq!(check_topic_name(name), want, "{name:?}");
-        check("orders.v1_a-B", Ok(()));
-        check("", Err(TopicNameError::Empty));
-        check("..", Err(TopicNameError::Dots));
-        check("a b", Err(TopicNameError::Character(' ', 1)));
-        check(&"x".repeat(249), Ok(()));
-        check(&"x".repeat(250), Err(TopicNameError::TooLong(250)));
-    }
-}
+pub use broker::{Broker, BrokerConfig, BrokerError, Stats};
+pub use fault::{Fault, FaultError};
+pub use server::FRAME_BYTES_MAX;
+pub use topics::{TOPIC_NAME_MAX, TopicNameError, check_topic_name};
