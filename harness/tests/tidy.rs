@@ -40,6 +40,7 @@ const BELOW_BINARIES: &[&str] = &[
     "velostream-state",
     "velostream-exec",
     "velostream-kafka",
+    "velostream-broker",
     "velostream-runtime",
     "velostream-harness",
 ];

@@ -1,4 +1,6 @@
-//! `velo-test`: tests of SQL apps. This version runs scenario files.
+//! `velo-test`: tests of SQL apps. This version runs scenario files, and the embedded broker on a port.
+
+mod broker;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -26,12 +28,27 @@ enum Command {
         #[arg(long)]
         bless: bool,
     },
+    /// Run the embedded Kafka broker on a port: in memory or on disk, with faults on demand
+    Broker(broker::BrokerArgs),
 }
 
-fn main() -> Result<ExitCode> {
-    let Command::Scenario { files, bless } = Args::parse().command;
+fn main() -> ExitCode {
+    let result = match Args::parse().command {
+        Command::Scenario { files, bless } => scenarios(&files, bless),
+        Command::Broker(args) => broker::run(args),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn scenarios(files: &[PathBuf], bless: bool) -> Result<ExitCode> {
     let mut failed = 0;
-    for path in &files {
+    for path in files {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         match run_file(path, &text, bless) {
             Ok(outcome) if outcome.failures.is_empty() => {
