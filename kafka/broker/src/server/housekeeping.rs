@@ -70,8 +70,10 @@ impl Alarm {
 pub(crate) fn run(shared: &Shared) {
     let mut maintain_ms = now_ms() + shared.config.maintain_every_ms;
     loop {
-        let deadlines = [lock(&shared.groups).next_deadline(), lock(&shared.transactions).next_deadline()];
-        let next_ms = deadlines.into_iter().flatten().fold(maintain_ms, i64::min);
+        // One lock after the other, never both.
+        let groups_ms = lock(&shared.groups).next_deadline();
+        let transactions_ms = lock(&shared.transactions).next_deadline();
+        let next_ms = [groups_ms, transactions_ms].into_iter().flatten().fold(maintain_ms, i64::min);
         if !shared.alarm.wait_until(next_ms) {
             return;
         }

@@ -33,7 +33,9 @@ const OPERATION_NOT_ATTEMPTED: i16 = 55;
 
 /// Writes all markers that are due.
 pub(crate) fn write_markers(shared: &Shared) {
-    for marker in lock(&shared.transactions).take_markers() {
+    // Taken before the loop, which must not hold the lock.
+    let markers = lock(&shared.transactions).take_markers();
+    for marker in markers {
         let written = marker.partitions.iter().try_for_each(|(topic, index)| {
             shared.topics.partition(topic, *index).map_or(Ok(()), |partition| write_marker(shared, &marker, &partition))
         });
