@@ -75,7 +75,10 @@ impl Index {
 
     /// The index that [`Index::encode`] wrote; `None` when the bytes cannot be one.
     pub fn decode(mut bytes: &[u8]) -> Option<Index> {
-        if bytes.len() < 16 || (bytes.len() - 16) % ENTRY_BYTES != 0 || bytes.len() > 16 + ENTRIES_MAX * ENTRY_BYTES {
+        if bytes.len() < 16
+            || !(bytes.len() - 16).is_multiple_of(ENTRY_BYTES)
+            || bytes.len() > 16 + ENTRIES_MAX * ENTRY_BYTES
+        {
             return None;
         }
         let (interval, since_last) = (bytes.get_u64(), bytes.get_u64());

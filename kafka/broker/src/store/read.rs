@@ -5,7 +5,6 @@ use std::io;
 use super::batch::{self, CODEC_BITS, Header, LOG_APPEND_TIME};
 use super::error::ReadError;
 use super::log::PartitionLog;
-use super::segment::Run;
 use super::{Read, codec, records};
 
 impl PartitionLog {
@@ -48,14 +47,12 @@ impl PartitionLog {
                 continue;
             }
             let force = at_least_one && read.bytes == 0;
-            let Run { mut batches, bytes, next_offset } =
-                segment.read(next, end, max_bytes.saturating_sub(read.bytes), force)?;
-            read.batches.append(&mut batches);
-            read.bytes += bytes;
-            if bytes > 0 {
-                next = next_offset;
-            }
-            if next < segment.next_offset.min(end) {
+            let mut run = segment.read(next, end, max_bytes.saturating_sub(read.bytes), force)?;
+            read.batches.append(&mut run.batches);
+            read.bytes += run.bytes;
+            next = run.next_offset;
+            // Compaction may have left a segment nothing from `next` on.
+            if !run.at_end {
                 break;
             }
         }

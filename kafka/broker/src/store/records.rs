@@ -80,6 +80,12 @@ fn nullable<'a>(rest: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
 
 /// A zigzag varint of at most ten bytes.
 fn varint(rest: &mut &[u8]) -> Option<i64> {
+    if let Some((&byte, behind)) = rest.split_first()
+        && byte < 0x80
+    {
+        *rest = behind;
+        return Some(i64::from(byte >> 1) ^ -i64::from(byte & 1));
+    }
     let mut raw = 0_u64;
     for (at, byte) in rest.iter().take(10).enumerate() {
         raw |= u64::from(byte & 0x7f) << (7 * at);

@@ -52,6 +52,8 @@ pub(super) struct Run {
     pub bytes: usize,
     /// One past the last offset taken.
     pub next_offset: i64,
+    /// TRUE when the segment holds nothing behind it.
+    pub at_end: bool,
 }
 
 pub(super) fn damaged(what: impl Into<String>) -> io::Error {
@@ -305,11 +307,12 @@ impl Segment {
     /// Whole batches from the one that holds `offset`, at most `budget` bytes, none that begins at or behind `end`. With
     /// `force` the first comes whatever its size.
     pub fn read(&self, offset: i64, end: i64, budget: usize, force: bool) -> io::Result<Run> {
-        let mut run = Run { batches: Vec::new(), bytes: 0, next_offset: offset };
+        let mut run = Run { batches: Vec::new(), bytes: 0, next_offset: offset, at_end: true };
         let mut walk = self.walk_from(offset, LOOKUP_BYTES)?;
-        let Some(first) = walk.next_batch()?.filter(|f| f.header.base_offset < end) else { return Ok(run) };
+        let Some(first) = walk.next_batch()? else { return Ok(run) };
+        run.at_end = false;
         let budget = if force { budget.max(first.header.size) } else { budget };
-        if first.header.size > budget {
+        if first.header.size > budget || first.header.base_offset >= end {
             return Ok(run);
         }
         if let Source::Memory(batches) = walk.source {
@@ -322,6 +325,7 @@ impl Segment {
                 run.next_offset = header.next_offset();
                 run.batches.push(batch.clone());
             }
+            run.at_end = run.next_offset == self.next_offset;
             return Ok(run);
         }
         let mut buffer = vec![0; usize::try_from(self.bytes - first.at).map_or(budget, |n| n.min(budget))];
@@ -336,6 +340,7 @@ impl Segment {
         if run.bytes == 0 {
             return Err(damaged("a batch changed while it was read"));
         }
+        run.at_end = run.next_offset == self.next_offset;
         buffer.truncate(run.bytes);
         run.batches.push(Bytes::from(buffer));
         Ok(run)
