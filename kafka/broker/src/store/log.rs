@@ -213,7 +213,7 @@ impl PartitionLog {
     /// Synchronises everything with the disk, so that the next opening reads nothing back. Call it before the process
     /// ends in order.
     pub fn flush(&mut self) -> io::Result<()> {
-        self.active().sync()?;
+        self.active_mut().sync()?;
         self.active().save_index()?;
         self.save_checkpoint()
     }

@@ -82,7 +82,7 @@ impl PartitionLog {
                 if h.max_timestamp < ts_ms || h.last_offset() < self.log_start {
                     continue;
                 }
-                if let Some(hit) = first_record_at(&h, &walk.load(&found)?, ts_ms, self.log_start)? {
+                if let Some(hit) = first_record_at(&h, &walk.load(&found)?, ts_ms, self.log_start) {
                     return Ok(Some(hit));
                 }
             }
@@ -96,19 +96,21 @@ impl PartitionLog {
     }
 }
 
-/// The first record of a batch at or behind `from` with a timestamp of at least `ts_ms`.
-fn first_record_at(h: &Header, batch: &[u8], ts_ms: i64, from: i64) -> io::Result<Option<(i64, i64)>> {
+/// The first record of a batch at or behind `from` with a timestamp of at least `ts_ms`. Records that cannot be read, as
+/// compressed ones are stored unseen, count as one at the start of the batch.
+fn first_record_at(h: &Header, batch: &[u8], ts_ms: i64, from: i64) -> Option<(i64, i64)> {
+    let whole = Some((h.base_offset.max(from), h.max_timestamp));
     if h.is(LOG_APPEND_TIME) {
-        return Ok((h.max_timestamp >= ts_ms).then_some((h.base_offset.max(from), h.max_timestamp)));
+        return whole;
     }
-    let inflated = codec::inflate(h.attributes & CODEC_BITS, &batch[batch::HEADER..])?;
+    let Ok(inflated) = codec::inflate(h.attributes & CODEC_BITS, &batch[batch::HEADER..]) else { return whole };
     for record in records::Walk::new(&inflated) {
-        let record = record.map_err(|what| io::Error::new(io::ErrorKind::InvalidData, what))?;
-        let offset = h.base_offset + i64::from(record.offset_delta);
+        let Ok(record) = record else { return whole };
+        let offset = h.base_offset.saturating_add(i64::from(record.offset_delta));
         let timestamp = h.base_timestamp.saturating_add(record.timestamp_delta);
         if timestamp >= ts_ms && offset >= from {
-            return Ok(Some((offset, timestamp)));
+            return Some((offset, timestamp));
         }
     }
-    Ok(None)
+    None
 }

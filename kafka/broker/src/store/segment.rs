@@ -19,6 +19,8 @@ use super::index::Index;
 pub(super) const LOOKUP_BYTES: usize = 4 << 10;
 /// Bytes read at once to go through a segment.
 pub(super) const SCAN_BYTES: usize = 256 << 10;
+/// A read takes no more than this from a segment, whatever a client asks for.
+const READ_BYTES_MAX: usize = 64 << 20;
 const INDEX_KIND: u8 = 1;
 
 /// A run of batches.
@@ -159,16 +161,15 @@ impl Segment {
 
     /// Stores batches: all of them or none.
     pub fn append(&mut self, batches: &[Stored]) -> io::Result<()> {
-        if let Data::File { active, .. } = &mut self.data {
-            let file =
-                active.as_mut().ok_or_else(|| io::Error::other("an earlier write failed and could not be undone"))?;
-            if let Err(error) = write_all(file, batches) {
-                let undone = file.set_len(self.bytes).and_then(|()| file.seek(io::SeekFrom::Start(self.bytes)));
-                if undone.is_err() {
-                    *active = None;
-                }
-                return Err(error);
+        self.reactivate()?;
+        if let Data::File { active: Some(file), .. } = &mut self.data
+            && let Err(error) = write_all(file, batches)
+        {
+            let undone = file.set_len(self.bytes).and_then(|()| file.seek(io::SeekFrom::Start(self.bytes)));
+            if undone.is_err() {
+                self.release();
             }
+            return Err(error);
         }
         for batch in batches {
             self.note(&batch.header);
@@ -186,7 +187,14 @@ impl Segment {
         }
     }
 
-    pub fn sync(&self) -> io::Result<()> {
+    /// After a write that failed and could not be taken back: cuts off what it left before anything else is done.
+    fn reactivate(&mut self) -> io::Result<()> {
+        if matches!(self.data, Data::File { active: None, .. }) { self.activate() } else { Ok(()) }
+    }
+
+    /// Synchronises the active segment with the disk.
+    pub fn sync(&mut self) -> io::Result<()> {
+        self.reactivate()?;
         match &self.data {
             Data::File { active: Some(file), .. } => file.sync_data(),
             _ => Ok(()),
@@ -311,6 +319,7 @@ impl Segment {
         let mut walk = self.walk_from(offset, LOOKUP_BYTES)?;
         let Some(first) = walk.next_batch()? else { return Ok(run) };
         run.at_end = false;
+        let budget = budget.min(READ_BYTES_MAX);
         let budget = if force { budget.max(first.header.size) } else { budget };
         if first.header.size > budget || first.header.base_offset >= end {
             return Ok(run);
@@ -331,6 +340,11 @@ impl Segment {
         let mut buffer = vec![0; usize::try_from(self.bytes - first.at).map_or(budget, |n| n.min(budget))];
         walk.source.file()?.read_exact_at(&mut buffer, first.at)?;
         while let Some(header) = Header::parse(&buffer[run.bytes..]) {
+            // The checksum does not cover the offset, so what clients would not notice is noticed here.
+            let in_order = run.bytes == 0 || header.base_offset >= run.next_offset;
+            if !in_order || header.next_offset() > self.next_offset {
+                return Err(damaged(format!("the batch behind offset {} is out of order", run.next_offset)));
+            }
             if run.bytes + header.size > buffer.len() || header.base_offset >= end {
                 break;
             }

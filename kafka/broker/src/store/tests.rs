@@ -48,7 +48,7 @@ impl Batch {
             leader_epoch: -1,
             magic: 2,
             crc: 0,
-            attributes: self.codec % 10 | if self.transactional { TRANSACTIONAL } else { 0 },
+            attributes: (self.codec % 10) | if self.transactional { TRANSACTIONAL } else { 0 },
             last_delta: self.records.len() as i32 - 1,
             base_timestamp: self.records.first().map_or(-1, |r| r.0),
             max_timestamp: times().max().unwrap_or(-1),

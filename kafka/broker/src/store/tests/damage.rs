@@ -141,3 +141,27 @@ fn a_failed_disk_is_an_error_and_no_panic() {
     }
     assert_eq!(last, Err(56));
 }
+
+#[test]
+fn compaction_leaves_a_damaged_log_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = [SETTINGS, &[("cleanup.policy", "compact"), ("min.cleanable.dirty.ratio", "0")]].concat();
+    let mut log = in_dir(dir.path(), &settings);
+    for _ in 0..20 {
+        append(&mut log, &Batch::of(2)).unwrap();
+    }
+    let first = dir.path().join("p").join(format!("{:020}.log", 0));
+    let bytes = fs::read(&first).unwrap();
+    let size = Batch::of(2).bytes().len();
+    // In the records of the first batch; in the offset of the second, which no checksum covers.
+    for at in [80, size + 2] {
+        let mut changed = bytes.clone();
+        changed[at] ^= 1;
+        fs::write(&first, &changed).unwrap();
+        assert_eq!(log.maintain(NOW).unwrap_err().kind(), std::io::ErrorKind::InvalidData);
+        assert_eq!(fs::read(&first).unwrap(), changed);
+    }
+    assert!(log.read(0, 1_000, true, false).is_err(), "an offset out of order is not handed out");
+    let (opened, recovered) = PartitionLog::open(Storage::Dir(dir.path().join("p")), config(&settings), NOW).unwrap();
+    assert_eq!((opened.high_watermark(), recovered.cut_bytes), (40, 0));
+}

@@ -258,11 +258,55 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 120, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 60, ..ProptestConfig::default() })]
 
     #[test]
     fn a_log_in_files_is_a_list_of_records(segment_bytes in 100_u16..3_000, ops in ops()) {
         let dir = tempfile::tempdir().unwrap();
         run(Storage::Dir(dir.path().join("t/0")), segment_bytes, &ops)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_comes_is_stored_whole_or_refused(
+        changes in prop::collection::vec((any::<u16>(), any::<u8>()), 0..6),
+        codec in prop::sample::select(vec![0_i16, 1, 2, 12, 3, 4]),
+        cut in any::<u16>(),
+        compacted in any::<bool>(),
+    ) {
+        let mut settings = vec![("segment.bytes", "14"), ("min.cleanable.dirty.ratio", "0")];
+        if compacted {
+            settings.push(("cleanup.policy", "compact"));
+        }
+        let mut log = memory(&settings);
+        append(&mut log, &Batch::of(2)).unwrap();
+        let sent = Batch { codec, ..Batch::of(5) };
+        // Damage behind the checksum: it is right again, so that every later check is met.
+        let mut body = sent.body();
+        let length = body.len();
+        body.truncate(length - usize::from(cut) % 3);
+        for (at, value) in changes {
+            let at = usize::from(at) % body.len();
+            body[at] = value;
+        }
+        let sealed = Stored::seal(sent.header(), body.into()).to_bytes();
+        if let Ok(appended) = log.append(sealed.clone(), 0, NOW) {
+            prop_assert_eq!((appended.base_offset, appended.last_offset), (2, 6));
+            prop_assert_eq!(&log.read(2, 1 << 20, true, false).unwrap().batches[0][21..], &sealed[21..]);
+        } else {
+            prop_assert_eq!(log.high_watermark(), 2);
+        }
+        append(&mut log, &Batch::of(1)).unwrap();
+        let _ = (log.offset_for_time(NOW + 3), log.max_timestamp());
+        let mut now_compacted = config(&settings);
+        now_compacted.set("cleanup.policy", "compact").unwrap();
+        log.set_config(now_compacted);
+        log.maintain(NOW).unwrap();
+        prop_assert!(log.read(0, 1 << 20, true, true).is_ok());
+        let raw: Vec<u8> = sealed.iter().rev().copied().collect();
+        prop_assert!(log.append(raw.into(), 0, NOW).is_err());
     }
 }
