@@ -376,6 +376,27 @@ fn log_start_and_truncation_survive_opening() {
 }
 
 #[test]
+fn truncation_takes_back_producers_transactions_and_epochs() {
+    on_both(&[("segment.bytes", "300")], |mut log| {
+        for i in 0..6 {
+            let batch = Batch::of(2).by(7, 0, 2 * i).in_transaction();
+            log.append(batch.bytes(), i, NOW).unwrap();
+        }
+        log.end_transaction(7, 0, 0, false, 6, NOW).unwrap();
+        assert_eq!((log.last_stable(), log.epoch_end(4)), (13, (4, 10)));
+        log.truncate_to(12).unwrap();
+        assert_eq!((log.last_stable(), log.high_watermark()), (0, 12), "the marker went");
+        log.truncate_to(5).unwrap();
+        assert_eq!((log.high_watermark(), log.producers()[0].last_sequence), (4, 3));
+        assert_eq!((log.epoch_end(1), log.epoch_end(2)), ((1, 4), (-1, -1)));
+        assert_eq!(append(&mut log, &Batch::of(1).by(7, 0, 4).in_transaction()), Ok((4, 4, false)));
+        log.truncate_to(0).unwrap();
+        assert_eq!((log.high_watermark(), log.size_bytes(), log.producers()), (0, 0, vec![]));
+        assert_eq!(append(&mut log, &Batch::of(2)), Ok((0, 1, false)));
+    });
+}
+
+#[test]
 fn idle_producers_are_forgotten_unless_in_a_transaction() {
     let mut log = memory(&[("retention.ms", "-1")]);
     append(&mut log, &Batch::of(1).by(1, 0, 0)).unwrap();
