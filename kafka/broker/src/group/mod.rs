@@ -16,7 +16,7 @@ mod subscription;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-mod tests_random;
+pub(crate) mod tests_random;
 mod types;
 
 use std::collections::BTreeMap;

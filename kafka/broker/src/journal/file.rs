@@ -147,7 +147,7 @@ fn named(path: &Path, error: &impl std::fmt::Display) -> io::Error {
     io::Error::other(format!("journal {}: {error}", path.display()))
 }
 
-fn frames(entries: &[JournalEntry]) -> io::Result<Vec<u8>> {
+pub(super) fn frames(entries: &[JournalEntry]) -> io::Result<Vec<u8>> {
     let mut out = Vec::new();
     for entry in entries {
         let start = out.len();
@@ -165,7 +165,7 @@ fn frames(entries: &[JournalEntry]) -> io::Result<Vec<u8>> {
 
 /// What the whole frames say, and where they end; 0 if not even the magic is whole. Bytes with a right CRC that make no
 /// entry are another version's: an error, not a torn tail.
-fn read(bytes: &[u8]) -> Result<(Image, usize), String> {
+pub(super) fn read(bytes: &[u8]) -> Result<(Image, usize), String> {
     let mut image = Image::default();
     let Some(mut rest) = bytes.strip_prefix(MAGIC) else {
         return if MAGIC.starts_with(bytes) { Ok((image, 0)) } else { Err("not a journal of this version".into()) };

@@ -11,7 +11,7 @@
 
 mod requests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod types;
 
 use std::collections::BTreeMap;
