@@ -190,7 +190,8 @@ impl Groups {
 
     fn check_commit(&self, who: &MemberRef, transactional: bool) -> Result<(), i16> {
         match self.groups.get(&who.group) {
-            _ if who.group.is_empty() => Err(errors::INVALID_GROUP_ID),
+            // Old simple consumers commit for the group without a name.
+            _ if transactional && who.group.is_empty() => Err(errors::INVALID_GROUP_ID),
             Some(group) => group.check_commit(who, transactional),
             None if who.generation < 0 => Ok(()),
             None => Err(errors::ILLEGAL_GENERATION),
@@ -236,7 +237,6 @@ impl Groups {
     /// DeleteGroups, one of them.
     pub fn delete_group(&mut self, group: &str) -> i16 {
         match self.groups.get(group) {
-            _ if group.is_empty() => errors::INVALID_GROUP_ID,
             None => errors::GROUP_ID_NOT_FOUND,
             Some(found) if found.state != GroupState::Empty => errors::NON_EMPTY_GROUP,
             Some(_) => {

@@ -25,6 +25,9 @@ impl Group {
         if let Some(holder) = holder {
             self.replace_static(&holder, fresh, request, ticket, turn);
         } else if request.instance.is_none() && request.version >= VERSION_ID_FIRST {
+            if self.promised.len() >= turn.config.members_max {
+                return turn.refuse_join(ticket, errors::GROUP_MAX_SIZE_REACHED, "");
+            }
             let deadline_ms = turn.now_ms.saturating_add(i64::from(request.session_timeout_ms));
             turn.refuse_join(ticket, errors::MEMBER_ID_REQUIRED, &fresh);
             self.promised.insert(fresh, deadline_ms);

@@ -179,17 +179,16 @@ impl Group {
     /// The protocol most members prefer among those that all support; between equals the leader's order decides.
     pub(super) fn elect_protocol(&self) -> Option<String> {
         let leader = self.leader.as_ref().and_then(|id| self.members.get(id))?;
-        let shared = |name: &str| self.members.values().all(|m| m.supports(name));
-        let votes = |name: &str| {
-            let favourite =
-                |m: &&Member| m.record.protocols.iter().map(|p| p.0.as_str()).find(|p| shared(p)) == Some(name);
-            self.members.values().filter(favourite).count()
-        };
-        let candidates = leader.record.protocols.iter().map(|p| p.0.as_str()).filter(|p| shared(p));
-        // max_by_key keeps the last of equals, so the leader's list is walked from its end.
-        let mut candidates: Vec<&str> = candidates.collect();
-        candidates.reverse();
-        candidates.into_iter().max_by_key(|p| votes(p)).map(str::to_owned)
+        let mut shared: Vec<String> = leader.record.protocols.iter().map(|p| p.0.clone()).collect();
+        shared.retain(|name| self.members.values().all(|m| m.supports(name)));
+        let mut votes = vec![0_usize; shared.len()];
+        for member in self.members.values() {
+            let mut preferred = member.record.protocols.iter();
+            let choice = preferred.find_map(|(name, _)| shared.iter().position(|s| s == name));
+            choice.into_iter().for_each(|at| votes[at] += 1);
+        }
+        let most = votes.iter().copied().max()?;
+        shared.into_iter().zip(votes).find(|(_, count)| *count == most).map(|(name, _)| name)
     }
 
     /// Is the topic read by a member? `None` when the members' metadata does not tell.

@@ -344,6 +344,9 @@ fn sessions_protocols_and_sizes_are_checked() {
     check(with(&|r| r.protocol_type.clear()), INCONSISTENT_GROUP_PROTOCOL);
     check(with(&|_| ()), NONE);
     check(with(&|_| ()), GROUP_MAX_SIZE_REACHED);
+    check(JoinRequest { group: "h".into(), ..request(4, "", None) }, MEMBER_ID_REQUIRED);
+    check(JoinRequest { group: "h".into(), ..request(4, "", None) }, GROUP_MAX_SIZE_REACHED);
+    story.groups.tick(SESSION_MS);
     assert_eq!(story.groups.list().len(), 1, "refused joins leave no group behind");
     let mut story = Story::new();
     story.alone(None);
@@ -419,6 +422,10 @@ fn commits_are_for_members_or_for_empty_groups() {
     assert_eq!(codes, [OFFSET_METADATA_TOO_LARGE, NONE, NONE]);
     assert_eq!((story.committed(0, true), story.committed(1, true)), ((3, NONE), (9, NONE)));
     assert_eq!(story.committed(7, true), (-1, NONE));
+    let nameless = MemberRef { group: String::new(), ..who("", None, -1) };
+    assert_eq!(story.groups.commit(&nameless, vec![offset(0, 1)], 0), [NONE]);
+    assert_eq!(story.groups.commit_txn_offsets(7, &nameless, vec![offset(0, 1)], 0), [INVALID_GROUP_ID]);
+    assert_eq!(story.groups.delete_group(""), NONE);
     let all = story.groups.fetch_offsets("g", None, false);
     assert_eq!(all.iter().map(|o| (o.partition, o.offset)).collect::<Vec<_>>(), [(0, 3), (1, 9)]);
     assert_eq!((all[0].metadata.as_str(), all[0].leader_epoch), ("m3", 3));

@@ -234,7 +234,8 @@ impl World {
             let empty = group.members.is_empty();
             assert_eq!(group.leader.as_ref().is_some_and(|l| group.members.contains_key(l)), !empty, "seed {seed}");
             let resting = matches!(group.state, GroupState::Stable | GroupState::CompletingRebalance);
-            assert!(!(resting && empty) && !(group.state == GroupState::Empty && !empty), "seed {seed}");
+            assert!(!(resting && empty), "seed {seed}");
+            assert!(group.state != GroupState::Empty || empty, "seed {seed}");
             let statics = group.members.values().map(|m| (&m.record.instance, &m.record.member));
             let statics: BTreeMap<_, _> = statics.filter_map(|(i, m)| Some((i.clone()?, m.clone()))).collect();
             assert_eq!(statics, group.statics, "seed {seed}");

@@ -40,14 +40,22 @@ struct Disk {
 }
 
 impl Journal {
-    /// Opens or creates the file and cuts a torn tail. The entries are the live ones: enough for the server's topics,
+    /// Opens or creates the file and cuts a torn tail, which is kept beside it with the extension `cut`. The entries are the live ones: enough for the server's topics,
     /// `Groups::restore` and `Transactions::restore`. `None` keeps nothing.
     pub fn open(path: Option<&Path>) -> io::Result<(Journal, Vec<JournalEntry>)> {
-        let Some(path) = path else { return Ok((Journal { disk: None, cut_bytes: 0 }, Vec::new())) };
+        match path {
+            None => Ok((Journal { disk: None, cut_bytes: 0 }, Vec::new())),
+            Some(path) => Journal::open_file(path).map_err(|e| named(path, &e)),
+        }
+    }
+
+    fn open_file(path: &Path) -> io::Result<(Journal, Vec<JournalEntry>)> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         let bytes = std::fs::read(path)?;
-        let (image, whole) = read(&bytes).map_err(|e| named(path, &e))?;
+        let (image, whole) = read(&bytes).map_err(|text| io::Error::new(ErrorKind::InvalidData, text))?;
         if whole < bytes.len() {
+            // Should it be more than a torn write, somebody may want to look.
+            std::fs::write(path.with_extension("cut"), &bytes[whole..])?;
             file.set_len(whole as u64)?;
         }
         if whole == 0 {
@@ -91,7 +99,8 @@ impl Drop for Journal {
 impl Disk {
     fn append(&mut self, entries: &[JournalEntry]) -> io::Result<()> {
         if self.broken {
-            return Err(named(&self.path, &"an earlier write failed half-way and could not be undone; restart"));
+            let text = "an earlier write failed half-way and could not be undone; free space and restart";
+            return Err(named(&self.path, &io::Error::other(text)));
         }
         let frames = frames(entries)?;
         if let Err(error) = self.file.write_all_at(&frames, self.bytes) {
@@ -143,8 +152,8 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-fn named(path: &Path, error: &impl std::fmt::Display) -> io::Error {
-    io::Error::other(format!("journal {}: {error}", path.display()))
+fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("journal {}: {error}", path.display()))
 }
 
 pub(super) fn frames(entries: &[JournalEntry]) -> io::Result<Vec<u8>> {

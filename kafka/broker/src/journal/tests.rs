@@ -140,6 +140,7 @@ fn reopening_cuts_the_tail_and_goes_on() {
     std::fs::write(folder.file(), torn).unwrap();
     let (mut journal, found) = Journal::open(Some(&folder.file())).unwrap();
     assert_eq!((found, journal.cut_bytes()), (vec![topic("a"), offsets("g", 1)], 12));
+    assert_eq!(std::fs::read(folder.0.join("journal.cut")).unwrap(), whole[8..20]);
     journal.append(&[offsets("g", 2)]).unwrap();
     let (journal, found) = Journal::open(Some(&folder.file())).unwrap();
     assert_eq!(
@@ -186,6 +187,8 @@ fn what_is_no_journal_is_left_alone() {
     let crc = crc32c::crc32c(&unknown[payload..]);
     unknown[payload - 4..payload].copy_from_slice(&crc.to_le_bytes());
     check(&unknown, "the entry at byte 8");
+    let missing = folder.0.join("missing/journal");
+    assert!(Journal::open(Some(&missing)).unwrap_err().to_string().contains("missing/journal"), "the path is told");
 }
 
 #[test]
