@@ -532,6 +532,23 @@ fn after_a_restart_dynamic_members_have_a_whole_session() {
 }
 
 #[test]
+fn a_new_member_waits_for_the_others_longer_than_its_session_but_not_for_ever() {
+    let mut story = Story::new();
+    let mut patient = request(3, "", Some("ia"));
+    (patient.session_timeout_ms, patient.rebalance_timeout_ms) = (1_800_000, 1_800_000);
+    let a = story.join(patient, 0).member;
+    let waits = story.groups.join(request(3, "", None), 0);
+    let b = story.groups.describe("g").expect("there").members.into_iter().map(|m| m.member).find(|m| *m != a);
+    // Its connection broke and it asks once more.
+    let again = story.groups.join(request(3, &b.expect("b"), None), 0);
+    assert_eq!(story.joined(waits).error, REBALANCE_IN_PROGRESS);
+    story.groups.tick(299_999);
+    assert_eq!(story.groups.take(again), None);
+    story.groups.tick(300_000);
+    assert_eq!(story.joined(again).error, UNKNOWN_MEMBER_ID);
+}
+
+#[test]
 fn a_closed_connection_does_not_hold_the_group() {
     let mut story = Story::new();
     let (a, b) = story.pair(None, None);

@@ -120,6 +120,15 @@ fn a_flipped_bit_ends_the_file_there() {
 }
 
 #[test]
+fn zeroes_at_the_end_are_a_torn_tail() {
+    let whole = file_of(&[offsets("g", 1)]);
+    for zeroes in [1, 8, 100] {
+        let bytes = [whole.clone(), vec![0; zeroes]].concat();
+        assert_eq!(read(&bytes).unwrap().1, whole.len(), "{zeroes}");
+    }
+}
+
+#[test]
 fn the_image_said_again_is_the_same_image() {
     let entries = entries();
     for end in 0..entries.len() {
@@ -136,11 +145,12 @@ fn reopening_cuts_the_tail_and_goes_on() {
     journal.append(&[topic("a"), offsets("g", 1)]).unwrap();
     drop(journal);
     let whole = std::fs::read(folder.file()).unwrap();
-    let torn = [whole.clone(), whole[8..20].to_vec()].concat();
-    std::fs::write(folder.file(), torn).unwrap();
+    let long = frames(&[offsets(&"g".repeat(500), 1)]).unwrap();
+    let tail = &long[..long.len() - 1];
+    std::fs::write(folder.file(), [&whole, tail].concat()).unwrap();
     let (mut journal, found) = Journal::open(Some(&folder.file())).unwrap();
-    assert_eq!((found, journal.cut_bytes()), (vec![topic("a"), offsets("g", 1)], 12));
-    assert_eq!(std::fs::read(folder.0.join("journal.cut")).unwrap(), whole[8..20]);
+    assert_eq!((found, journal.cut_bytes()), (vec![topic("a"), offsets("g", 1)], tail.len() as u64));
+    assert_eq!(std::fs::read(folder.0.join("journal.cut")).unwrap(), tail);
     journal.append(&[offsets("g", 2)]).unwrap();
     let (journal, found) = Journal::open(Some(&folder.file())).unwrap();
     assert_eq!(
