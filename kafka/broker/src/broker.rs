@@ -1,16 +1,18 @@
 //! The broker as its user sees it: configuration, start, stop, what it has done. Starting reads the journal, opens every
 //! log (which cuts torn tails), ends what transactions were decided, and only then listens.
 
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use std::{fmt, fs, io, thread};
 
 use crate::fault::{Fault, FaultError, Faults};
 use crate::group::{GroupConfig, Groups};
 use crate::journal::{Journal, JournalEntry, TopicRecord};
-use crate::server::{self, Counters, Shared, now_ms};
+use crate::server::{self, Counters, Node, Shared, now_ms};
 use crate::topics::{Topics, lock};
 use crate::txn::{Transactions, TxnConfig};
 
@@ -18,6 +20,10 @@ use crate::txn::{Transactions, TxnConfig};
 const NODES_MAX: u16 = 100;
 /// Held while a broker uses a folder.
 const LOCK_FILE: &str = "broker.lock";
+
+/// How often and how long a start waits for a folder or a port that is about to become free: half a second in all.
+const CLAIM_ATTEMPTS: u32 = 25;
+const CLAIM_PAUSE: Duration = Duration::from_millis(20);
 
 /// Where a broker writes its lines.
 pub type Log = Arc<dyn Fn(&str) + Send + Sync>;
@@ -126,7 +132,7 @@ impl Broker {
         let now_ms = now_ms();
         let groups = Groups::restore(config.groups.clone(), &entries, now_ms);
         let transactions = Transactions::restore(config.transactions.clone(), &entries);
-        let listeners = server::listen(&config).map_err(BrokerError::Listen)?;
+        let listeners = listen(&config)?;
         let cluster = entries.iter().rev().find_map(|entry| match entry {
             JournalEntry::Cluster(id) => Some(id.clone()),
             _ => None,
@@ -253,17 +259,36 @@ fn check(config: &BrokerConfig) -> Result<(), BrokerError> {
     Ok(())
 }
 
-/// Creates the folder and keeps other brokers out of it.
+/// Creates the folder and keeps other brokers out of it. A broker that was killed a moment ago may still hold it.
 fn claim(dir: &Path) -> Result<fs::File, BrokerError> {
     fs::create_dir_all(dir).map_err(BrokerError::Storage)?;
     let file = fs::File::create(dir.join(LOCK_FILE)).map_err(BrokerError::Storage)?;
-    file.try_lock().map_err(|error| match error {
-        fs::TryLockError::WouldBlock => {
-            BrokerError::Config(format!("another broker uses {}; stop it or take another folder", dir.display()))
+    for attempt in 0.. {
+        match file.try_lock() {
+            Ok(()) => break,
+            Err(fs::TryLockError::WouldBlock) if attempt < CLAIM_ATTEMPTS => thread::park_timeout(CLAIM_PAUSE),
+            Err(fs::TryLockError::WouldBlock) => {
+                let told = format!("another broker uses {}; stop it or take another folder", dir.display());
+                return Err(BrokerError::Config(told));
+            }
+            Err(fs::TryLockError::Error(error)) => return Err(BrokerError::Storage(error)),
         }
-        fs::TryLockError::Error(error) => BrokerError::Storage(error),
-    })?;
+    }
     Ok(file)
+}
+
+/// Opens the listeners; the ports of a broker that was killed a moment ago may still be taken.
+fn listen(config: &BrokerConfig) -> Result<Vec<(Node, TcpListener)>, BrokerError> {
+    let mut attempt = 0;
+    loop {
+        match server::listen(config) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && attempt < CLAIM_ATTEMPTS => {
+                attempt += 1;
+                thread::park_timeout(CLAIM_PAUSE);
+            }
+            result => return result.map_err(BrokerError::Listen),
+        }
+    }
 }
 
 fn open_topics(config: &BrokerConfig, topics: &Topics, entries: &[JournalEntry]) -> Result<(), BrokerError> {

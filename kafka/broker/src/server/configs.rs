@@ -26,6 +26,7 @@ const BROKER: i8 = 4;
 /// Where a value comes from.
 const FROM_TOPIC: i8 = 1;
 const FROM_BROKER: i8 = 2;
+const FROM_ALL_BROKERS: i8 = 3;
 const FROM_FILE: i8 = 4;
 const FROM_DEFAULT: i8 = 5;
 
@@ -82,7 +83,8 @@ fn values(call: &Call<'_>, resource: &DescribeConfigsResource) -> Result<Vec<Val
         TOPIC => topic_values(call.shared, &resource.resource_name),
         BROKER => {
             let nodes = nodes_named(call.shared, &resource.resource_name)?;
-            Ok(broker_values(call.shared, nodes.first().copied().unwrap_or(call.node)))
+            let source = if resource.resource_name.is_empty() { FROM_ALL_BROKERS } else { FROM_BROKER };
+            Ok(broker_values(call.shared, nodes.first().copied().unwrap_or(call.node), source))
         }
         other => Err((errors::INVALID_REQUEST, format!("resources of kind {other} have no configuration here"))),
     }
@@ -114,7 +116,7 @@ fn nodes_named(shared: &Shared, name: &str) -> Result<Vec<i32>, Refused> {
     }
 }
 
-fn broker_values(shared: &Shared, node: i32) -> Vec<Value> {
+fn broker_values(shared: &Shared, node: i32, source_if_set: i8) -> Vec<Value> {
     let config = &shared.config;
     let port = shared.nodes.iter().find(|n| n.id == node).map_or(0, |n| n.port);
     let listener = format!("PLAINTEXT://{}:{port}", config.host);
@@ -139,7 +141,7 @@ fn broker_values(shared: &Shared, node: i32) -> Vec<Value> {
     });
     let faults = shared.faults.entries(node).into_iter().map(|(name, value)| Value {
         name: name.to_owned(),
-        source: if value.is_empty() || value == "0" { FROM_DEFAULT } else { FROM_BROKER },
+        source: if value.is_empty() || value == "0" { FROM_DEFAULT } else { source_if_set },
         value,
         read_only: false,
         doc: "A fault to inject; see docs/broker.md.".to_owned(),

@@ -168,6 +168,6 @@ mod tests {
         check_one(&[2, b'a', 0], "s", true, Ok(()));
         check_one(&[2, 2, b'a', 0, 0], "[{s}]", true, Ok(()));
         check_one(&[0xff, 0xff, 0xff, 0xff, 0x7f], "s", true, Err(ShapeError::Length));
-        check_one(&[1, 1, 3, 0, 0], "s", true, Err(ShapeError::Short));
+        check_one(&[1, 1, 3, 5, 0], "s", true, Err(ShapeError::Short));
     }
 }
