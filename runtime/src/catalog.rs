@@ -2,14 +2,18 @@
 //! their first records.
 //!
 //! The first `1,000 / N` records of each of N partitions are read (at least one), whole records only, at most
-//! [`HEAD_TOTAL`] bytes over all files and [`HEAD_MAX`] of one. No clock, no waiting: what is there is the sample.
+//! [`HEAD_TOTAL`] bytes over all files and [`HEAD_MAX`] of one. No clock, no waiting: what is there is the sample. Only
+//! an empty Kafka topic is waited for, as long as whoever runs the app lets it be.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use velostream_sql::endpoint::{Catalog, CatalogError, SourceSpec};
-use velostream_sql::plan::{Format, SourceConnector};
-use velostream_types::Schema;
+use velostream_sql::plan::{Format, KafkaSource, SourceConnector};
+use velostream_types::topic::{Broker, TopicRecord};
+use velostream_types::{Fatal, Schema};
 
 use crate::io::file_source::open;
 use crate::io::memory::Topics;
@@ -29,10 +33,20 @@ const STEP: usize = 64 << 10;
 /// Types of samples, each the first records of one partition: at most so many records of each are looked at.
 type Infer = fn(&Format, &[Vec<u8>], usize) -> Result<Schema, String>;
 
-/// The catalog of files and in-memory topics.
+/// Called between two looks at a topic that has no record yet, with its name and how long the source waits at most
+/// (`None`: as long as it takes). Waits a little and answers FALSE when it was long enough.
+pub type WaitForRecord = dyn FnMut(&str, Option<Duration>) -> bool;
+
+/// The catalog of files, in-memory topics and, with a broker, Kafka topics.
 pub struct FileCatalog {
     topics: Topics,
+    kafka: Option<Kafka>,
     infer: Infer,
+}
+
+struct Kafka {
+    broker: Arc<dyn Broker>,
+    wait: Box<WaitForRecord>,
 }
 
 impl Default for FileCatalog {
@@ -44,7 +58,40 @@ impl Default for FileCatalog {
 impl FileCatalog {
     /// A catalog of the files there are and of these topics.
     pub fn with_topics(topics: Topics) -> FileCatalog {
-        FileCatalog { topics, infer: velostream_exec::format::infer }
+        FileCatalog { topics, kafka: None, infer: velostream_exec::format::infer }
+    }
+
+    /// Kafka topics are sampled through `broker`; `wait` decides how long an empty one is waited for.
+    pub fn with_broker(mut self, broker: Arc<dyn Broker>, wait: Box<WaitForRecord>) -> FileCatalog {
+        self.kafka = Some(Kafka { broker, wait });
+        self
+    }
+
+    /// The first records of a topic: those there are when it is asked, or the first that comes.
+    fn kafka_heads(&mut self, spec: &SourceSpec, source: &KafkaSource) -> Result<(Vec<Vec<u8>>, usize), CatalogError> {
+        let brokers = source.client.brokers().to_owned();
+        let failed = |fatal: Fatal| CatalogError::Brokers { brokers: brokers.clone(), reason: fatal.message };
+        let Some(Kafka { broker, wait }) = &mut self.kafka else {
+            let reason = "there is no Kafka client here".to_owned();
+            return Err(CatalogError::Brokers { brokers, reason });
+        };
+        let topic = &source.topic;
+        let patience = Duration::from_nanos(source.connect_timeout_ns.unsigned_abs());
+        let partitions = broker.partitions(&source.client, topic, patience).map_err(&failed)?;
+        let Some(partitions) = partitions else {
+            return Err(CatalogError::NoTopic { topic: topic.clone(), brokers });
+        };
+        let each = (SAMPLE / partitions.max(1) as usize).max(1);
+        let longest = spec.schema_wait_ns.map(|ns| Duration::from_nanos(ns.unsigned_abs()));
+        loop {
+            let records = broker.sample(&source.client, topic, each).map_err(&failed)?;
+            if records.iter().any(|record| record.value.is_some()) {
+                return Ok((heads(records, partitions, &spec.format), each));
+            }
+            if !wait(topic, longest) {
+                return Err(CatalogError::NoRecord { topic: topic.clone() });
+            }
+        }
     }
 
     fn topic_heads(&self, name: &str) -> Result<(Vec<Vec<u8>>, usize), CatalogError> {
@@ -64,6 +111,11 @@ impl Catalog for FileCatalog {
         let (path, (heads, each)) = match &spec.connector {
             SourceConnector::OneRow => return Ok(Schema::new(Vec::new())),
             SourceConnector::Memory { topic } => (topic.clone(), self.topic_heads(topic)?),
+            // A raw record is one column whatever it holds.
+            SourceConnector::Kafka(kafka) if matches!(spec.format, Format::Raw(_)) => {
+                (kafka.topic.clone(), (vec![Vec::new()], 1))
+            }
+            SourceConnector::Kafka(kafka) => (format!("the topic {}", kafka.topic), self.kafka_heads(spec, kafka)?),
             SourceConnector::File { pattern, sequential, .. } => {
                 let files = expand(pattern)?;
                 let heads = match sequential {
@@ -78,7 +130,8 @@ impl Catalog for FileCatalog {
 
     fn check(&mut self, spec: &SourceSpec) -> Result<(), CatalogError> {
         match &spec.connector {
-            SourceConnector::OneRow => Ok(()),
+            // The run looks for topics: a declared one may still be on its way.
+            SourceConnector::OneRow | SourceConnector::Kafka(_) => Ok(()),
             SourceConnector::Memory { topic } => self.topic_heads(topic).map(drop),
             SourceConnector::File { pattern, .. } => {
                 let can_open = |path: &PathBuf| if is_pipe(path)? { Ok(()) } else { open(path).map(drop) };
@@ -91,6 +144,23 @@ impl Catalog for FileCatalog {
         // A folder or a pattern that means one file now may mean two when the run begins.
         matches!(&spec.connector, SourceConnector::File { pattern, .. } if pattern.is_file())
     }
+}
+
+/// Values of a sample as lines, one head per partition. A line feed inside a value is blank in JSON, where it can only
+/// stand between tokens, and is left alone in CSV, where it stands in quotes.
+fn heads(mut records: Vec<TopicRecord>, partitions: u32, format: &Format) -> Vec<Vec<u8>> {
+    records.sort_by_key(|record| (record.partition, record.offset));
+    let mut heads = vec![Vec::new(); partitions as usize];
+    for record in records {
+        let (Some(value), Some(head)) = (record.value, heads.get_mut(record.partition as usize)) else { continue };
+        let line = value.strip_suffix(b"\n").unwrap_or(&value);
+        match format {
+            Format::JsonLines => head.extend(line.iter().map(|byte| if *byte == b'\n' { b' ' } else { *byte })),
+            Format::Csv { .. } | Format::Raw(_) => head.extend_from_slice(line),
+        }
+        head.push(b'\n');
+    }
+    heads
 }
 
 /// TRUE for what gives its bytes only once: opening a pipe may wait for its writer, and reading takes from the run.

@@ -27,6 +27,12 @@ impl Clock for RunClock {
     }
 }
 
+/// The monotonic clock, for waits and time-outs of the housekeeping thread; never for data.
+#[expect(clippy::disallowed_methods, reason = "waits are measured outside the engine")]
+pub fn monotonic() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

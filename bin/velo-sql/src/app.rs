@@ -5,8 +5,11 @@
 
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+use velostream_kafka::Kafka;
 use velostream_runtime::catalog::FileCatalog;
 use velostream_runtime::io::memory::Topics;
 use velostream_sql::annotations::annotate;
@@ -82,7 +85,9 @@ pub fn compile(args: &Compile, source: &Source, stdout_format: SinkFormat, topic
     };
     // The last --set of a key counts; the resolver takes the first.
     let globals = args.set.iter().rev().map(global).collect();
-    let mut endpoints = Resolver::new(source.base_dir.clone(), &env, globals, args.follow);
+    let mut endpoints = Resolver::new(source.base_dir.clone(), &env, globals, args.follow)
+        .with_brokers(args.brokers.clone())
+        .with_text(&source.name, &source.text);
     let options = BindOptions {
         app_name: source.app_name.clone(),
         base_dir: source.base_dir.clone(),
@@ -90,7 +95,7 @@ pub fn compile(args: &Compile, source: &Source, stdout_format: SinkFormat, topic
         follow: args.follow,
         strict: args.strict,
     };
-    let mut catalog = FileCatalog::with_topics(topics.clone());
+    let mut catalog = FileCatalog::with_topics(topics.clone()).with_broker(Arc::new(Kafka), Box::new(waiter()));
     let compiled = compile_text(&source.text, &options, &mut endpoints, &mut catalog);
     let mut plan = compiled.plan;
     let mut found = compiled.diagnostics;
@@ -107,6 +112,23 @@ pub fn compile(args: &Compile, source: &Source, stdout_format: SinkFormat, topic
         explained: !compiled.explain.is_empty(),
         verbose: compiled.explain_verbose,
         origins: endpoints.origins().to_vec(),
+    }
+}
+
+/// Waits for the first record of a topic without types, saying so now and then.
+fn waiter() -> impl FnMut(&str, Option<Duration>) -> bool {
+    const PAUSE: Duration = Duration::from_millis(100);
+    let mut waited = Duration::ZERO;
+    move |topic, longest| {
+        if longest.is_some_and(|longest| waited >= longest) {
+            return false;
+        }
+        if waited.is_zero() || waited.as_millis().is_multiple_of(10_000) {
+            eprintln!("waiting for the first record of topic {topic}, which says what types it has");
+        }
+        waited += PAUSE;
+        std::thread::park_timeout(PAUSE);
+        true
     }
 }
 

@@ -8,6 +8,8 @@ use velostream_runtime::job::{BATCH_ROWS, CREDITS, LatencyProfile};
 use velostream_runtime::topology::parse_cores;
 use velostream_types::time::{NS_PER_MS, parse_timestamp};
 
+use crate::kafka::KafkaArgs;
+
 const EXAMPLES: &str = "Examples:
   velo-sql demo
       a generated market feed through three chained jobs
@@ -15,6 +17,8 @@ const EXAMPLES: &str = "Examples:
       a query over a file
   velo-sql run app.sql --shards 2
       an app of CREATE STREAM/TABLE ... AS SELECT statements
+  velo-sql run app.sql --brokers localhost:9092
+      an app over Kafka topics, until INT or TERM; --until-end stops at the topics' present ends
   velo-sql validate app.sql
       every mistake at once, with carets
   velo-sql explain app.sql
@@ -35,7 +39,12 @@ Summary for programs (--output-format json):
   invalid.
 
 Signals:
-  INT and TERM end the turn, flush the sinks and fire no open window; a second one ends the process at once.";
+  INT and TERM end the turn, flush the sinks and fire no open window; a second one ends the process at once.
+
+Kafka:
+  An app over topics follows them until INT or TERM. Each output is there at least once: offsets are committed once
+  everything that depends on them was acknowledged, and a restart goes on from there without emitting a window twice
+  with different values. Lag includes the rows of open windows.";
 
 /// SQL over streams, on pinned cores that share nothing.
 #[derive(Debug, Parser)]
@@ -50,6 +59,8 @@ pub struct Args {
 pub enum Command {
     /// Run an app or a query to the end of its inputs, or follow them
     Run(RunArgs),
+    /// The same as `run --file`'s app, under the name deployments use
+    DeployApp(DeployArgs),
     /// Check SQL without running it: all mistakes at once, with carets and hints
     Validate(ValidateArgs),
     /// Show the plan: operators, shuffles, state and its growth, emission rules
@@ -73,9 +84,12 @@ pub struct Sql {
 /// What running and checking need to compile an app.
 #[derive(Debug, Clone, ClapArgs)]
 pub struct Compile {
-    /// Set a property for the whole app, above config files; may be repeated
+    /// Set a property for the whole app, above everything written in SQL or config files; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = pair)]
     pub set: Vec<(String, String)>,
+    /// Kafka brokers of sources and sinks that name none; names that nothing else explains are then topics
+    #[arg(long, value_name = "HOST:PORT,...")]
+    pub brokers: Option<String>,
     /// Inputs are unbounded: tail files after their end and write rows in place
     #[arg(long)]
     pub follow: bool,
@@ -91,6 +105,47 @@ pub struct RunArgs {
     pub sql: Sql,
     #[command(flatten)]
     pub compile: Compile,
+    #[command(flatten)]
+    pub kafka: KafkaArgs,
+    #[command(flatten)]
+    pub engine: EngineArgs,
+    /// How rows on standard output are written [default: table on a terminal, json otherwise]
+    #[arg(long, value_enum)]
+    pub format: Option<FormatArg>,
+    /// The summary as text on standard error, or as one JSON document
+    #[arg(long, value_enum, default_value_t = SummaryArg::Text)]
+    pub output_format: SummaryArg,
+}
+
+/// `run` under the name and with the arguments of deployments.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = RUN_NOTES)]
+pub struct DeployArgs {
+    /// SQL file; `-` reads standard input
+    #[arg(long, short, value_name = "APP.sql")]
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub compile: Compile,
+    #[command(flatten)]
+    pub kafka: KafkaArgs,
+    #[command(flatten)]
+    pub engine: EngineArgs,
+    /// The summary as text on standard error, or as one JSON document
+    #[arg(long, value_enum, default_value_t = SummaryArg::Text)]
+    pub output_format: SummaryArg,
+}
+
+impl From<DeployArgs> for RunArgs {
+    fn from(args: DeployArgs) -> RunArgs {
+        let DeployArgs { file, compile, kafka, engine, output_format } = args;
+        RunArgs { sql: Sql { file: Some(file), text: None }, compile, kafka, engine, format: None, output_format }
+    }
+}
+
+/// How the engine runs.
+#[derive(Debug, Clone, ClapArgs)]
+#[command(next_help_heading = "Engine")]
+pub struct EngineArgs {
     /// Shards to split the work over [default: the cores, at most one per input partition]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub shards: Option<u16>,
@@ -114,12 +169,6 @@ pub struct RunArgs {
     /// The time of day the run sees, RFC 3339 or epoch ms [default: the clock]
     #[arg(long, value_name = "T", value_parser = instant)]
     pub now: Option<Instant>,
-    /// How rows on standard output are written [default: table on a terminal, json otherwise]
-    #[arg(long, value_enum)]
-    pub format: Option<FormatArg>,
-    /// The summary as text on standard error, or as one JSON document
-    #[arg(long, value_enum, default_value_t = SummaryArg::Text)]
-    pub output_format: SummaryArg,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -147,6 +196,9 @@ pub struct ExplainArgs {
     /// Also columns of each operator, and where each property's value came from
     #[arg(long, short)]
     pub verbose: bool,
+    /// Instead of the plan, what the app must be allowed to do on its Kafka clusters
+    #[arg(long, conflicts_with = "verbose")]
+    pub acls: bool,
 }
 
 #[derive(Debug, ClapArgs)]

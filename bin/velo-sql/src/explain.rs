@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use velostream_runtime::io::memory::Topics;
-use velostream_sql::explain::explain as explain_plan;
+use velostream_sql::explain::{acl_text, explain as explain_plan};
 use velostream_sql::plan::{AppPlan, SinkFormat};
 use velostream_sql::props::Resolved;
 
@@ -21,7 +21,10 @@ pub fn explain(args: &ExplainArgs) -> Result<ExitCode> {
         eprintln!("{}: {}", source.name, app::verdict(&app.diagnostics));
         return Ok(ExitCode::FAILURE);
     };
-    print(&text(plan, &app.origins, args.verbose))?;
+    match args.acls {
+        true => print(&acl_text(plan))?,
+        false => print(&text(plan, &app.origins, args.verbose))?,
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -9,6 +9,7 @@ mod args;
 mod demo;
 mod explain;
 mod figures;
+mod kafka;
 mod progress;
 mod run;
 mod summary;
@@ -23,6 +24,7 @@ use args::{Args, Command};
 fn main() -> ExitCode {
     let result = match Args::parse().command {
         Command::Run(args) => run::run(args),
+        Command::DeployApp(args) => run::run(args.into()),
         Command::Validate(args) => validate::validate(&args),
         Command::Explain(args) => explain::explain(&args),
         Command::Demo(args) => demo::demo(&args),

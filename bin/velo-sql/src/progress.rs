@@ -47,6 +47,11 @@ impl Progress {
         self.bar.tick();
     }
 
+    /// A line for the log, above the progress.
+    pub fn line(&self, text: &str) {
+        self.bar.suspend(|| eprintln!("{text}"));
+    }
+
     /// Removes the line.
     pub fn clear(&self) {
         self.bar.finish_and_clear();

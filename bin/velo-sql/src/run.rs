@@ -5,9 +5,11 @@
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
+use velostream_kafka::Kafka;
 use velostream_runtime::clock::RunClock;
 use velostream_runtime::io::memory::Topics;
 use velostream_runtime::job::{self, Event, RunOptions, RunReport};
@@ -131,19 +133,24 @@ fn options(args: &RunArgs, topics: Topics, progress: Progress, quiet: bool) -> R
         }
         Event::Started { .. } => {}
         Event::Progress(at) => progress.show(&at),
+        Event::Notice(text) if !quiet => progress.line(text),
+        Event::Notice(_) => {}
     };
+    let engine = &args.engine;
     RunOptions {
-        shards: args.shards,
-        cores: args.cores.as_ref().map(|cores| cores.0.clone()),
-        backend: args.runtime.into(),
-        profile: args.latency_profile.into(),
-        batch_rows: args.batch_rows as usize,
+        shards: engine.shards,
+        cores: engine.cores.as_ref().map(|cores| cores.0.clone()),
+        backend: engine.runtime.into(),
+        profile: engine.latency_profile.into(),
+        batch_rows: engine.batch_rows as usize,
         follow,
-        clock: args.now.map_or(RunClock::System, |at| RunClock::Fixed(at.0)),
-        credits: args.credits,
+        clock: engine.now.map_or(RunClock::System, |at| RunClock::Fixed(at.0)),
+        credits: engine.credits,
         topics,
         stdout,
         observer: Box::new(observer),
+        broker: Some(Arc::new(Kafka)),
+        kafka: args.kafka.options(),
     }
 }
 

@@ -146,8 +146,9 @@ impl<'a> Summary<'a> {
         }
         let got = self.plan.dlqs.iter().zip(sums).filter(|(_, rows)| *rows > 0);
         let entry = |(dlq, rows): (&DlqPlan, u64)| {
-            let path = dlq.enabled.then(|| dlq.path.display().to_string());
-            json!({ "name": dlq.name, "rows": rows, "path": path })
+            let topic = dlq.topic.as_ref().filter(|_| dlq.enabled).map(|kafka| kafka.topic.as_str());
+            let path = (dlq.enabled && topic.is_none()).then(|| dlq.path.display().to_string());
+            json!({ "name": dlq.name, "rows": rows, "path": path, "topic": topic })
         };
         Value::Array(got.map(entry).collect())
     }
@@ -166,7 +167,11 @@ fn source_line(source: &SourceReport, dlq: &DlqPlan) -> String {
 
 /// ` -> trades-dlq.jsonl`
 fn place(dlq: &DlqPlan) -> String {
-    if dlq.enabled { format!(" -> {}", dlq.path.display()) } else { ", counted only".to_owned() }
+    match &dlq.topic {
+        _ if !dlq.enabled => ", counted only".to_owned(),
+        Some(kafka) => format!(" -> topic {}", kafka.topic),
+        None => format!(" -> {}", dlq.path.display()),
+    }
 }
 
 fn written(plan: &SinkPlan, sink: &SinkReport) -> String {
@@ -178,6 +183,7 @@ fn target(sink: &SinkPlan) -> String {
         SinkConnector::File { path, .. } => shown(path),
         SinkConnector::Stdout => "standard output".to_owned(),
         SinkConnector::Memory { topic, .. } => format!("topic {topic}"),
+        SinkConnector::Kafka(kafka) => format!("topic {} on {}", kafka.topic, kafka.client.brokers()),
     }
 }
 

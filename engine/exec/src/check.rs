@@ -145,6 +145,14 @@ impl Operator for Checked {
         self.inner.is_satisfied()
     }
 
+    fn frontier(&self, at_end: bool) -> Option<i64> {
+        self.inner.frontier(at_end)
+    }
+
+    fn resume(&mut self, frontier: i64) {
+        self.inner.resume(frontier);
+    }
+
     fn snapshot(&self, out: &mut SnapshotWriter) {
         assert!(!self.open, "{} was snapshotted with its cursor open", self.name);
         self.inner.snapshot(out);

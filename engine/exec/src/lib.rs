@@ -5,6 +5,7 @@
 
 pub mod agg;
 pub mod check;
+pub mod commit;
 pub mod expr;
 pub mod format;
 pub mod op;

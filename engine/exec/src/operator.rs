@@ -12,10 +12,6 @@ use velostream_types::{Batch, Chunk, DeadLetter, DlqId, Fatal};
 
 /// What flows along an edge of the graph.
 #[derive(Clone, Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "moved a few times per batch of a thousand rows; a box would cost an allocation"
-)]
 pub enum Msg {
     /// Rows.
     Batch(Batch),
@@ -25,7 +21,7 @@ pub enum Msg {
     Watermark(i64),
     /// The input has nothing to say until its next message: it does not hold the watermark back.
     Idle,
-    /// A cut of the stream for snapshots.
+    /// A cut of the stream, for commits and snapshots.
     Barrier(u64),
 }
 
@@ -52,6 +48,8 @@ pub struct NodeCounters {
     pub rows_out: u64,
     /// Rows that came after their window closed.
     pub late: u64,
+    /// Rows of windows that were given out before a restart.
+    pub replayed: u64,
     /// Rows or records sent to the dead letter.
     pub dead_lettered: u64,
     /// Rows dropped for another reason than a filter (null value, LIMIT excepted).
@@ -74,6 +72,7 @@ impl NodeCounters {
         self.rows_in += other.rows_in;
         self.rows_out += other.rows_out;
         self.late += other.late;
+        self.replayed += other.replayed;
         self.dead_lettered += other.dead_lettered;
         self.dropped += other.dropped;
         self.division_by_zero += other.division_by_zero;
@@ -96,6 +95,19 @@ pub trait Operator {
     /// stop.
     fn is_satisfied(&self) -> bool {
         false
+    }
+
+    /// For operators that hold rows back: the watermark up to which everything was given out; `WM_NONE` for those that
+    /// never do. `at_end`: the input ends, so everything that is held will be given out, too.
+    fn frontier(&self, at_end: bool) -> Option<i64> {
+        let _ = at_end;
+        None
+    }
+
+    /// What this frontier closes was given out by an earlier run: rows of it are counted as replayed. Only called on a
+    /// fresh operator.
+    fn resume(&mut self, frontier: i64) {
+        let _ = frontier;
     }
 
     /// Writes all keyed and positional state; only called with no cursor open. Stateless operators write nothing.

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use velostream_sql::plan::{AppPlan, Node, NodeKind, Route};
+use velostream_sql::plan::{AppPlan, Node, NodeKind, Route, SinkConnector};
 use velostream_types::{EdgeId, NodeId, PartitionId, ShardId, SourceId};
 
 use crate::check::Checked;
@@ -63,6 +63,20 @@ pub struct Lowered {
 /// Which shard writes sink or dead-letter destination number `n`.
 pub fn home_of(n: usize, shards: u16) -> ShardId {
     ShardId((n % usize::from(shards)) as u16)
+}
+
+/// The shards that write sink number `sink`: for topics every shard writes what it made, so that a key leaves by its
+/// owner's producer only; anything else, and whatever is cut off by a LIMIT, has one writer.
+pub fn writers_of(plan: &AppPlan, sink: usize, shards: u16) -> Vec<ShardId> {
+    let is_topic = matches!(plan.sinks[sink].connector, SinkConnector::Kafka(_));
+    let feeds = |node: &&Node| matches!(node.kind, NodeKind::Sink { sink: n, .. } if n == sink);
+    let mut limited = false;
+    let mut at = plan.nodes.iter().find(feeds);
+    while let Some(node) = at {
+        limited |= matches!(node.kind, NodeKind::Limit { .. });
+        at = node.inputs.first().map(|input| &plan.nodes[input.index()]);
+    }
+    if is_topic && !limited { (0..shards).map(ShardId).collect() } else { vec![home_of(sink, shards)] }
 }
 
 /// Lowers `plan` for shard `id` of `shards`, which owns the partitions `owned`.
@@ -248,14 +262,19 @@ impl Lowering<'_> {
         let encode = self.watched(Box::new(encode), node);
         let encode = self.push(StageKind::Operator(encode), node.id);
         self.connect(node, encode);
-        let home = home_of(sink, self.shards);
+        let writers = writers_of(self.plan, sink, self.shards);
+        let is_own = writers.len() > 1 || self.shards == 1;
+        let home = if is_own { self.id } else { writers[0] };
         let outlet = Outlet::new(edge, self.id, self.shards, Target::Writer(home), self.options.credits);
         let send = self.push(StageKind::Send(outlet), node.id);
         self.out.stages[encode].consumers.push((send, 0));
         self.out.send[edge.index()] = Some(send);
         if home == self.id {
-            let merge = SinkMerge::new(sink, rule, self.shards);
-            let write = self.push(StageKind::Write(Inlet::new(edge, self.shards), merge), node.id);
+            let (inlet, senders) = match is_own {
+                true => (Inlet::from_one(edge, self.id), 1),
+                false => (Inlet::new(edge, self.shards), self.shards),
+            };
+            let write = self.push(StageKind::Write(inlet, SinkMerge::new(sink, rule, senders)), node.id);
             self.out.receive[edge.index()] = Some(write);
         }
         send

@@ -73,7 +73,7 @@ impl PartitionClock {
     ) -> Stamped {
         let before = self.watermark();
         let stamped = match (spec.field, &spec.format) {
-            (TimeField::RecordTimestamp, _) => {
+            (TimeField::RecordTimestamp | TimeField::Header, _) => {
                 let at = |i: usize| timestamps.map_or(fallback_ms, |t| t[i]).checked_mul(NS_PER_MS);
                 self.stamp_rows(rows, at, |_| fallback_ms)
             }
@@ -82,6 +82,14 @@ impl PartitionClock {
                 self.stamp_column(&columns[c], format, rows, record_ms)
             }
         };
+        self.last_advance_ns = if before == WM_NONE { 0 } else { self.watermark().saturating_sub(before) };
+        stamped
+    }
+
+    /// Stamps a batch whose event times, ns, the decoder found. `fallback_ms` is for those out of range.
+    pub fn stamp_given(&mut self, times: &ScalarBuffer<i64>, fallback_ms: i64) -> Stamped {
+        let before = self.watermark();
+        let stamped = self.stamp_rows(times.len(), |i| Some(times[i]), |_| fallback_ms);
         self.last_advance_ns = if before == WM_NONE { 0 } else { self.watermark().saturating_sub(before) };
         stamped
     }

@@ -31,6 +31,7 @@ fn data(format: &Format, rows: usize) -> Vec<u8> {
             Format::JsonLines => {
                 writeln!(text, "{{\"id\":{i},\"symbol\":\"{symbol}\",\"price\":{price},\"ratio\":0.5,\"time\":{time}}}")
             }
+            Format::Raw(_) => writeln!(text, "{symbol}"),
             Format::Csv { .. } => writeln!(text, "{i},{symbol},{price},0.5,{time}"),
         };
     }

@@ -111,22 +111,29 @@ pub fn parse_annotations(
     reader.finish()
 }
 
-/// Reads the annotations of a compiled text and names the app by its own. Which statement a line belongs to is known
-/// of a sound app only; of others the lines' own mistakes are told.
+/// Reads the annotations of a text and gives its plan the names they say: the app's, and from it and the jobs' the
+/// consumer groups nobody named. Which statement a line belongs to is known of a sound app only; of others the lines'
+/// own mistakes are told.
 pub fn annotate(plan: Option<&mut AppPlan>, text: &str, env: Env<'_>) -> Vec<Diagnostic> {
-    let mut spans: Vec<Span> = plan.iter().flat_map(|plan| &plan.statements).map(|s| s.span).collect();
-    spans.sort_by_key(|span| span.start);
-    let (app, _, mut found) = parse_annotations(text, &spans, env);
+    let mut order: Vec<(Span, usize)> =
+        plan.iter().flat_map(|plan| &plan.statements).enumerate().map(|(i, s)| (s.span, i)).collect();
+    order.sort_by_key(|(span, _)| span.start);
+    let spans: Vec<Span> = order.iter().map(|(span, _)| *span).collect();
+    let (app, statements, mut found) = parse_annotations(text, &spans, env);
     // Numbers count queries here, but all statements elsewhere.
     found.iter_mut().for_each(|d| d.statement = None);
-    match plan {
-        Some(plan) => {
-            if let Some(name) = app.app_name() {
-                plan.name = name.to_owned();
-            }
-        }
-        None => found.retain(|d| d.code != "W0702"),
+    let Some(plan) = plan else {
+        found.retain(|d| d.code != "W0702");
+        return found;
+    };
+    if let Some(name) = app.app_name() {
+        plan.name = name.to_owned();
     }
+    let job = |statement: usize| {
+        let at = order.iter().position(|(_, i)| *i == statement)?;
+        statements[at].job_name().map(str::to_owned)
+    };
+    plan.name_groups(job);
     found
 }
 
@@ -217,6 +224,11 @@ impl Reader<'_> {
 
     /// Puts an annotation where it belongs.
     fn place(&mut self, known: &Known, annotation: Annotation) {
+        if annotation.name == "job_mode" && annotation.value.eq_ignore_ascii_case("transactional") {
+            let message = "@job_mode: transactional is not supported yet";
+            let hint = "Results are delivered at least once; remove the annotation.";
+            self.diagnostics.push(Diagnostic::error("E0902", annotation.span, message).hint(hint));
+        }
         let statement = self.statement_of(annotation.span);
         let is_head = self.is_head(annotation.span);
         if known.level == Level::App && is_head {

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use velostream_types::{Schema, Span};
 
 use crate::diag::Diagnostic;
-use crate::plan::{Format, LateStrategy, MissingTime, SinkConnector, SinkFormat, SourceConnector, TimeFormat};
+use crate::plan::{
+    Format, KafkaSink, LateStrategy, MissingTime, SinkConnector, SinkFormat, SourceConnector, TimeFormat,
+};
 
 /// One `key = value` of a WITH clause or SET statement as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,8 +49,12 @@ pub struct SourceSpec {
     pub max_records: Option<u64>,
     /// `delete.field`
     pub delete_field: Option<(String, Span)>,
+    /// `schema.wait.timeout`, ns: how long an empty topic is waited for; `None`: as long as it takes.
+    pub schema_wait_ns: Option<i64>,
     /// `dead.letter.queue.path`, resolved.
     pub dlq_path: Option<PathBuf>,
+    /// Topic for the dead letters when no path is given.
+    pub dlq_topic: Option<Box<KafkaSink>>,
     /// FALSE: bad records are counted only.
     pub dlq_enabled: bool,
 }
@@ -60,8 +66,14 @@ pub struct SinkSpec {
     pub connector: SinkConnector,
     /// Encoding.
     pub format: SinkFormat,
+    /// `key.field` of a topic, and where it was written.
+    pub key_field: Option<(String, Span)>,
+    /// Nothing but brokers given for the whole app says that this is a topic.
+    pub implied: bool,
     /// `dead.letter.queue.path`, resolved.
     pub dlq_path: Option<PathBuf>,
+    /// Topic for the dead letters when no path is given.
+    pub dlq_topic: Option<Box<KafkaSink>>,
     /// FALSE: bad records are counted only.
     pub dlq_enabled: bool,
 }
@@ -95,6 +107,25 @@ pub enum CatalogError {
         /// The system's reason.
         reason: String,
     },
+    /// There is no such topic.
+    NoTopic {
+        /// Its name.
+        topic: String,
+        /// Where it was looked for.
+        brokers: String,
+    },
+    /// The topic holds no record, and none came as long as was waited.
+    NoRecord {
+        /// Its name.
+        topic: String,
+    },
+    /// The brokers cannot be asked.
+    Brokers {
+        /// Which.
+        brokers: String,
+        /// The client's reason.
+        reason: String,
+    },
     /// The sample is not in the format it is said to be in.
     Malformed {
         /// Which file.
@@ -110,7 +141,7 @@ pub trait Catalog {
     /// records answers its known column names (CSV header) with type NULL. Fields come with `inferred = true`.
     fn infer(&mut self, spec: &SourceSpec) -> Result<Schema, CatalogError>;
 
-    /// Fails when a declared source's files are missing or unreadable.
+    /// Fails when a declared source's files are missing or unreadable. Topics are looked for by the run.
     fn check(&mut self, spec: &SourceSpec) -> Result<(), CatalogError>;
 
     /// TRUE when every record is known to have its fields in the order of the schema that `infer` gave. Asked for

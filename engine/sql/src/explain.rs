@@ -4,6 +4,7 @@
 //! from the sink down. A node shared by statements is drawn once and referred to afterwards, so the text grows with the
 //! plan and not with its paths. The text is stable: goldens compare it.
 
+mod acls;
 mod endpoint;
 mod expr;
 mod node;
@@ -13,6 +14,7 @@ use std::fmt::Write;
 use self::node::Growth;
 use crate::plan::{AggregateSpec, AppPlan, Node, NodeKind, Route};
 
+pub use self::acls::{Acl, Operation, Resource, acl_text, acls};
 pub use self::expr::{literal, name, sql};
 
 /// The plan as text. `verbose` adds the columns of every operator and the limits of sources.
@@ -72,6 +74,9 @@ impl<'p> Statement<'p> {
         for sink in self.plan.sinks.iter().filter(|s| s.statement == self.at) {
             let _ = writeln!(out, "  writes {}: {}", expr::name(&sink.name), endpoint::sink(sink));
             let _ = writeln!(out, "    columns: {}", node::columns(&sink.schema));
+            for line in endpoint::kafka_sink(sink, self.verbose) {
+                let _ = writeln!(out, "    {line}");
+            }
         }
         self.draw_dead_letters(out);
         let _ = writeln!(out, "  plan");

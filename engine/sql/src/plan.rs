@@ -8,9 +8,11 @@
 //! Scan -> Filter -> Project(keys, arguments) -> Combine -> Exchange -> Aggregate -> Filter(HAVING) -> Project -> Sink
 //! ```
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use velostream_types::topic::{Client, StartAt};
 use velostream_types::{DataType, DlqId, EdgeId, NodeId, SchemaRef, SourceId, Span, Value};
 
 /// Groups a [`NodeKind::Combine`] holds on one shard; more than this leave at once. Beyond it the table falls out of
@@ -34,6 +36,36 @@ pub struct AppPlan {
     pub statements: Vec<StatementPlan>,
     /// Number of exchange edges.
     pub edges: u16,
+}
+
+impl SourcePlan {
+    /// TRUE when records have to come with their headers.
+    pub fn needs_headers(&self) -> bool {
+        self.event_time.as_ref().is_some_and(|t| t.field == TimeField::Header)
+    }
+
+    /// TRUE when a record without a value is a bad one.
+    pub fn null_value_is_bad(&self) -> bool {
+        matches!(&self.connector, SourceConnector::Kafka(kafka) if kafka.null_value_is_bad)
+    }
+}
+
+impl AppPlan {
+    /// Names the consumer groups that nobody named: `velo_{app}_{job}`. The job is the first statement that reads the
+    /// source, by the name `job` gives it or else its own.
+    pub fn name_groups(&mut self, job: impl Fn(usize) -> Option<String>) {
+        for (at, source) in self.sources.iter_mut().enumerate() {
+            let SourceConnector::Kafka(kafka) = &mut source.connector else { continue };
+            if kafka.group.is_some() {
+                continue;
+            }
+            let reads = |n: &&Node| matches!(n.kind, NodeKind::Scan { source } if source.index() == at);
+            let Some(statement) = self.nodes.iter().find(reads).map(|n| n.statement) else { continue };
+            let own = || self.statements.get(statement).map(|s| s.name.clone());
+            let Some(name) = job(statement).or_else(own) else { continue };
+            kafka.group = Some(format!("velo_{}_{name}", self.name));
+        }
+    }
 }
 
 /// What is known of one statement for messages and summaries.
@@ -120,8 +152,69 @@ pub enum SourceConnector {
         /// Topic name.
         topic: String,
     },
+    /// A Kafka topic.
+    Kafka(Box<KafkaSource>),
     /// Rows made by the planner (`SELECT 1`): one row without columns.
     OneRow,
+}
+
+/// What a Kafka source reads and how.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KafkaSource {
+    /// Topic.
+    pub topic: String,
+    /// The cluster: client settings in librdkafka's names with their origins.
+    pub client: Client,
+    /// `group.id` as given; `None` until [`AppPlan::name_groups`].
+    pub group: Option<String>,
+    /// `auto.offset.reset`
+    pub start: StartAt,
+    /// How long to wait for a missing topic, ns; 0: not at all.
+    pub topic_wait_ns: i64,
+    /// First pause between looks for a missing topic, ns.
+    pub topic_retry_ns: i64,
+    /// Highest pause between looks, ns.
+    pub topic_retry_max_ns: i64,
+    /// How long to wait for the brokers at start, ns (`broker.connect.timeout`).
+    pub connect_timeout_ns: i64,
+    /// Time between commits, ns (`commit.interval`); the shortest of an app's sources counts.
+    pub commit_interval_ns: i64,
+    /// `partitioned.by`: the column by which the topic's partitions are cut.
+    pub partitioned_by: Option<String>,
+    /// `null.value = dead_letter`; FALSE: skipped and counted.
+    pub null_value_is_bad: bool,
+    /// `on.data.loss = fail`; FALSE: warn, count and go on.
+    pub fail_on_data_loss: bool,
+}
+
+/// What a Kafka sink writes and how.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KafkaSink {
+    /// Topic.
+    pub topic: String,
+    /// The cluster.
+    pub client: Client,
+    /// Partitions of a topic that is made at deploy; `None`: as many as the widest source.
+    pub partitions: Option<u32>,
+    /// `replication.factor` of a topic that is made; -1: the cluster's default.
+    pub replication: i32,
+    /// Topic settings of a topic that is made.
+    pub topic_config: BTreeMap<String, String>,
+    /// Make the topic when it is missing (`topic.create`).
+    pub create: bool,
+    /// How keys are written.
+    pub key_format: KeyFormat,
+    /// How long to wait for the brokers at start, ns.
+    pub connect_timeout_ns: i64,
+}
+
+/// Encoding of record keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyFormat {
+    /// Text; compound keys joined by `|`.
+    Text,
+    /// A JSON object of the key columns.
+    Json,
 }
 
 /// Record format with its options.
@@ -140,6 +233,17 @@ pub enum Format {
     },
     /// One JSON object per line (or per record).
     JsonLines,
+    /// The record's value as one column.
+    Raw(RawKind),
+}
+
+/// A value that is not taken apart: one column named `value`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RawKind {
+    /// UTF-8 text (`string`).
+    Text,
+    /// Any bytes (`bytes`).
+    Bytes,
 }
 
 /// Event time of a source and how its watermark follows.
@@ -164,6 +268,8 @@ pub enum TimeField {
     Column(usize),
     /// The record's own timestamp (topics).
     RecordTimestamp,
+    /// The header `_EVENT_TIME` (ms) with `_EVENT_TIME_NS`, in either case, else the record's own timestamp.
+    Header,
 }
 
 /// Encoding of an event-time column.
@@ -572,6 +678,8 @@ pub enum SinkConnector {
         /// Its partitions.
         partitions: u32,
     },
+    /// A Kafka topic.
+    Kafka(Box<KafkaSink>),
 }
 
 /// Compression of a file sink.
@@ -599,6 +707,8 @@ pub enum SinkFormat {
     },
     /// Aligned table for people; the writer lays it out.
     Table,
+    /// The only column as the record's value, without a terminator.
+    Raw(RawKind),
 }
 
 /// Where bad records go.
@@ -606,8 +716,10 @@ pub enum SinkFormat {
 pub struct DlqPlan {
     /// Name for counters: the source's or the sink's.
     pub name: String,
-    /// The file; created on the first dead letter.
+    /// The file; created on the first dead letter. Empty when there is a topic.
     pub path: PathBuf,
+    /// Write to this topic instead: original bytes, key and headers, the reason in headers.
+    pub topic: Option<Box<KafkaSink>>,
     /// FALSE: counted only (`LogAndContinue`, `enable_dlq=false`).
     pub enabled: bool,
     /// Edge to its writer.

@@ -9,6 +9,7 @@
 //! called once after binding.
 
 mod config;
+mod kafka;
 pub mod keys;
 mod reader;
 mod relation;
@@ -25,13 +26,16 @@ use velostream_types::Span;
 
 use self::config::Mapped;
 use self::keys::{Found, Side};
-use self::reader::Reader;
+use self::reader::{Context, Reader};
 use self::relation::{BadRelation, Relation};
-use self::setting::{Giver, Place, Rank, Setting, strongest};
+use self::setting::{Giver, Loose, Place, Rank, Setting, strongest, strongest_loose};
 pub use self::vars::{Env, VarError, expand};
 use crate::diag::{Diagnostic, Severity};
 use crate::endpoint::{Endpoints, SinkSpec, SourceSpec, WithEntry};
 use crate::suggest;
+
+/// Environment variable that names brokers.
+const BROKERS_VARIABLE: &str = "VELOSTREAM_KAFKA_BROKERS";
 
 /// One resolved property and who gave it, for `explain --verbose`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,8 +44,8 @@ pub struct Resolved {
     pub relation: String,
     /// `source` or `sink`.
     pub side: &'static str,
-    /// Main spelling of the property.
-    pub key: &'static str,
+    /// Main spelling of the property; a client setting by its own name.
+    pub key: String,
     /// Its value; secrets are masked.
     pub value: String,
     /// Who gave it: `WITH`, `SET`, `conf/trades.yaml:3`, `default`, …
@@ -54,6 +58,10 @@ pub struct Resolver<'e> {
     env: Env<'e>,
     globals: Vec<WithEntry>,
     follow: bool,
+    /// Brokers of sources and sinks that name none, and who named these.
+    brokers: Option<(String, Giver)>,
+    /// Name and text of the SQL, to tell where a client setting stands.
+    text: Option<(String, String)>,
     loader: config::Loader,
     /// Relations asked for, for suggestions about prefixes.
     relations: BTreeSet<String>,
@@ -69,6 +77,30 @@ struct SeenKey {
     /// The key without a prefix that is a relation's name or a side.
     bare: String,
     known: bool,
+}
+
+/// What is said about a relation.
+#[derive(Default)]
+struct Gathered {
+    /// Properties of the table.
+    table: Vec<Setting>,
+    /// Settings of Kafka clients and topics.
+    loose: Vec<Loose>,
+}
+
+impl Gathered {
+    /// Adds a value; `spelling` is the part of `written` that was looked up.
+    fn add(&mut self, found: Found, spelling: &str, written: &str, value: &str, rank: Rank, place: Place) {
+        let (written, value) = (written.to_owned(), value.to_owned());
+        match found {
+            Found::Key(key, alias) => self.table.push(Setting { key, alias, written, value, rank, place }),
+            Found::Client(skip) | Found::Topic(skip) => {
+                let (name, of_topic) = (spelling[skip..].to_owned(), matches!(found, Found::Topic(_)));
+                self.loose.push(Loose { name, of_topic, written, value, rank, place });
+            }
+            Found::Family | Found::OtherSide => {}
+        }
+    }
 }
 
 /// The relation being resolved.
@@ -89,6 +121,8 @@ impl<'e> Resolver<'e> {
             env,
             globals,
             follow,
+            brokers: env(BROKERS_VARIABLE).map(|b| (b, Giver::Variable(BROKERS_VARIABLE))),
+            text: None,
             loader: config::Loader::default(),
             relations: BTreeSet::new(),
             seen: BTreeMap::new(),
@@ -96,6 +130,19 @@ impl<'e> Resolver<'e> {
             warnings: Vec::new(),
             origins: Vec::new(),
         }
+    }
+
+    /// The command line's `--brokers`: the cluster of everything that names none, also of relations that nothing else
+    /// explains.
+    pub fn with_brokers(mut self, brokers: Option<String>) -> Resolver<'e> {
+        self.brokers = brokers.map(|b| (b, Giver::Brokers)).or(self.brokers);
+        self
+    }
+
+    /// Name and text of the SQL, so that messages of a Kafka client can say `app.sql:12`.
+    pub fn with_text(mut self, name: &str, text: &str) -> Resolver<'e> {
+        self.text = Some((name.to_owned(), text.to_owned()));
+        self
     }
 
     /// Every resolved property so far, in order of resolution.
@@ -150,9 +197,9 @@ impl<'e> Resolver<'e> {
         target: &Target<'_>,
         relation: &Relation,
         with: &[WithEntry],
-    ) -> Result<Vec<Setting>, Vec<Diagnostic>> {
+    ) -> Result<Gathered, Vec<Diagnostic>> {
         self.relations.insert(target.name.to_owned());
-        let mut settings = Vec::new();
+        let mut settings = Gathered::default();
         for entry in with {
             self.classify(target, entry, Rank::Plain, &mut settings);
         }
@@ -162,22 +209,20 @@ impl<'e> Resolver<'e> {
         self.relation_settings(target, relation, &mut settings);
         let mut errors = self.config_files(target, &mut settings);
 
-        let mut chosen = strongest(settings, &mut self.warnings);
-        chosen.retain_mut(|setting| match vars::expand(&setting.value, self.env) {
-            Ok(value) => {
-                setting.value = value;
-                true
-            }
-            Err(error) => {
-                errors.push(bad_variable(&setting.place, &setting.written, &error));
-                false
-            }
-        });
-        if errors.is_empty() { Ok(chosen) } else { Err(errors) }
+        let mut table = strongest(settings.table, &mut self.warnings);
+        let mut loose = strongest_loose(settings.loose);
+        let env = self.env;
+        let mut replace = |value: &mut String, place: &Place, written: &str| match vars::expand(value, env) {
+            Ok(expanded) => *value = expanded,
+            Err(error) => errors.push(bad_variable(place, written, &error)),
+        };
+        table.iter_mut().for_each(|s| replace(&mut s.value, &s.place, &s.written));
+        loose.iter_mut().for_each(|s| replace(&mut s.value, &s.place, &s.written));
+        if errors.is_empty() { Ok(Gathered { table, loose }) } else { Err(errors) }
     }
 
     /// Sorts one WITH or SET entry into the settings if it speaks of the target.
-    fn classify(&mut self, target: &Target<'_>, entry: &WithEntry, plain: Rank, settings: &mut Vec<Setting>) {
+    fn classify(&mut self, target: &Target<'_>, entry: &WithEntry, plain: Rank, settings: &mut Gathered) {
         let key = entry.key.as_str();
         let own = key.strip_prefix(target.name).and_then(|rest| rest.strip_prefix('.'));
         let sided = match (key.strip_prefix("source."), key.strip_prefix("sink.")) {
@@ -195,6 +240,7 @@ impl<'e> Resolver<'e> {
             }
             (None, None) => (keys::find(key, target.side), plain, own.unwrap_or(key)),
         };
+        let spelling = if rank == plain { key } else { bare };
         let is_annotation = key.starts_with('@');
         let place = self.place_of(entry, target, plain == Rank::Global);
         if is_annotation {
@@ -202,10 +248,9 @@ impl<'e> Resolver<'e> {
             self.warnings.push(place.warning("W0513", message).hint(format!("write a comment line: -- {key}: …")));
         }
         self.see(&place, key, bare, found.is_some() || is_annotation);
-        if let Some(Found::Key(property, alias)) = found {
-            let (written, value) = (key.to_owned(), entry.value.clone());
-            settings.push(Setting { key: property, alias, written, value, rank, place });
-        }
+        let Some(found) = found else { return };
+        let rank = if place.giver == Giver::CommandLine { on_command_line(rank) } else { rank };
+        settings.add(found, spelling, key, &entry.value, rank, place);
     }
 
     fn place_of(&self, entry: &WithEntry, target: &Target<'_>, is_global: bool) -> Place {
@@ -233,7 +278,7 @@ impl<'e> Resolver<'e> {
     }
 
     /// The path or URI as settings.
-    fn relation_settings(&mut self, target: &Target<'_>, relation: &Relation, settings: &mut Vec<Setting>) {
+    fn relation_settings(&mut self, target: &Target<'_>, relation: &Relation, settings: &mut Gathered) {
         let mut pairs: Vec<(String, String)> = Vec::new();
         match relation {
             Relation::Name => {}
@@ -242,25 +287,27 @@ impl<'e> Resolver<'e> {
                 pairs.push(("path".into(), path.clone()));
                 pairs.extend(query.iter().filter(|(k, _)| k != "path" && k != "type").cloned());
             }
+            Relation::Kafka { brokers, topic, query } => {
+                let own = [("type", "kafka"), ("bootstrap.servers", brokers), ("topic.name", topic)];
+                pairs.extend(own.map(|(k, v)| (k.to_owned(), v.to_owned())));
+                pairs.extend(query.iter().filter(|(k, _)| !own.iter().any(|(o, _)| o == k)).cloned());
+            }
             Relation::Later(name) => pairs.push(("type".into(), (*name).to_owned())),
         }
         let place = Place::relation(target.span, Giver::Relation);
         for (written, value) in pairs {
             match keys::find(&written, target.side) {
-                Some(Found::Key(key, alias)) => {
-                    settings.push(Setting { key, alias, written, value, rank: Rank::Relation, place: place.clone() });
-                }
-                Some(_) => {}
+                Some(found) => settings.add(found, &written, &written, &value, Rank::Relation, place.clone()),
                 None => self.see(&place, &written, &written, false),
             }
         }
     }
 
     /// Adds the keys of every config file the settings name; returns what went wrong.
-    fn config_files(&mut self, target: &Target<'_>, settings: &mut Vec<Setting>) -> Vec<Diagnostic> {
+    fn config_files(&mut self, target: &Target<'_>, settings: &mut Gathered) -> Vec<Diagnostic> {
         let own = if target.side == Side::Source { "source_config" } else { "sink_config" };
         let namers = ["config_file", own, "monitoring_config", "security_config"];
-        let mut files: Vec<Setting> = settings.iter().filter(|s| namers.contains(&s.key.name)).cloned().collect();
+        let mut files: Vec<Setting> = settings.table.iter().filter(|s| namers.contains(&s.key.name)).cloned().collect();
         files.sort_by_key(|s| (s.rank, namers.iter().position(|n| *n == s.key.name)));
         let mut errors = Vec::new();
         let mut loaded: Vec<PathBuf> = Vec::new();
@@ -284,21 +331,14 @@ impl<'e> Resolver<'e> {
         errors
     }
 
-    fn config_entry(
-        &mut self,
-        target: &Target<'_>,
-        entry: &config::ConfigEntry,
-        nth: u16,
-        settings: &mut Vec<Setting>,
-    ) {
+    fn config_entry(&mut self, target: &Target<'_>, entry: &config::ConfigEntry, nth: u16, settings: &mut Gathered) {
         match config::map(&entry.key, target.name, target.side) {
-            Mapped::Property(Found::Key(key, alias), prefix) => {
+            Mapped::Property(found, prefix, at) => {
                 self.see(&entry.place, &entry.key, &entry.key, true);
-                let (written, value) = (entry.key.clone(), entry.value().to_owned());
                 let rank = Rank::File(nth, prefix);
-                settings.push(Setting { key, alias, written, value, rank, place: entry.place.clone() });
+                settings.add(found, &entry.key[at..], &entry.key, entry.value(), rank, entry.place.clone());
             }
-            Mapped::Property(..) | Mapped::Skip => self.see(&entry.place, &entry.key, &entry.key, true),
+            Mapped::Skip => self.see(&entry.place, &entry.key, &entry.key, true),
             Mapped::Unknown(bare) => self.see(&entry.place, &entry.key, &bare, false),
         }
     }
@@ -312,7 +352,13 @@ impl<'e> Resolver<'e> {
     ) -> Result<T, Vec<Diagnostic>> {
         let relation = relation::read(target.name).map_err(|bad| self.fresh(vec![bad_relation(target, &bad)]))?;
         let settings = self.gather(target, &relation, with).map_err(|errors| self.fresh(errors))?;
-        let mut reader = Reader::new(target.name, target.span, target.side, settings, &self.base_dir, self.follow);
+        let context = Context {
+            base_dir: &self.base_dir,
+            follow: self.follow,
+            brokers: self.brokers.as_ref(),
+            text: self.text.as_ref().map(|(name, text)| (name.as_str(), text.as_str())),
+        };
+        let mut reader = Reader::new(target, settings, context);
         let built = build(&mut reader);
         let (found, resolved) = reader.into_findings();
         let (errors, warnings): (Vec<_>, Vec<_>) = found.into_iter().partition(|d| d.severity == Severity::Error);
@@ -346,13 +392,25 @@ impl Endpoints for Resolver<'_> {
     }
 }
 
+/// Rank of a value from `--set` that would have `rank` in the text: above everything there.
+fn on_command_line(rank: Rank) -> Rank {
+    match rank {
+        Rank::Named => Rank::CommandLine(0),
+        Rank::Sided => Rank::CommandLine(1),
+        _ => Rank::CommandLine(2),
+    }
+}
+
 fn bad_relation(target: &Target<'_>, bad: &BadRelation) -> Diagnostic {
     let place = Place::relation(target.span, Giver::Relation);
     match bad {
         BadRelation::Malformed(reason) => place
             .error("E0516", format!("malformed URI \"{}\"", target.name))
             .detail(reason.clone())
-            .hint("files are written file://path?format=csv&delimiter=%3B"),
+            .hint(match target.name.to_ascii_lowercase().starts_with("kafka:") {
+                true => "topics are written kafka://host:9092/topic?group_id=name",
+                false => "files are written file://path?format=csv&delimiter=%3B",
+            }),
         BadRelation::Outside(path) => place
             .error("E0517", format!("the path \"{path}\" leaves the app's folder"))
             .hint("use an absolute path, or a plain path instead of a URI"),

@@ -38,14 +38,24 @@ impl Endpoints for World {
             max_record_bytes: 1 << 20,
             max_records: None,
             delete_field: None,
+            schema_wait_ns: None,
             dlq_path: None,
+            dlq_topic: None,
             dlq_enabled: true,
         })
     }
 
     fn sink(&mut self, name: &str, _: Span, _: &[WithEntry]) -> Result<Option<SinkSpec>, Vec<Diagnostic>> {
         let connector = SinkConnector::File { path: name.into(), append: false, compression: Compression::None };
-        let spec = SinkSpec { connector, format: SinkFormat::JsonLines, dlq_path: None, dlq_enabled: true };
+        let spec = SinkSpec {
+            connector,
+            format: SinkFormat::JsonLines,
+            key_field: None,
+            implied: false,
+            dlq_path: None,
+            dlq_topic: None,
+            dlq_enabled: true,
+        };
         Ok(name.len().is_multiple_of(2).then_some(spec))
     }
 }

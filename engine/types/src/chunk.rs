@@ -11,6 +11,14 @@ pub struct Chunk {
     pub order: Vec<(i64, i64, u64)>,
     /// Record key of each row for sinks with keys (topics); empty for files and stdout.
     pub keys: Vec<Option<Box<[u8]>>>,
+    /// Rows that are deletes: their value is null in the sink. Empty when none is.
+    pub deletes: Vec<bool>,
+    /// Headers of each row as in [`crate::RecordRef::headers`], for sinks with headers; empty otherwise.
+    pub headers: Vec<Option<Box<[u8]>>>,
+    /// Rows have no terminator: every byte is the record's (raw formats).
+    pub framed: bool,
+    /// Event time of each row, ns, for sinks that write it as a header; empty: no header.
+    pub event_ns: Vec<i64>,
     /// Event time of each row, ms, for sinks with record timestamps; empty otherwise.
     pub times_ms: Vec<i64>,
 }
@@ -34,11 +42,15 @@ impl Chunk {
 
     /// Forgets the rows and keeps the memory.
     pub fn clear(&mut self) {
-        let Chunk { bytes, ends, order, keys, times_ms } = self;
+        let Chunk { bytes, ends, order, keys, deletes, headers, framed, event_ns, times_ms } = self;
         bytes.clear();
         ends.clear();
         order.clear();
         keys.clear();
+        deletes.clear();
+        headers.clear();
+        event_ns.clear();
+        *framed = false;
         times_ms.clear();
     }
 

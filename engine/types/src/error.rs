@@ -95,6 +95,23 @@ impl ErrorCode {
     }
 }
 
+impl ErrorCode {
+    /// The kind of error in the header `dlq.error.type` of dead-letter topics.
+    pub const fn kind(self) -> &'static str {
+        match self {
+            ErrorCode::Malformed | ErrorCode::InvalidUtf8 | ErrorCode::TooLong => "deserialization",
+            ErrorCode::FieldCount => "schema_validation",
+            ErrorCode::WrongType | ErrorCode::Cast => "type_conversion",
+            ErrorCode::NullInNotNull => "null_value",
+            ErrorCode::Overflow
+            | ErrorCode::Domain
+            | ErrorCode::Late
+            | ErrorCode::GroupOverflow
+            | ErrorCode::EventTime => "sql_execution",
+        }
+    }
+}
+
 /// One bad datum: counted and dead-lettered, never fatal, never retried.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordError {
@@ -131,6 +148,21 @@ pub struct DeadLetter {
     pub full_length: Option<u64>,
     /// The record as it came.
     pub bytes: Vec<u8>,
+    /// What a broker says about the record besides its value, where known.
+    pub origin: Option<Box<RecordOrigin>>,
+}
+
+/// A broker's record without its value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecordOrigin {
+    /// Timestamp, ms.
+    pub timestamp_ms: i64,
+    /// Key.
+    pub key: Option<Vec<u8>>,
+    /// Headers, encoded as [`crate::headers`] says.
+    pub headers: Option<Vec<u8>>,
+    /// The value was null.
+    pub null_value: bool,
 }
 
 /// The environment failed: the job stops cleanly with this message.

@@ -5,6 +5,7 @@ use arrow_buffer::Buffer;
 
 use crate::chunk::Chunk;
 use crate::error::Fatal;
+use crate::topic::FetchStats;
 
 /// The time of day, read once per turn by the runtime and handed in.
 pub trait Clock {
@@ -23,6 +24,9 @@ pub struct RecordRef {
     pub key: Option<(u32, u32)>,
     /// Byte range of the value in the slab; `None` is a null value.
     pub value: Option<(u32, u32)>,
+    /// Byte range of the headers in the slab, as Kafka's record format writes them (count, then key and value, lengths
+    /// as zigzag varints); `None` without headers or when nobody asked for them.
+    pub headers: Option<(u32, u32)>,
 }
 
 /// How a slab's bytes are cut into records.
@@ -53,8 +57,10 @@ pub struct Slab {
 pub enum SourcePoll {
     /// New bytes.
     Slab(Slab),
-    /// Nothing now; more may come.
+    /// Nothing now; more may come. The partition was read to its present end.
     Pending,
+    /// Nothing now, though the partition holds more: it is on its way. Such a partition is not idle.
+    Behind,
     /// Nothing will ever come.
     End,
 }
@@ -65,6 +71,14 @@ pub trait PartitionSource {
     /// Reads on. `consumed` is how much of the last stream slab the decoder used (0 at first). `grow` asks for a slab
     /// larger than the last one, because a record did not fit.
     fn poll(&mut self, consumed: usize, grow: bool) -> Result<SourcePoll, Fatal>;
+    /// Where it stands in its log; `None` for sources without one.
+    fn stats(&self) -> Option<FetchStats> {
+        None
+    }
+    /// Messages for the log since the last call.
+    fn notices(&mut self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Where encoded rows go: one writer per sink.
@@ -77,6 +91,27 @@ pub trait SinkWriter {
     fn finish(&mut self) -> Result<(), Fatal>;
     /// The run stopped before its end: keeps whole rows only and says where they are.
     fn interrupt(&mut self) -> Result<(), Fatal>;
+    /// Appends rows from number `from` on as far as there is room; answers how many. Sinks that may be full take fewer
+    /// than there are; the rest is offered again after they rang.
+    fn offer(&mut self, rows: &Chunk, from: usize) -> Result<usize, Fatal> {
+        debug_assert_eq!(from, 0, "a sink that is never full takes all rows at once");
+        self.write(rows)?;
+        Ok(rows.rows())
+    }
+    /// Everything appended so far stands before this barrier.
+    fn mark(&mut self, barrier: u64) -> Result<(), Fatal> {
+        let _ = barrier;
+        self.flush()
+    }
+    /// The highest barrier before which everything is safe; `marked` is the last one set. Also serves a sink's
+    /// connection; called at every wake.
+    fn safe(&mut self, marked: u64) -> Result<u64, Fatal> {
+        Ok(marked)
+    }
+    /// Messages for the log since the last call.
+    fn notices(&mut self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Durable home of snapshots.

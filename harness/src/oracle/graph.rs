@@ -517,7 +517,7 @@ fn as_row(row: &Flow) -> Row<'_> {
 fn event_time(spec: &EventTimeSpec, record: &FeedRow) -> Result<(i64, bool), ErrorCode> {
     let stamp = record.timestamp_ms.unwrap_or(0).saturating_mul(NS_PER_MS);
     match spec.field {
-        TimeField::RecordTimestamp => Ok((stamp, true)),
+        TimeField::RecordTimestamp | TimeField::Header => Ok((stamp, true)),
         TimeField::Column(i) => match (nanoseconds(&record.values[i], &spec.format), spec.missing) {
             (Some(t), _) => Ok((t, true)),
             (None, MissingTime::Warn) => Ok((stamp, false)),

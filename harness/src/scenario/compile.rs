@@ -74,6 +74,7 @@ impl Catalog for FeedCatalog<'_> {
 pub fn feed_name(connector: &SourceConnector, name: &str) -> String {
     match connector {
         SourceConnector::Memory { topic } => topic.clone(),
+        SourceConnector::Kafka(kafka) => kafka.topic.clone(),
         SourceConnector::File { pattern, .. } => {
             pattern.file_name().map_or_else(|| name.to_owned(), |n| n.to_string_lossy().into_owned())
         }

@@ -3,11 +3,16 @@
 //! It drives the production `Shard` through the same inbox and outbox as the runtime does. Nothing waits for time: a
 //! world runs until it is at rest, so tests wait on a condition by construction.
 
+mod commit;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use velostream_exec::commit::{CommitLog, Writer};
 use velostream_exec::operator::NodeCounters;
-use velostream_exec::shard::{Demand, Inbox, Outbox, PartitionProgress, Progress, Shard, ShardOptions, Write};
+use velostream_exec::shard::{
+    Demand, Inbox, Outbox, PartitionProgress, Progress, STOP_BARRIER, Shard, ShardOptions, Write,
+};
 use velostream_sql::plan::AppPlan;
 use velostream_types::time::{WM_END, WM_NONE};
 use velostream_types::{Fatal, PartitionId, ShardId, Slab, SlabKind, SourceId, SourcePoll};
@@ -45,6 +50,9 @@ pub struct World {
     /// What shards counted that a restart has replaced: rows, and messages that waited for a credit.
     counted: Vec<NodeCounters>,
     waited: u64,
+    /// What may be committed, and the last barrier given.
+    commits: CommitLog,
+    barrier: u64,
 }
 
 /// Rounds after which a world that is still busy is taken for one that never comes to rest.
@@ -76,6 +84,7 @@ impl World {
             }
         }
         let (sinks, dlqs) = (plan.sinks.len(), plan.dlqs.len());
+        let commits = commit::log_of(&plan, options.shards, feeds.keys());
         let mut world = World {
             plan,
             options,
@@ -93,6 +102,8 @@ impl World {
             peak: Peak::default(),
             counted: Vec::new(),
             waited: 0,
+            commits,
+            barrier: 0,
         };
         world.counted = vec![NodeCounters::default(); world.plan.nodes.len()];
         world.build();
@@ -189,6 +200,10 @@ impl World {
                 self.inboxes[s].polls.push((demand.source, demand.partition, poll));
             }
             self.lows[s] = out.low;
+            for mark in out.marks {
+                moved = true;
+                self.commits.mark(ShardId(s as u16), mark);
+            }
             for write in out.writes {
                 self.write(s, write);
             }
@@ -207,8 +222,13 @@ impl World {
                 spare.push(chunk);
             }
             Write::Dead(dlq, chunk) => self.dead[dlq].extend((0..chunk.rows()).map(|i| chunk.row(i).to_vec())),
-            Write::Finish(_) => self.finished_sinks += 1,
-            Write::FinishDead(_) => {}
+            Write::Finish(sink) => {
+                self.finished_sinks += 1;
+                self.commits.made_safe(Writer::Sink(sink, ShardId(shard as u16)), STOP_BARRIER);
+            }
+            Write::FinishDead(dlq) => self.commits.made_safe(Writer::Dead(dlq), STOP_BARRIER),
+            Write::Mark(sink, id) => self.commits.made_safe(Writer::Sink(sink, ShardId(shard as u16)), id),
+            Write::MarkDead(dlq, id) => self.commits.made_safe(Writer::Dead(dlq), id),
         }
     }
 

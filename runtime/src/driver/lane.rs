@@ -4,14 +4,17 @@
 //! round without anything new skips the turn. A partition that has nothing now is polled again after its pause, not
 //! before, and whether or not the shard asks again: its demand stays open until it is answered by bytes or the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::Sender;
 use hdrhistogram::Histogram;
+use velostream_exec::commit::Writer;
 use velostream_exec::operator::NodeCounters;
-use velostream_exec::shard::{Demand, Inbox, Outbox, PartitionProgress, Progress, Write};
+use velostream_exec::shard::{Demand, Inbox, Mark, Outbox, PartitionProgress, Progress, STOP_BARRIER, Write};
 use velostream_types::time::WM_END;
+use velostream_types::topic::FetchStats;
 use velostream_types::{Chunk, Clock, Fatal, PartitionId, PartitionSource, ShardId, SinkWriter, SourceId, SourcePoll};
 
 use super::Turn;
@@ -46,6 +49,30 @@ pub struct Sink {
     pub writer: Box<dyn SinkWriter>,
     /// Flush after every turn that wrote, not only before going idle.
     pub eager: bool,
+    /// It talks to somebody and rings: it is served at every wake.
+    pub served: bool,
+}
+
+/// What a lane tells whoever commits.
+#[derive(Debug)]
+pub struct Note {
+    /// Which shard.
+    pub shard: ShardId,
+    /// What.
+    pub news: News,
+}
+
+/// Kinds of [`Note`].
+#[derive(Debug)]
+pub enum News {
+    /// A barrier passed something.
+    Mark(Mark),
+    /// A writer made everything before a barrier safe.
+    Safe(Writer, u64),
+    /// Where a partition stands in its log.
+    Stands(SourceId, PartitionId, FetchStats),
+    /// Something for the log.
+    Say(String),
 }
 
 /// A writer's place in the lane.
@@ -54,6 +81,9 @@ struct Slot {
     dirty: bool,
     state: SlotState,
     rows: u64,
+    /// Last barrier set, and the last one that was told to be safe.
+    marked: u64,
+    told: u64,
 }
 
 /// Where a writer is in its life.
@@ -77,6 +107,8 @@ struct Open {
     due_ns: i64,
     /// Asked at least once: `consumed` was told.
     asked: bool,
+    /// The last answer was that more is on its way.
+    behind: bool,
 }
 
 /// What a lane is made of.
@@ -97,6 +129,8 @@ pub struct LaneParts {
     pub clock: RunClock,
     /// The run's start, for latencies.
     pub started: Instant,
+    /// Where barriers are told; `None`: nobody commits.
+    pub notes: Option<Sender<Note>>,
 }
 
 /// What one writer did.
@@ -138,6 +172,12 @@ pub enum Round {
     Idle(Option<Duration>),
 }
 
+/// How long a full sink is left alone when it does not ring.
+const HELD_PAUSE: Duration = Duration::from_millis(1);
+
+/// How long a stop waits for a sink that takes nothing, ns.
+const STOP_PATIENCE_NS: i64 = 10_000_000_000;
+
 /// Pause between looks at the shard's own row counts, ns.
 const PROGRESS_NS: i64 = 50_000_000;
 
@@ -153,6 +193,13 @@ pub struct Lane {
     started: Instant,
     inbox: Inbox,
     outbox: Outbox,
+    notes: Option<Sender<Note>>,
+    /// Writes that wait for room in their sink, in order, and how many rows of the first are written.
+    held: VecDeque<Write>,
+    held_rows: usize,
+    barrier_seen: u64,
+    /// When the stop was seen, ns since the start.
+    stopped_ns: Option<i64>,
     open: Vec<Open>,
     busy: bool,
     done: bool,
@@ -163,7 +210,10 @@ pub struct Lane {
 }
 
 fn slots(sinks: Vec<(usize, Sink)>) -> BTreeMap<usize, Slot> {
-    sinks.into_iter().map(|(i, sink)| (i, Slot { sink, dirty: false, state: SlotState::Open, rows: 0 })).collect()
+    sinks
+        .into_iter()
+        .map(|(i, sink)| (i, Slot { sink, dirty: false, state: SlotState::Open, rows: 0, marked: 0, told: 0 }))
+        .collect()
 }
 
 impl Lane {
@@ -181,6 +231,11 @@ impl Lane {
             started: parts.started,
             inbox: Inbox::default(),
             outbox: Outbox::default(),
+            notes: parts.notes,
+            held: VecDeque::new(),
+            held_rows: 0,
+            barrier_seen: 0,
+            stopped_ns: None,
             open: Vec::new(),
             busy: true,
             done: false,
@@ -214,13 +269,29 @@ impl Lane {
             world.count(self.shard, taken, 0);
             return Ok(Round::Idle(None));
         }
+        self.serve()?;
         let stop = world.stopping();
-        if stop {
+        if !self.held.is_empty() {
+            self.write(world)?;
+            if !self.held.is_empty() {
+                self.give_up_in_time(stop)?;
+                return Ok(Round::Idle(Some(HELD_PAUSE)));
+            }
+        }
+        if world.draining() && !self.inbox.drain {
+            (self.inbox.drain, self.busy) = (true, true);
+        }
+        if stop || self.inbox.drain {
             self.open.clear();
         } else {
             self.answer_demands(world)?;
         }
         let low = world.low_elsewhere(self.shard);
+        let barrier = world.barrier();
+        if barrier > self.barrier_seen {
+            (self.barrier_seen, self.busy) = (barrier, true);
+            self.inbox.barrier = Some(barrier);
+        }
         let fresh =
             self.busy || taken > 0 || !self.inbox.polls.is_empty() || low > self.low_seen || stop != self.stop_seen;
         if !fresh {
@@ -248,7 +319,7 @@ impl Lane {
             return Ok(());
         }
         let now_ns = self.elapsed_ns();
-        let (readers, inbox) = (&mut self.readers, &mut self.inbox);
+        let (readers, inbox, notes, shard) = (&mut self.readers, &mut self.inbox, &self.notes, self.shard);
         let mut read = false;
         let mut failed = None;
         self.open.retain_mut(|open| {
@@ -266,12 +337,14 @@ impl Lane {
                     failed = Some(fatal);
                     return true;
                 }
-                Ok(SourcePoll::Pending) => {
-                    // A partition that waits for news is asked at every wake; only its first Pending is told, the
-                    // others would make every wake a turn.
-                    if !open.asked || matches!(reader.retry, Retry::After(_)) {
-                        inbox.polls.push((source, partition, SourcePoll::Pending));
+                Ok(nothing @ (SourcePoll::Pending | SourcePoll::Behind)) => {
+                    // A partition that waits for news is asked at every wake; an answer is told when it differs from
+                    // the last one, the others would make every wake a turn.
+                    let behind = matches!(nothing, SourcePoll::Behind);
+                    if !open.asked || open.behind != behind || matches!(reader.retry, Retry::After(_)) {
+                        inbox.polls.push((source, partition, nothing));
                     }
+                    open.behind = behind;
                     if let Retry::After(pause) = reader.retry {
                         open.due_ns = now_ns.saturating_add(i64::try_from(pause.as_nanos()).unwrap_or(i64::MAX));
                     }
@@ -290,7 +363,10 @@ impl Lane {
             };
             if !keep {
                 // The end: its file or topic is closed at once.
-                readers.remove(&(source, partition));
+                let reader = readers.remove(&(source, partition));
+                if let Some(stats) = reader.and_then(|reader| reader.input.stats()) {
+                    tell(notes, shard, News::Stands(source, partition, stats));
+                }
             }
             false
         });
@@ -305,7 +381,7 @@ impl Lane {
         for demand in self.outbox.demands.drain(..) {
             let same = |open: &Open| (open.demand.source, open.demand.partition) == (demand.source, demand.partition);
             if !self.open.iter().any(same) {
-                self.open.push(Open { demand, due_ns: i64::MIN, asked: false });
+                self.open.push(Open { demand, due_ns: i64::MIN, asked: false, behind: false });
             }
         }
         // Envelopes go before the low watermark: who sees the low may rely on what was sent at it.
@@ -320,6 +396,10 @@ impl Lane {
         world.publish_low(self.shard, self.outbox.low);
         let waits = progress == Progress::Waiting && self.outbox.low < WM_END;
         world.wait_above(self.shard, if waits { self.low_seen } else { WM_END });
+        for mark in self.outbox.marks.drain(..) {
+            tell(&self.notes, self.shard, News::Mark(mark));
+        }
+        self.held.extend(self.outbox.writes.drain(..));
         self.write(world)?;
         self.flush(progress != Progress::Busy)?;
         let now_ns = self.elapsed_ns();
@@ -327,36 +407,101 @@ impl Lane {
             self.progress_due_ns = now_ns + PROGRESS_NS;
             let rows_in = self.turn.partitions().iter().map(|p| p.rows).sum();
             world.cell(self.shard).rows_in.store(rows_in, Ordering::Relaxed);
+            self.tell_standing();
         }
         Ok(())
     }
 
+    /// Where the partitions stand in their logs, and what sources and sinks have to say.
+    fn tell_standing(&mut self) {
+        if self.notes.is_none() {
+            return;
+        }
+        let mut said = Vec::new();
+        for ((source, partition), reader) in &mut self.readers {
+            if let Some(stats) = reader.input.stats() {
+                tell(&self.notes, self.shard, News::Stands(*source, *partition, stats));
+            }
+            said.append(&mut reader.input.notices());
+        }
+        for slot in self.sinks.values_mut().chain(self.dead.values_mut()) {
+            said.append(&mut slot.sink.writer.notices());
+        }
+        said.into_iter().for_each(|text| tell(&self.notes, self.shard, News::Say(text)));
+    }
+
+    /// Writes what waits, in order, until a sink is full.
     fn write(&mut self, world: &World) -> Result<(), Fatal> {
-        if self.outbox.writes.is_empty() {
+        if self.held.is_empty() {
             return Ok(());
         }
         let cell = world.cell(self.shard);
-        for write in self.outbox.writes.drain(..) {
+        while let Some(write) = self.held.pop_front() {
             match write {
                 Write::Rows(i, chunk) => {
-                    add(&cell.rows_out, chunk.rows() as u64);
-                    append(&mut self.sinks, i, &chunk)?;
+                    let taken = append(&mut self.sinks, i, &chunk, self.held_rows)?;
+                    add(&cell.rows_out, taken as u64);
+                    self.held_rows += taken;
+                    if self.held_rows < chunk.rows() {
+                        self.held.push_front(Write::Rows(i, chunk));
+                        break;
+                    }
+                    self.held_rows = 0;
                     self.inbox.spare.push(chunk);
                 }
                 Write::Dead(i, chunk) => {
-                    add(&cell.rows_dead, chunk.rows() as u64);
-                    append(&mut self.dead, i, &chunk)?;
+                    let taken = append(&mut self.dead, i, &chunk, self.held_rows)?;
+                    add(&cell.rows_dead, taken as u64);
+                    self.held_rows += taken;
+                    if self.held_rows < chunk.rows() {
+                        self.held.push_front(Write::Dead(i, chunk));
+                        break;
+                    }
+                    self.held_rows = 0;
                 }
+                Write::Mark(i, barrier) => mark(&mut self.sinks, i, barrier)?,
+                Write::MarkDead(i, barrier) => mark(&mut self.dead, i, barrier)?,
                 Write::Finish(i) => finish(&mut self.sinks, i)?,
                 Write::FinishDead(i) => finish(&mut self.dead, i)?,
             }
         }
+        self.serve()?;
         // A shard without partitions writes what others read.
         let own = cell.polled_ns.load(Ordering::Relaxed);
         let polled_ns =
             if own > 0 { own } else { world.cells().map(|c| c.polled_ns.load(Ordering::Relaxed)).max().unwrap_or(0) };
         self.latency.saturating_record(u64::try_from(self.elapsed_ns() - polled_ns).unwrap_or(0).max(1));
         Ok(())
+    }
+
+    /// Serves the sinks that talk to somebody, and tells which barriers have become safe.
+    fn serve(&mut self) -> Result<(), Fatal> {
+        let shard = self.shard;
+        let sinks = self.sinks.iter_mut().map(|(i, slot)| (Writer::Sink(*i, shard), slot));
+        let dead = self.dead.iter_mut().map(|(i, slot)| (Writer::Dead(*i), slot));
+        for (writer, slot) in sinks.chain(dead) {
+            let safe = match slot.state {
+                SlotState::Finished => STOP_BARRIER,
+                SlotState::Open if slot.sink.served || slot.marked > slot.told => slot.sink.writer.safe(slot.marked)?,
+                SlotState::Open | SlotState::Interrupted => continue,
+            };
+            if safe > slot.told {
+                slot.told = safe;
+                tell(&self.notes, shard, News::Safe(writer, safe));
+            }
+        }
+        Ok(())
+    }
+
+    /// A stop does not wait for ever for a sink that takes nothing.
+    fn give_up_in_time(&mut self, stop: bool) -> Result<(), Fatal> {
+        let now_ns = self.elapsed_ns();
+        let since = if stop { *self.stopped_ns.get_or_insert(now_ns) } else { now_ns };
+        if now_ns - since < STOP_PATIENCE_NS {
+            return Ok(());
+        }
+        let seconds = STOP_PATIENCE_NS / 1_000_000_000;
+        Err(Fatal::new(format!("a sink took no rows for {seconds} s after the stop; what it lacks was not committed")))
     }
 
     fn flush(&mut self, idle: bool) -> Result<(), Fatal> {
@@ -375,6 +520,8 @@ impl Lane {
             slot.sink.writer.finish()?;
             slot.state = SlotState::Finished;
         }
+        self.serve()?;
+        self.tell_end();
         self.readers.clear();
         self.open.clear();
         self.done = true;
@@ -409,7 +556,23 @@ impl Lane {
                 outcome = result;
             }
         }
+        if outcome.is_ok() && !self.done && self.held.is_empty() {
+            self.tell_end();
+        }
         outcome
+    }
+
+    /// Everything that was read is written, safe, and known by its place.
+    fn tell_end(&mut self) {
+        self.tell_standing();
+        let partitions = self.turn.scan_marks();
+        tell(&self.notes, self.shard, News::Mark(Mark::Scanned { barrier: STOP_BARRIER, partitions }));
+        for i in self.sinks.keys() {
+            tell(&self.notes, self.shard, News::Safe(Writer::Sink(*i, self.shard), STOP_BARRIER));
+        }
+        for i in self.dead.keys() {
+            tell(&self.notes, self.shard, News::Safe(Writer::Dead(*i), STOP_BARRIER));
+        }
     }
 
     /// What the lane did.
@@ -434,12 +597,26 @@ fn slot_of(slots: &mut BTreeMap<usize, Slot>, i: usize) -> Result<&mut Slot, Fat
     slots.get_mut(&i).ok_or_else(|| Fatal::new(format!("a shard wrote to sink {i}, which another shard owns")))
 }
 
-fn append(slots: &mut BTreeMap<usize, Slot>, i: usize, chunk: &Chunk) -> Result<(), Fatal> {
+fn append(slots: &mut BTreeMap<usize, Slot>, i: usize, chunk: &Chunk, from: usize) -> Result<usize, Fatal> {
     let slot = slot_of(slots, i)?;
-    slot.sink.writer.write(chunk)?;
+    let taken = slot.sink.writer.offer(chunk, from)?;
     slot.dirty = true;
-    slot.rows += chunk.rows() as u64;
+    slot.rows += taken as u64;
+    Ok(taken)
+}
+
+fn mark(slots: &mut BTreeMap<usize, Slot>, i: usize, barrier: u64) -> Result<(), Fatal> {
+    let slot = slot_of(slots, i)?;
+    slot.sink.writer.mark(barrier)?;
+    slot.marked = barrier;
     Ok(())
+}
+
+/// Nobody listens any more when the run was given up.
+fn tell(notes: &Option<Sender<Note>>, shard: ShardId, news: News) {
+    if let Some(notes) = notes {
+        let _ = notes.send(Note { shard, news });
+    }
 }
 
 fn finish(slots: &mut BTreeMap<usize, Slot>, i: usize) -> Result<(), Fatal> {

@@ -33,15 +33,16 @@ pub struct Layout {
 pub type MakeLane<'a> = dyn Fn(ShardId, MeshPort, &Arc<Bell>) -> Result<LaneParts, Fatal> + Sync + 'a;
 
 /// Pause between looks at stop and progress.
-const TICK: Duration = Duration::from_millis(50);
+const TICK: Duration = Duration::from_millis(20);
 /// The same while a stop is under way.
 const TICK_STOPPING: Duration = Duration::from_millis(2);
 
-/// Runs all shards to their end or to a complete stop. `tick` is called every few milliseconds.
+/// Runs all shards to their end or to a complete stop; with `drain` a stop is an end of all inputs. `tick` is called every few milliseconds.
 pub fn launch(
     layout: &Layout,
     make_lane: &MakeLane<'_>,
     stop: &StopHandle,
+    drain: bool,
     tick: &mut dyn FnMut(&World),
 ) -> Result<Vec<LaneReport>, Fatal> {
     let executors = layout.cpus.len().clamp(1, usize::from(layout.shards.max(1)));
@@ -61,7 +62,7 @@ pub fn launch(
         specs.push(ExecutorSpec { cpu: layout.cpus.get(i).copied().flatten(), spin, make });
     }
     drop(reports_in);
-    if stop.reason().is_some() {
+    if stop.reason().is_some() && !drain {
         world.stop();
     }
     let reports = Mutex::new(Vec::new());
@@ -74,8 +75,12 @@ pub fn launch(
                 Err(RecvTimeoutError::Timeout) => tick(&world),
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            if stop.reason().is_some() {
-                world.stop();
+            match stop.reason() {
+                Some(_) if drain => world.drain(),
+                Some(_) => world.stop(),
+                None => {}
+            }
+            if world.stopping() {
                 world.try_finish();
             }
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use velostream_exec::operator::NodeCounters;
-use velostream_exec::shard::{Inbox, Outbox, PartitionProgress, Progress, Shard};
+use velostream_exec::shard::{Inbox, Outbox, PartitionProgress, Progress, ScanMark, Shard};
 use velostream_types::Fatal;
 
 use crate::backend::{Pace, Worker, panic_text};
@@ -22,7 +22,7 @@ mod launch;
 mod tests;
 mod world;
 
-pub use lane::{Lane, LaneParts, LaneReport, Reader, Retry, Round, Sink, SinkProgress};
+pub use lane::{Lane, LaneParts, LaneReport, News, Note, Reader, Retry, Round, Sink, SinkProgress};
 pub use launch::{Layout, MakeLane, launch, start_of_run};
 pub use world::World;
 
@@ -36,6 +36,8 @@ pub trait Turn {
     fn partitions(&self) -> Vec<PartitionProgress>;
     /// Messages that had to wait for a credit.
     fn credit_waits(&self) -> u64;
+    /// Where the partitions stand, with what a commit needs to know of their way there.
+    fn scan_marks(&mut self) -> Vec<ScanMark>;
 }
 
 impl Turn for Shard {
@@ -53,6 +55,10 @@ impl Turn for Shard {
 
     fn credit_waits(&self) -> u64 {
         Shard::credit_waits(self)
+    }
+
+    fn scan_marks(&mut self) -> Vec<ScanMark> {
+        Shard::scan_marks(self)
     }
 }
 

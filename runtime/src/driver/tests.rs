@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use arrow_buffer::Buffer;
 use velostream_exec::operator::Msg;
-use velostream_exec::shard::{Demand, Envelope, Write};
+use velostream_exec::shard::{Demand, Envelope, ScanMark, Write};
 use velostream_types::time::{WM_END, WM_NONE};
 use velostream_types::{
     Chunk, EdgeId, PartitionId, PartitionSource, ShardId, SinkWriter, Slab, SlabKind, SourceId, SourcePoll,
@@ -91,7 +91,7 @@ impl FakeShard {
                     self.owned[i].1 = true;
                     self.reading -= 1;
                 }
-                SourcePoll::Pending => {}
+                SourcePoll::Pending | SourcePoll::Behind => {}
                 SourcePoll::Slab(slab) => {
                     for byte in slab.bytes.as_slice() {
                         self.seen.routed.fetch_add(u64::from(*byte), Ordering::Relaxed);
@@ -173,6 +173,10 @@ impl Turn for FakeShard {
 
     fn credit_waits(&self) -> u64 {
         0
+    }
+
+    fn scan_marks(&mut self) -> Vec<ScanMark> {
+        Vec::new()
     }
 
     fn partitions(&self) -> Vec<PartitionProgress> {
@@ -283,7 +287,7 @@ fn lane(case: Case, seen: &Arc<Seen>, shard: ShardId, port: crate::mesh::MeshPor
         input: Box::new(FakeSource { slabs: case.slabs, pauses: case.pauses, paused: 0, endless: case.endless }),
         retry: Retry::After(Duration::from_micros(200)),
     };
-    let sink = || (0, Sink { writer: Box::new(FakeSink(Arc::clone(seen))), eager: true });
+    let sink = || (0, Sink { writer: Box::new(FakeSink(Arc::clone(seen))), eager: true, served: false });
     LaneParts {
         shard,
         port,
@@ -307,6 +311,7 @@ fn lane(case: Case, seen: &Arc<Seen>, shard: ShardId, port: crate::mesh::MeshPor
             fault: if shard.0 + 1 == case.shards { case.fault } else { Fault::None },
             seen: Arc::clone(seen),
         }),
+        notes: None,
     }
 }
 
@@ -325,7 +330,8 @@ fn run(
         aligned: true,
     };
     let made = Arc::clone(&seen);
-    let reports = launch(&layout, &|shard, port, _| Ok(lane(case, &made, shard, port)), stop, &mut |w| tick(w, &seen));
+    let reports =
+        launch(&layout, &|shard, port, _| Ok(lane(case, &made, shard, port)), stop, false, &mut |w| tick(w, &seen));
     (reports, seen)
 }
 
@@ -398,7 +404,7 @@ fn a_lane_that_cannot_be_made_ends_the_run() {
         0 => Ok(lane(Case { endless: true, ..PLAIN }, &seen, shard, port)),
         _ => Err(Fatal::new("no such file")),
     };
-    let error = launch(&layout, &make, &StopHandle::new(), &mut |_| {}).unwrap_err();
+    let error = launch(&layout, &make, &StopHandle::new(), false, &mut |_| {}).unwrap_err();
     assert_eq!(error.message, "no such file");
     assert_eq!(seen.interrupted.load(Ordering::Relaxed), 1);
 }

@@ -63,8 +63,11 @@ pub struct World {
     bells: Vec<Arc<Bell>>,
     /// Shards read in watermark order.
     aligned: bool,
+    /// The last barrier the sources are asked to give on.
+    barrier: AtomicU64,
     done: AtomicU16,
     stop: AtomicBool,
+    drain: AtomicBool,
     finish: AtomicBool,
     abort: AtomicBool,
     fatal: Mutex<Option<Fatal>>,
@@ -85,12 +88,19 @@ impl World {
             cells: bells.iter().map(|_| Padded::default()).collect(),
             aligned: aligned && bells.len() > 1,
             bells,
+            barrier: AtomicU64::new(0),
             done: AtomicU16::new(0),
             stop: AtomicBool::new(false),
+            drain: AtomicBool::new(false),
             finish: AtomicBool::new(false),
             abort: AtomicBool::new(false),
             fatal: Mutex::new(None),
         }
+    }
+
+    /// Number of shards.
+    pub fn shards(&self) -> u16 {
+        self.cells.len() as u16
     }
 
     /// A shard's cell.
@@ -173,11 +183,34 @@ impl World {
         usize::from(self.done.load(Ordering::Acquire)) == self.cells.len()
     }
 
+    /// Asks all shards to give barrier `id` on, which rises from call to call.
+    pub fn give_barrier(&self, id: u64) {
+        self.barrier.store(id, Ordering::Release);
+        self.ring_all();
+    }
+
+    /// The last barrier asked for.
+    pub fn barrier(&self) -> u64 {
+        self.barrier.load(Ordering::Acquire)
+    }
+
     /// Asks all shards to stop reading and to flush what is under way.
     pub fn stop(&self) {
         if !self.stop.swap(true, Ordering::AcqRel) {
             self.ring_all();
         }
+    }
+
+    /// Ends all inputs where they stand, as if nothing more had come.
+    pub fn drain(&self) {
+        if !self.drain.swap(true, Ordering::AcqRel) {
+            self.ring_all();
+        }
+    }
+
+    /// TRUE after [`World::drain`].
+    pub fn draining(&self) -> bool {
+        self.drain.load(Ordering::Acquire)
     }
 
     /// TRUE after [`World::stop`].

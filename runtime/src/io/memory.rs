@@ -72,7 +72,7 @@ impl TopicBatch {
             (start, bytes.len() as u32)
         };
         let (key, value) = (key.map(&mut put), value.map(&mut put));
-        self.records.push(RecordRef { offset: 0, timestamp_ms, key, value });
+        self.records.push(RecordRef { offset: 0, timestamp_ms, key, value, headers: None });
     }
 
     /// Number of records.
@@ -259,7 +259,12 @@ fn coalesce<'a>(segments: impl Iterator<Item = &'a Segment> + Clone) -> (Slab, u
     for segment in chosen {
         let base = joined.len() as u32;
         let moved = |range: Option<(u32, u32)>| range.map(|(a, b)| (a + base, b + base));
-        records.extend(segment.records.iter().map(|r| RecordRef { key: moved(r.key), value: moved(r.value), ..*r }));
+        records.extend(segment.records.iter().map(|r| RecordRef {
+            key: moved(r.key),
+            value: moved(r.value),
+            headers: moved(r.headers),
+            ..*r
+        }));
         joined.extend_from_slice(&segment.bytes);
     }
     (Slab { bytes: Buffer::from_vec(joined), kind: SlabKind::Records(records) }, taken as u64)

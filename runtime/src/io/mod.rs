@@ -8,6 +8,8 @@ pub mod paths;
 pub mod record_ends;
 pub mod stdout;
 pub mod table;
+pub mod topic_sink;
+pub mod topic_source;
 
 use velostream_exec::format::Encoder;
 use velostream_sql::plan::SinkPlan;

@@ -25,7 +25,7 @@ impl RecordEnds {
             Format::Csv { quote, header, skip_lines, .. } => {
                 (Some(*quote), *skip_lines as usize + usize::from(*header))
             }
-            Format::JsonLines => (None, 0),
+            Format::JsonLines | Format::Raw(_) => (None, 0),
         };
         RecordEnds { quote, lead, seen: 0, quoted: false, blank: true, at: 0 }
     }

@@ -3,19 +3,26 @@
 //! Partitions go round over the shards in order of sources; the writer of sink `i` and of dead-letter destination `i`
 //! lives on shard `i mod shards`.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use velostream_exec::pipeline::home_of;
+use crossbeam_channel::Sender;
+use velostream_exec::pipeline::{home_of, writers_of};
 use velostream_sql::endpoint::CatalogError;
-use velostream_sql::plan::{AppPlan, NodeKind, SinkConnector, SinkFormat, SinkPlan, SourceConnector};
+use velostream_sql::plan::{
+    AppPlan, DlqPlan, KafkaSink, NodeKind, SinkConnector, SinkFormat, SinkPlan, SourceConnector,
+};
+use velostream_types::topic::{Broker, Client, FetchFrom, FetchSpec, ProduceSpec, TopicPartition};
 use velostream_types::{Fatal, PartitionId, PartitionSource, ShardId, SinkWriter, SourceId};
 
 use super::OpenStdout;
+use super::topics::Start;
 use crate::clock::RunClock;
-use crate::driver::{LaneParts, Reader, Retry, Sink, Turn};
+use crate::driver::{LaneParts, Note, Reader, Retry, Sink, Turn};
 use crate::io::dead_letter::DeadLetterFile;
 use crate::io::file_sink::{FileSink, FileSinkOptions};
 use crate::io::file_source::{FileSource, OneRow, slab_bytes};
@@ -24,6 +31,8 @@ use crate::io::memory::{Retention, Topic, Topics};
 use crate::io::paths::expand;
 use crate::io::stdout::StdoutSink;
 use crate::io::table::Table;
+use crate::io::topic_sink::{Producer, SharedProducer, TopicSink};
+use crate::io::topic_source::{SharedFetch, TopicPartitionSource};
 use crate::mesh::MeshPort;
 use crate::stop::StopHandle;
 use crate::wake::Bell;
@@ -42,17 +51,43 @@ pub enum Input {
     },
     /// A topic.
     Topic(Arc<Topic>),
+    /// Partitions of a broker's topic.
+    Topics(TopicInput),
     /// One row without columns.
     OneRow,
 }
 
+/// The assigned partitions of a broker's topic.
+#[derive(Clone, Debug)]
+pub struct TopicInput {
+    /// The cluster.
+    pub client: Client,
+    /// The group whose name the fetches carry.
+    pub group: String,
+    /// The topic.
+    pub topic: String,
+    /// Partitions of the topic, assigned here or not.
+    pub partitions: u32,
+    /// Where each assigned partition begins and ends.
+    pub starts: BTreeMap<u32, Start>,
+}
+
 impl Input {
-    /// Number of partitions.
+    /// Number of partitions, those of other processes included.
     pub fn partitions(&self) -> u32 {
         match self {
             Input::Files { partitions, .. } => partitions.len() as u32,
             Input::Topic(topic) => topic.partitions(),
+            Input::Topics(input) => input.partitions,
             Input::OneRow => 1,
+        }
+    }
+
+    /// The partitions that are read here.
+    fn own(&self) -> Vec<PartitionId> {
+        match self {
+            Input::Topics(input) => input.starts.keys().map(|p| PartitionId(*p)).collect(),
+            other => (0..other.partitions()).map(PartitionId).collect(),
         }
     }
 }
@@ -61,6 +96,14 @@ impl Input {
 pub fn inputs(plan: &AppPlan, topics: &Topics, follow: bool) -> Result<Vec<Input>, Fatal> {
     let input = |source: &velostream_sql::plan::SourcePlan| match &source.connector {
         SourceConnector::OneRow => Ok(Input::OneRow),
+        // Which partitions there are is up to the group.
+        SourceConnector::Kafka(kafka) => Ok(Input::Topics(TopicInput {
+            client: kafka.client.clone(),
+            group: String::new(),
+            topic: kafka.topic.clone(),
+            partitions: 0,
+            starts: BTreeMap::new(),
+        })),
         SourceConnector::Memory { topic } => {
             let missing = || Fatal::new(format!("topic {topic} does not exist; topics: {}", topics.names().join(", ")));
             topics.get(topic).map(Input::Topic).ok_or_else(missing)
@@ -87,6 +130,11 @@ fn no_files(source: &str, error: CatalogError) -> Fatal {
         CatalogError::Missing { searched, similar } => {
             format!("source {source}: no file matches {searched}; did you mean {}?", similar.join(" or "))
         }
+        CatalogError::NoTopic { topic, brokers } => {
+            format!("source {source}: topic {topic} does not exist on {brokers}")
+        }
+        CatalogError::NoRecord { topic } => format!("source {source}: topic {topic} has no record to infer types from"),
+        CatalogError::Brokers { brokers, reason } => format!("source {source}: cannot reach {brokers}: {reason}"),
         CatalogError::Unreadable { path, reason } | CatalogError::Malformed { path, reason } => {
             format!("source {source}: cannot read {path}: {reason}")
         }
@@ -140,6 +188,14 @@ pub fn allow_open_files(inputs: &[Input]) {
 /// Files open besides the partitions': sinks, dead letters, rings, the binary.
 const OTHER_FILES: u64 = 256;
 
+/// Producers of a shard: cluster, topics by position, and the producer itself.
+type Producers = Vec<(Client, Vec<String>, SharedProducer)>;
+/// Fetchers of a shard by partition, with its number in the fetcher.
+type Fetches = BTreeMap<(SourceId, PartitionId), (SharedFetch, usize)>;
+
+/// What one fetcher reads, and whose partitions these are.
+type FetchList = (Vec<FetchFrom>, Vec<(SourceId, PartitionId)>);
+
 /// Opens what a shard owns, on its thread.
 pub struct Opener {
     pub plan: Arc<AppPlan>,
@@ -152,13 +208,17 @@ pub struct Opener {
     pub stop: StopHandle,
     pub started: Instant,
     pub shards: u16,
+    pub broker: Option<Arc<dyn Broker>>,
+    pub notes: Option<Sender<Note>>,
+    /// Send at the end of each turn.
+    pub eager_topics: bool,
 }
 
 impl Opener {
     /// The partitions of a shard.
     pub fn owned(&self, shard: ShardId) -> Vec<(SourceId, PartitionId)> {
         let all = self.inputs.iter().enumerate();
-        let all = all.flat_map(|(s, input)| (0..input.partitions()).map(move |p| (SourceId(s as u16), PartitionId(p))));
+        let all = all.flat_map(|(s, input)| input.own().into_iter().map(move |p| (SourceId(s as u16), p)));
         all.enumerate().filter(|(i, _)| i % usize::from(self.shards) == shard.index()).map(|(_, owned)| owned).collect()
     }
 
@@ -172,30 +232,119 @@ impl Opener {
     ) -> Result<LaneParts, Fatal> {
         let slab = slab_bytes(self.inputs.iter().map(|input| input.partitions() as usize).sum());
         let owned = self.owned(shard);
-        let readers = owned.into_iter().map(|(source, partition)| self.reader(source, partition, slab, bell));
-        let mine = |i: &usize| home_of(*i, self.shards) == shard;
-        let sinks = (0..self.plan.sinks.len()).filter(mine).map(|i| Ok((i, self.sink(&self.plan.sinks[i])?)));
-        let dead = (0..self.plan.dlqs.len()).filter(mine).map(|i| {
-            let dlq = &self.plan.dlqs[i];
-            let writer = Box::new(DeadLetterFile::new(dlq.path.clone(), dlq.enabled));
-            (i, Sink { writer, eager: self.follow })
-        });
+        let producers = self.producers(shard, bell)?;
+        let fetches = self.fetches(&owned, slab, bell)?;
+        let reader = |(source, partition)| self.reader(source, partition, slab, bell, &fetches);
+        let mine = |i: &usize| writers_of(&self.plan, *i, self.shards).contains(&shard);
+        let sinks =
+            (0..self.plan.sinks.len()).filter(mine).map(|i| Ok((i, self.sink(&self.plan.sinks[i], &producers)?)));
+        let home = |i: &usize| home_of(*i, self.shards) == shard;
+        let dead = (0..self.plan.dlqs.len()).filter(home).map(|i| Ok((i, self.dead(&self.plan.dlqs[i], &producers)?)));
         Ok(LaneParts {
             shard,
             turn,
             port,
-            readers: readers.collect::<Result<_, _>>()?,
+            readers: owned.into_iter().map(reader).collect::<Result<_, _>>()?,
             sinks: sinks.collect::<Result<_, Fatal>>()?,
-            dead: dead.collect(),
+            dead: dead.collect::<Result<_, Fatal>>()?,
             clock: self.clock,
             started: self.started,
+            notes: self.notes.clone(),
         })
     }
 
-    fn reader(&self, source: SourceId, partition: PartitionId, slab: usize, bell: &Arc<Bell>) -> Result<Reader, Fatal> {
+    fn broker(&self) -> Result<&dyn Broker, Fatal> {
+        self.broker.as_deref().ok_or_else(|| Fatal::new("this build of the engine has no Kafka client"))
+    }
+
+    /// One producer per cluster that the shard writes to.
+    fn producers(&self, shard: ShardId, bell: &Arc<Bell>) -> Result<Producers, Fatal> {
+        let sinks = self.plan.sinks.iter().enumerate().filter_map(|(i, sink)| match &sink.connector {
+            SinkConnector::Kafka(kafka) if writers_of(&self.plan, i, self.shards).contains(&shard) => {
+                Some(kafka.as_ref())
+            }
+            _ => None,
+        });
+        let dead =
+            self.plan.dlqs.iter().enumerate().filter(|(i, dlq)| dlq.enabled && home_of(*i, self.shards) == shard);
+        let mut topics: BTreeMap<&Client, Vec<String>> = BTreeMap::new();
+        for kafka in sinks.chain(dead.filter_map(|(_, dlq)| dlq.topic.as_deref())) {
+            let topics = topics.entry(&kafka.client).or_default();
+            if !topics.contains(&kafka.topic) {
+                topics.push(kafka.topic.clone());
+            }
+        }
+        let mut producers = Producers::default();
+        for (client, topics) in topics {
+            let spec = ProduceSpec { client: client.clone(), topics: topics.clone(), eager: self.eager_topics };
+            let bell = Arc::clone(bell);
+            let produce = self.broker()?.produce(spec, Arc::new(move || bell.ring()))?;
+            producers.push((client.clone(), topics, Producer::shared(produce, client.brokers().to_owned())));
+        }
+        Ok(producers)
+    }
+
+    /// One fetcher per cluster and group over the shard's partitions.
+    fn fetches(
+        &self,
+        owned: &[(SourceId, PartitionId)],
+        slab_bytes: usize,
+        bell: &Arc<Bell>,
+    ) -> Result<Fetches, Fatal> {
+        let mut lists: BTreeMap<(&Client, &str), FetchList> = BTreeMap::new();
+        for (source, partition) in owned {
+            let Input::Topics(input) = &self.inputs[source.index()] else { continue };
+            let Some(start) = input.starts.get(&partition.0) else { continue };
+            let list = lists.entry((&input.client, &input.group)).or_default();
+            let at = TopicPartition { topic: input.topic.clone(), partition: partition.0 };
+            list.0.push(FetchFrom { at, from: start.offset, until: start.until });
+            list.1.push((*source, *partition));
+        }
+        let mut fetches = Fetches::new();
+        for ((client, group), (partitions, places)) in lists {
+            let headers = true;
+            let spec = FetchSpec { client: client.clone(), group: group.to_owned(), partitions, headers, slab_bytes };
+            let bell = Arc::clone(bell);
+            let fetch = self.broker()?.fetch(spec, Arc::new(move || bell.ring()))?;
+            let fetch: SharedFetch = Rc::new(RefCell::new(fetch));
+            fetches.extend(places.into_iter().enumerate().map(|(i, place)| (place, (Rc::clone(&fetch), i))));
+        }
+        Ok(fetches)
+    }
+
+    fn topic_sink(kafka: &KafkaSink, producers: &Producers) -> Result<Box<dyn SinkWriter>, Fatal> {
+        let found =
+            producers.iter().find(|(client, topics, _)| *client == kafka.client && topics.contains(&kafka.topic));
+        let missing = || Fatal::new(format!("topic {} has no producer on this shard", kafka.topic));
+        let (_, topics, producer) = found.ok_or_else(missing)?;
+        let at = topics.iter().position(|t| *t == kafka.topic).ok_or_else(missing)?;
+        Ok(Box::new(TopicSink::new(Rc::clone(producer), at, kafka.topic.clone())))
+    }
+
+    fn dead(&self, dlq: &DlqPlan, producers: &Producers) -> Result<Sink, Fatal> {
+        if let Some(kafka) = dlq.topic.as_deref().filter(|_| dlq.enabled) {
+            return Ok(Sink { writer: Opener::topic_sink(kafka, producers)?, eager: true, served: true });
+        }
+        let writer = Box::new(DeadLetterFile::new(dlq.path.clone(), dlq.enabled));
+        Ok(Sink { writer, eager: self.follow, served: false })
+    }
+
+    fn reader(
+        &self,
+        source: SourceId,
+        partition: PartitionId,
+        slab: usize,
+        bell: &Arc<Bell>,
+        fetches: &Fetches,
+    ) -> Result<Reader, Fatal> {
         let format = &self.plan.sources[source.index()].format;
         let (input, retry): (Box<dyn PartitionSource>, Retry) = match &self.inputs[source.index()] {
             Input::OneRow => (Box::new(OneRow::default()), Retry::OnNews),
+            Input::Topics(input) => {
+                let missing = || Fatal::new(format!("{}-{partition} has no fetcher", input.topic));
+                let (fetch, index) = fetches.get(&(source, partition)).ok_or_else(missing)?;
+                (Box::new(TopicPartitionSource::new(Rc::clone(fetch), *index)), Retry::OnNews)
+            }
             Input::Topic(topic) => (Box::new(topic.reader(partition.0, Some(Arc::clone(bell)))), Retry::OnNews),
             Input::Files { partitions, watch, pause } => {
                 let files = partitions[partition.index()].clone();
@@ -205,7 +354,7 @@ impl Opener {
         Ok(Reader { source, partition, input, retry })
     }
 
-    fn sink(&self, sink: &SinkPlan) -> Result<Sink, Fatal> {
+    fn sink(&self, sink: &SinkPlan, producers: &Producers) -> Result<Sink, Fatal> {
         let eager = self.follow || matches!(sink.connector, SinkConnector::Memory { .. });
         let writer: Box<dyn SinkWriter> = match &sink.connector {
             SinkConnector::File { path, append, compression } => Box::new(FileSink::open(FileSinkOptions {
@@ -215,6 +364,9 @@ impl Opener {
                 compression: *compression,
                 header: header_line(sink),
             })?),
+            SinkConnector::Kafka(kafka) => {
+                return Ok(Sink { writer: Opener::topic_sink(kafka, producers)?, eager: false, served: true });
+            }
             SinkConnector::Stdout => match sink.format {
                 SinkFormat::Table => {
                     Box::new(StdoutSink::table((self.stdout)(), Table::new(&sink.schema), self.stop.clone()))
@@ -225,6 +377,6 @@ impl Opener {
                 Box::new(self.topics.open(topic, *partitions, Retention::All).writer(self.run_start_ms))
             }
         };
-        Ok(Sink { writer, eager })
+        Ok(Sink { writer, eager, served: false })
     }
 }

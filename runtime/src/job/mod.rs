@@ -8,25 +8,35 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use velostream_exec::shard::{Shard, ShardOptions};
+use crossbeam_channel::Sender;
+use velostream_exec::commit::SafePoint;
+use velostream_exec::shard::{PartitionProgress, Shard, ShardOptions};
 use velostream_sql::plan::AppPlan;
-use velostream_types::{Clock, Fatal, PartitionId, ShardId, SourceId};
+use velostream_types::time::WM_NONE;
+use velostream_types::topic::Broker;
+use velostream_types::{Clock, Fatal, NodeId, PartitionId, ShardId, SourceId};
 
 use crate::backend::{Backend, BackendChoice};
 use crate::clock::RunClock;
-use crate::driver::{self, Layout, Turn};
+use crate::driver::{self, Layout, Note, Turn};
 use crate::io::memory::Topics;
 use crate::mesh::ring_slots;
 use crate::stop::StopHandle;
 use crate::topology;
 
+mod commits;
 mod endpoints;
+mod group;
 mod report;
 #[cfg(test)]
 mod tests;
+mod topics;
 
-pub use endpoints::{Input, inputs};
-pub use report::{LatencyReport, PartitionReport, RunReport, SinkReport, Snapshot, SourceReport, StatementReport};
+pub use endpoints::{Input, TopicInput, inputs};
+pub use report::{
+    LatencyReport, LogReport, PartitionReport, RunReport, SinkReport, Snapshot, SourceReport, StatementReport,
+};
+pub use topics::{Begin, needs_broker};
 
 /// How much CPU an idle executor may burn for a faster answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,6 +87,23 @@ pub enum Event<'a> {
     },
     /// How far the run is; comes every few milliseconds.
     Progress(Snapshot),
+    /// Something worth a line in the log.
+    Notice(&'a str),
+}
+
+/// How a run deals with topics.
+#[derive(Clone, Debug, Default)]
+pub struct KafkaOptions {
+    /// Group of all sources, instead of their own.
+    pub group: Option<String>,
+    /// `group.instance.id`: the same after every restart.
+    pub instance: Option<String>,
+    /// Where to begin.
+    pub begin: Begin,
+    /// End at the partitions' present ends.
+    pub until_end: bool,
+    /// A stop flushes open windows instead of leaving them to the next start.
+    pub drain: bool,
 }
 
 /// How to run a plan.
@@ -103,6 +130,10 @@ pub struct RunOptions {
     pub stdout: Arc<OpenStdout>,
     /// Told what happens.
     pub observer: Box<dyn FnMut(Event<'_>)>,
+    /// The client of message brokers; `None`: plans over topics fail.
+    pub broker: Option<Arc<dyn Broker>>,
+    /// How topics are dealt with.
+    pub kafka: KafkaOptions,
 }
 
 /// Opens standard output for one sink, on its shard's thread.
@@ -129,6 +160,8 @@ impl Default for RunOptions {
             topics: Topics::default(),
             stdout: Arc::new(|| Box::new(std::io::stdout())),
             observer: Box::new(|_| {}),
+            broker: None,
+            kafka: KafkaOptions::default(),
         }
     }
 }
@@ -152,6 +185,17 @@ pub struct ShardSeed {
     pub credits: u32,
     /// Time of the run's start, ms.
     pub run_start_ms: i64,
+    /// Where an earlier run stood.
+    pub resume: Resume,
+}
+
+/// Where a run goes on by what an earlier one committed.
+#[derive(Clone, Debug, Default)]
+pub struct Resume {
+    /// Partitions.
+    pub points: Vec<SafePoint>,
+    /// Operators with windows.
+    pub frontiers: Vec<(NodeId, i64)>,
 }
 
 /// Makes a shard.
@@ -160,28 +204,75 @@ pub type MakeShard = dyn Fn(ShardSeed) -> Result<Box<dyn Turn>, Fatal> + Sync;
 /// Runs a plan to the end of its inputs or until `stop`.
 pub fn run(plan: AppPlan, options: RunOptions, stop: &StopHandle) -> Result<RunReport, Fatal> {
     run_with(plan, options, stop, &|seed| {
-        let ShardSeed { plan, id, shards, owned, partitions, batch_rows, credits, run_start_ms } = seed;
+        let ShardSeed { plan, id, shards, owned, partitions, batch_rows, credits, run_start_ms, resume } = seed;
         let options = ShardOptions { batch_rows, credits, run_start_ms, partitions, check: false };
-        Ok(Box::new(Shard::new(plan, id, shards, &owned, options)))
+        let mut shard = Shard::new(plan, id, shards, &owned, options);
+        let progress = |at: &SafePoint| PartitionProgress {
+            source: at.source,
+            partition: at.partition,
+            next_offset: at.offset,
+            position: 0,
+            max_event_time: at.max_event_time,
+            // A partition that gave rows to an earlier run is not idle at once.
+            rows: u64::from(at.max_event_time != WM_NONE),
+            ended: false,
+        };
+        let points: Vec<PartitionProgress> = resume.points.iter().map(progress).collect();
+        shard.resume(&points, &resume.frontiers);
+        Ok(Box::new(shard))
     })
 }
 
 /// Runs a plan with shards made by `make`, to the end of its inputs or until `stop`.
-pub fn run_with(plan: AppPlan, options: RunOptions, stop: &StopHandle, make: &MakeShard) -> Result<RunReport, Fatal> {
-    let RunOptions { mut observer, ref topics, .. } = options;
+pub fn run_with(
+    plan: AppPlan,
+    mut options: RunOptions,
+    stop: &StopHandle,
+    make: &MakeShard,
+) -> Result<RunReport, Fatal> {
     endpoints::check_sinks(&plan)?;
-    endpoints::open_topics(&plan, topics);
-    let inputs = inputs(&plan, topics, options.follow)?;
+    endpoints::open_topics(&plan, &options.topics);
+    if topics::needs_broker(&plan) {
+        let missing = || Fatal::new("this program was built without a Kafka client");
+        let broker = options.broker.clone().ok_or_else(missing)?;
+        return group::run(plan, options, broker, stop, make);
+    }
+    let inputs = inputs(&plan, &options.topics, options.follow)?;
+    let life = Life { plan: Arc::new(plan), inputs, broker: None, notes: None, resume: Resume::default() };
+    run_life(life, &mut options, stop, make, &mut |_, _| {})
+}
+
+/// What one life of the shards works on.
+struct Life {
+    plan: Arc<AppPlan>,
+    inputs: Vec<Input>,
+    broker: Option<Arc<dyn Broker>>,
+    notes: Option<Sender<Note>>,
+    resume: Resume,
+}
+
+/// Called every few milliseconds while the shards run.
+type Tick<'a> = dyn FnMut(&driver::World, &mut dyn FnMut(Event<'_>)) + 'a;
+
+/// Makes the shards and runs them to their end or a stop.
+fn run_life(
+    life: Life,
+    options: &mut RunOptions,
+    stop: &StopHandle,
+    make: &MakeShard,
+    tick: &mut Tick<'_>,
+) -> Result<RunReport, Fatal> {
+    let Life { plan, inputs, broker, notes, resume } = life;
+    let RunOptions { observer, .. } = options;
     endpoints::allow_open_files(&inputs);
     let (backend, reason) = Backend::choose(options.backend)?;
     let layout = lay_out(&plan, &options.cores, options.shards, options.credits, options.profile, backend, &inputs)?;
     observer(Event::Started { backend, reason: &reason, shards: layout.shards, executors: layout.cpus.len() });
     let run_start_ms = options.clock.now_ns() / velostream_types::time::NS_PER_MS;
-    let plan = Arc::new(plan);
     let opener = endpoints::Opener {
         plan: Arc::clone(&plan),
         inputs,
-        topics: topics.clone(),
+        topics: options.topics.clone(),
         follow: options.follow,
         run_start_ms,
         clock: options.clock,
@@ -189,8 +280,12 @@ pub fn run_with(plan: AppPlan, options: RunOptions, stop: &StopHandle, make: &Ma
         stop: stop.clone(),
         started: driver::start_of_run(),
         shards: layout.shards,
+        broker,
+        notes,
+        eager_topics: options.profile == LatencyProfile::Low,
     };
     let start = report::Usage::now();
+    let (batch_rows, credits) = (options.batch_rows.max(1), options.credits.max(1));
     let make_lane = |shard, port, bell: &Arc<crate::wake::Bell>| {
         let seed = ShardSeed {
             plan: Arc::clone(&plan),
@@ -198,15 +293,19 @@ pub fn run_with(plan: AppPlan, options: RunOptions, stop: &StopHandle, make: &Ma
             shards: layout.shards,
             owned: opener.owned(shard),
             partitions: opener.inputs.iter().map(Input::partitions).collect(),
-            batch_rows: options.batch_rows.max(1),
-            credits: options.credits.max(1),
+            batch_rows,
+            credits,
             run_start_ms,
+            resume: resume.clone(),
         };
         let turn = make(seed)?;
         opener.lane(shard, turn, port, bell)
     };
-    let mut tick = |world: &driver::World| observer(Event::Progress(Snapshot::of(world, &start)));
-    let lanes = driver::launch(&layout, &make_lane, stop, &mut tick)?;
+    let mut both = |world: &driver::World| {
+        tick(world, &mut **observer);
+        observer(Event::Progress(Snapshot::of(world, &start)));
+    };
+    let lanes = driver::launch(&layout, &make_lane, stop, options.kafka.drain, &mut both)?;
     Ok(report::assemble(report::Facts {
         plan: &plan,
         layout: &layout,

@@ -1,5 +1,6 @@
 //! What a run did, for people and machines: rows, what was dropped and why, rates, latencies, memory.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -11,6 +12,8 @@ use velostream_exec::operator::NodeCounters;
 use velostream_exec::shard::PartitionProgress;
 use velostream_sql::plan::{AppPlan, NodeKind, SinkConnector};
 use velostream_types::time::{WM_NONE, ns_to_ms};
+use velostream_types::topic::FetchStats;
+use velostream_types::{PartitionId, SourceId};
 
 use crate::driver::{LaneReport, Layout, World, start_of_run};
 use crate::io::file_sink::partial_path;
@@ -123,6 +126,29 @@ pub struct PartitionReport {
     pub watermark_ms: Option<i64>,
     /// Read to its end.
     pub ended: bool,
+    /// Where it stands in a broker's log; absent for other sources.
+    #[serde(flatten)]
+    pub log: Option<LogReport>,
+    /// Its source's number, and the partition's, to find it again.
+    #[serde(skip)]
+    pub at: (SourceId, PartitionId),
+}
+
+/// One partition of a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct LogReport {
+    /// Next offset to be read.
+    pub position: i64,
+    /// End of the log as last seen.
+    pub end: i64,
+    /// Records between the committed offset, or the position without one, and the end: those of open windows included.
+    pub lag: i64,
+    /// Last committed offset of this run.
+    pub committed: Option<i64>,
+    /// Records that retention took before they were read.
+    pub records_lost: u64,
+    /// Time the broker asked to wait, ms.
+    pub throttle_ms: u64,
 }
 
 /// One sink.
@@ -180,6 +206,8 @@ pub struct RunReport {
     pub rows_out: u64,
     /// Rows that came after their window closed.
     pub rows_late: u64,
+    /// Rows of windows that an earlier run had given out.
+    pub rows_replayed: u64,
     /// Records and rows dead-lettered.
     pub rows_dead_lettered: u64,
     /// Rows dropped for another reason than a filter.
@@ -217,6 +245,90 @@ pub struct RunReport {
     pub nodes: Vec<NodeCounters>,
 }
 
+impl RunReport {
+    /// The report of a run that was stopped before its shards began.
+    pub(super) fn nothing(plan: &AppPlan, stop: &StopHandle, follow: bool) -> RunReport {
+        let sources = plan.sources.iter().map(|source| SourceReport {
+            name: source.name.to_string(),
+            partitions: 0,
+            rows: 0,
+            dead_lettered: 0,
+            ended: false,
+        });
+        RunReport {
+            app: plan.name.clone(),
+            backend: "none",
+            backend_reason: "stopped before the start".to_owned(),
+            shards: 0,
+            executors: 0,
+            rows_in: 0,
+            rows_out: 0,
+            rows_late: 0,
+            rows_replayed: 0,
+            rows_dead_lettered: 0,
+            rows_dropped: 0,
+            elapsed_s: 0.0,
+            cpu_s: 0.0,
+            rows_per_second: 0.0,
+            rows_per_cpu_second: 0.0,
+            latency: LatencyReport::default(),
+            credit_waits: 0,
+            peak_rss_bytes: peak_rss_bytes(),
+            interrupted: true,
+            stopped: stop.reason(),
+            follow,
+            sources: sources.collect(),
+            sinks: sinks(plan, &[], follow),
+            statements: statements(plan, &vec![NodeCounters::default(); plan.nodes.len()]),
+            partitions: Vec::new(),
+            nodes: vec![NodeCounters::default(); plan.nodes.len()],
+        }
+    }
+
+    /// Adds where the partitions of topics stand.
+    pub(super) fn stands(
+        &mut self,
+        stands: &BTreeMap<(SourceId, PartitionId), FetchStats>,
+        committed: &BTreeMap<(SourceId, PartitionId), i64>,
+    ) {
+        for partition in &mut self.partitions {
+            let committed = committed.get(&partition.at).copied();
+            partition.log = stands.get(&partition.at).map(|stats| LogReport {
+                position: stats.position,
+                end: stats.end,
+                lag: (stats.end - committed.unwrap_or(stats.position)).max(0),
+                committed,
+                records_lost: stats.records_lost,
+                throttle_ms: stats.throttle_ms,
+            });
+        }
+    }
+
+    /// This life's report with the counts of the lives before.
+    pub(super) fn after(mut self, earlier: &RunReport) -> RunReport {
+        self.rows_in += earlier.rows_in;
+        self.rows_out += earlier.rows_out;
+        self.rows_late += earlier.rows_late;
+        self.rows_replayed += earlier.rows_replayed;
+        self.rows_dead_lettered += earlier.rows_dead_lettered;
+        self.rows_dropped += earlier.rows_dropped;
+        self.credit_waits += earlier.credit_waits;
+        self.elapsed_s += earlier.elapsed_s;
+        self.cpu_s += earlier.cpu_s;
+        self.rows_per_second = rate(self.rows_in, self.elapsed_s);
+        self.rows_per_cpu_second = rate(self.rows_in, self.cpu_s);
+        for (own, before) in self.sources.iter_mut().zip(&earlier.sources) {
+            own.rows += before.rows;
+            own.dead_lettered += before.dead_lettered;
+        }
+        for (own, before) in self.sinks.iter_mut().zip(&earlier.sinks) {
+            own.rows += before.rows;
+        }
+        self.nodes.iter_mut().zip(&earlier.nodes).for_each(|(own, before)| own.add(before));
+        self
+    }
+}
+
 /// What a report is made from.
 pub(super) struct Facts<'a> {
     pub plan: &'a AppPlan,
@@ -249,6 +361,7 @@ pub(super) fn assemble(facts: Facts<'_>) -> RunReport {
         rows_in,
         rows_out: sinks.iter().map(|sink| sink.rows).sum(),
         rows_late: nodes.iter().map(|node| node.late).sum(),
+        rows_replayed: nodes.iter().map(|node| node.replayed).sum(),
         rows_dead_lettered: nodes.iter().map(|node| node.dead_lettered).sum(),
         rows_dropped: nodes.iter().map(|node| node.dropped).sum(),
         elapsed_s,
@@ -278,6 +391,8 @@ fn partitions(plan: &AppPlan, lanes: &[LaneReport]) -> Vec<PartitionReport> {
         rows: p.rows,
         watermark_ms: watermark_ms(plan, p),
         ended: p.ended,
+        log: None,
+        at: (p.source, p.partition),
     };
     all.iter().map(report).collect()
 }
@@ -308,13 +423,13 @@ fn sources(plan: &AppPlan, nodes: &[NodeCounters], lanes: &[LaneReport]) -> Vec<
 
 fn sinks(plan: &AppPlan, lanes: &[LaneReport], follow: bool) -> Vec<SinkReport> {
     let report = |(i, sink): (usize, &velostream_sql::plan::SinkPlan)| {
-        let own = lanes.iter().flat_map(|lane| &lane.sinks).find(|progress| progress.sink == i);
-        let finished = own.is_some_and(|progress| progress.finished);
+        let own = || lanes.iter().flat_map(|lane| &lane.sinks).filter(|progress| progress.sink == i);
+        let finished = own().next().is_some() && own().all(|progress| progress.finished);
         let partial = match &sink.connector {
             SinkConnector::File { path, append: false, .. } if !finished && !follow => Some(partial_path(path)),
             _ => None,
         };
-        SinkReport { name: sink.name.clone(), rows: own.map_or(0, |progress| progress.rows), finished, partial }
+        SinkReport { name: sink.name.clone(), rows: own().map(|progress| progress.rows).sum(), finished, partial }
     };
     plan.sinks.iter().enumerate().map(report).collect()
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
 use velostream_exec::operator::{Msg, NodeCounters};
-use velostream_exec::shard::{Demand, Envelope, Inbox, Outbox, PartitionProgress, Progress, Write};
+use velostream_exec::shard::{Demand, Envelope, Inbox, Outbox, PartitionProgress, Progress, ScanMark, Write};
 use velostream_sql::plan::{
     Compression, DlqPlan, Format, Node, NodeKind, SinkConnector, SinkFormat, SinkPlan, SourceConnector, SourcePlan,
     StatementPlan,
@@ -38,7 +38,7 @@ impl Copier {
                 self.ended[i] = true;
                 return;
             }
-            SourcePoll::Pending => return,
+            SourcePoll::Pending | SourcePoll::Behind => return,
             SourcePoll::Slab(slab) => match &slab.kind {
                 SlabKind::Records(records) => {
                     for (a, b) in records.iter().filter_map(|r| r.value) {
@@ -128,6 +128,10 @@ impl Turn for Copier {
         0
     }
 
+    fn scan_marks(&mut self) -> Vec<ScanMark> {
+        Vec::new()
+    }
+
     fn partitions(&self) -> Vec<PartitionProgress> {
         let owned = self.seed.owned.iter().zip(&self.ended);
         let progress = |((source, partition), ended): (&(SourceId, PartitionId), &bool)| PartitionProgress {
@@ -195,7 +199,7 @@ fn plan(source: SourceConnector, sink: SinkConnector, dlq: PathBuf) -> AppPlan {
             pass_through: false,
             statement: 0,
         }],
-        dlqs: vec![DlqPlan { name: "lines".into(), path: dlq, enabled: true, edge: EdgeId(1) }],
+        dlqs: vec![DlqPlan { name: "lines".into(), path: dlq, topic: None, enabled: true, edge: EdgeId(1) }],
         statements: vec![StatementPlan { name: "copy".into(), is_table: false, span: Span::default() }],
         edges: 2,
     }

@@ -79,7 +79,7 @@ struct Stage {
 }
 
 fn plan(topics: &Topics) -> Result<AppPlan> {
-    let args = Compile { set: Vec::new(), follow: false, strict: false };
+    let args = Compile { set: Vec::new(), brokers: None, follow: false, strict: false };
     let source = app::immediate("<demo>", APP.to_owned());
     let app = app::compile(&args, &source, SinkFormat::JsonLines, topics);
     app::show(&app.diagnostics, &source);

@@ -127,6 +127,19 @@ fn explain_is_shown_and_not_run() {
 }
 
 #[test]
+fn topics_are_explained_without_a_broker() {
+    let sql = "-- @app: shop\nCREATE STREAM orders (id INTEGER) WITH ('type' = 'kafka');\n\
+               CREATE STREAM big AS SELECT id FROM orders WHERE id > 5;";
+    let world = World::with(&[("app.sql", sql)]);
+    let plan = world.run(&["explain", "app.sql", "--brokers", "h:9092"]).ok();
+    assert!(plan.contains("orders: kafka topic orders on h:9092, group velo_shop_big"), "{plan}");
+    assert!(plan.contains("writes big: kafka topic big on h:9092"), "{plan}");
+    let acls = world.run(&["explain", "app.sql", "--brokers", "h:9092", "--acls"]).ok();
+    assert!(acls.starts_with("h:9092\n  WRITE             topic big "), "{acls}");
+    assert!(acls.contains("  READ              group velo_shop_big "), "{acls}");
+}
+
+#[test]
 fn a_reader_that_leaves_is_no_failure() {
     use std::io::{BufRead, BufReader};
     let world = World::new();

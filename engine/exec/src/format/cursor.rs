@@ -1,6 +1,6 @@
 //! A slab with the place up to which it was decoded.
 
-use velostream_types::{Slab, SlabKind, Utf8Slab};
+use velostream_types::{RecordRef, Slab, SlabKind, Utf8Slab};
 
 /// Bytes a cell can address; what lies beyond waits for the next slab.
 const ADDRESSABLE: usize = u32::MAX as usize;
@@ -29,6 +29,17 @@ impl SlabCursor {
             }
         }
         SlabCursor { slab: Utf8Slab::new(bytes), kind, at: 0 }
+    }
+
+    /// All bytes of the slab.
+    pub fn bytes(&self) -> &[u8] {
+        self.slab.bytes()
+    }
+
+    /// The framed record at this offset of its partition.
+    pub fn record(&self, offset: i64) -> Option<&RecordRef> {
+        let SlabKind::Records(records) = &self.kind else { return None };
+        records.binary_search_by_key(&offset, |r| r.offset).ok().map(|at| &records[at])
     }
 }
 

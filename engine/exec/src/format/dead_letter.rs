@@ -7,6 +7,7 @@
 //! `position` and `length` (of a shortened record) stand there only if known. A record that is not UTF-8 stands as
 //! base64 under `record_base64` instead; one that was cut inside a character ends before it.
 
+use velostream_types::headers::HeaderBuilder;
 use velostream_types::{Chunk, DeadLetter};
 
 use super::base64;
@@ -49,6 +50,39 @@ pub fn encode_dead_letter(letter: &DeadLetter, job: &str, now_ms: i64, chunk: &m
     chunk.end_row();
 }
 
+/// Appends the letter as a record of a topic: value, key, timestamp and headers as they came, the reason in headers.
+pub fn dead_record(letter: &DeadLetter, job: &str, now_ms: i64, chunk: &mut Chunk) {
+    let origin = letter.origin.as_deref();
+    let mut headers = HeaderBuilder::default();
+    if let Some(own) = origin.and_then(|o| o.headers.as_deref()) {
+        headers.extend(own);
+    }
+    let mut put = |key: &str, value: &str| headers.push(key.as_bytes(), Some(value.as_bytes()));
+    put("dlq.error.type", letter.error.code.kind());
+    put("dlq.error.code", letter.error.code.code());
+    put("dlq.error.message", &letter.error.message);
+    put("dlq.source.topic", &letter.source);
+    put("dlq.source.partition", &letter.partition.to_string());
+    put("dlq.source.offset", &letter.offset.to_string());
+    if let Some(origin) = origin {
+        put("dlq.source.timestamp", &origin.timestamp_ms.to_string());
+    }
+    if let Some(length) = letter.full_length {
+        put("dlq.source.length", &length.to_string());
+    }
+    put("dlq.job", job);
+    put("dlq.stage", letter.error.stage.name());
+    put("dlq.attempts", "1");
+    put("dlq.failed_at", &now_ms.to_string());
+    chunk.framed = true;
+    chunk.bytes.extend_from_slice(&letter.bytes);
+    chunk.end_row();
+    chunk.keys.push(origin.and_then(|o| o.key.clone()).map(Vec::into_boxed_slice));
+    chunk.headers.push(Some(headers.finish().into_boxed_slice()));
+    chunk.times_ms.push(origin.map_or(now_ms, |o| o.timestamp_ms));
+    chunk.deletes.push(origin.is_some_and(|o| o.null_value));
+}
+
 /// The record if it is text; of a shortened one, all but a character cut in two.
 fn record_text(letter: &DeadLetter) -> Option<&str> {
     match std::str::from_utf8(&letter.bytes) {
@@ -80,6 +114,8 @@ mod tests {
             position: Some(90),
             full_length,
             bytes: bytes.to_vec(),
+
+            origin: None,
         };
         let mut chunk = Chunk::default();
         encode_dead_letter(&letter, "app", 12, &mut chunk);

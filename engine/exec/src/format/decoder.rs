@@ -8,15 +8,18 @@
 use arrow_array::BinaryViewArray;
 use arrow_array::builder::BinaryViewBuilder;
 use arrow_buffer::ScalarBuffer;
-use velostream_sql::plan::{Format, SourcePlan};
+use velostream_sql::plan::{Format, RawKind, SourcePlan};
+use velostream_types::time::NS_PER_MS;
 use velostream_types::{Column, ErrorCode, Offsets, RecordError, RecordRef, SlabKind, Stage};
 
-use super::cells::{BLOCK_ROWS, Block, Cell, MAX_FIELD, Record};
+use super::cells::{BLOCK_ROWS, Block, Cell, Kind, MAX_FIELD, Record};
 use super::column::{ColumnBuilder, Fault, Source};
 use super::csv::{CsvTokeniser, Dialect};
 use super::cursor::SlabCursor;
+use super::headers::event_time_ns;
 use super::json::JsonTokeniser;
 use super::number::Grammar;
+use super::scan::is_utf8;
 use super::stream::{Feed, KEPT_BYTES, LongRecord};
 
 /// UTF-8's byte order mark, allowed at the start of a stream.
@@ -37,6 +40,9 @@ pub struct Decoded {
     pub offsets: Offsets,
     /// Record timestamps of the rows, ms; framed slabs only.
     pub timestamps: Option<ScalarBuffer<i64>>,
+    /// Event times of the rows, ns, where the plan takes them from the headers: a record without the header has its
+    /// timestamp. `None` otherwise.
+    pub event_times: Option<ScalarBuffer<i64>>,
     /// Original bytes of the rows, when the plan asks for them.
     pub raw: Option<BinaryViewArray>,
     /// Bad records in between, in order.
@@ -89,6 +95,8 @@ pub(super) fn record_error(code: ErrorCode, message: String) -> RecordError {
 enum Tokeniser {
     Csv(CsvTokeniser),
     Json(JsonTokeniser, JsonTokeniser),
+    /// The whole record is the only column, if that is read: text through a column builder, bytes as they are.
+    Raw(RawKind),
 }
 
 /// Decoder of one partition.
@@ -96,6 +104,12 @@ enum Tokeniser {
 pub struct Decoder {
     tokeniser: Tokeniser,
     columns: Vec<ColumnBuilder>,
+    /// The only column is the records' bytes.
+    whole: bool,
+    /// A record without a value is a bad one.
+    null_is_bad: bool,
+    /// Event times come from the records' headers.
+    header_times: bool,
     block: Block,
     grammar: Grammar,
     quote: u8,
@@ -120,15 +134,21 @@ impl Decoder {
                 let csv = CsvTokeniser::new(source, dialect, *header, *skip_lines);
                 (Tokeniser::Csv(csv), Grammar::Csv, *quote)
             }
+            Format::Raw(kind) => (Tokeniser::Raw(*kind), Grammar::Json, b'"'),
             Format::JsonLines => {
                 let json = |lines| JsonTokeniser::new(&source.read, lines);
                 (Tokeniser::Json(json(true), json(false)), Grammar::Json, b'"')
             }
         };
+        let whole = source.format == Format::Raw(RawKind::Bytes);
+        let built = if whole { &[] } else { source.read.as_slice() };
         Decoder {
             tokeniser,
-            columns: source.read.iter().map(ColumnBuilder::new).collect(),
-            block: Block::new(source.read.len()),
+            columns: built.iter().map(ColumnBuilder::new).collect(),
+            whole: whole && !source.read.is_empty(),
+            null_is_bad: source.null_value_is_bad(),
+            header_times: source.needs_headers(),
+            block: Block::new(built.len()),
             grammar,
             quote,
             needs_raw: source.needs_raw,
@@ -159,7 +179,7 @@ impl Decoder {
         let ready = skip_mark(&mut feed);
         match &mut self.tokeniser {
             Tokeniser::Csv(csv) => ready && csv.read_head(&mut feed),
-            Tokeniser::Json(..) => true,
+            Tokeniser::Json(..) | Tokeniser::Raw(_) => true,
         }
     }
 
@@ -251,6 +271,7 @@ impl Decoder {
                     true => match &mut self.tokeniser {
                         Tokeniser::Csv(csv) => csv.fill(&mut feed, &mut self.block, bad),
                         Tokeniser::Json(json, _) => json.fill(&mut feed, &mut self.block, bad),
+                        Tokeniser::Raw(_) => unreachable!("the plan reads raw records from topics only"),
                     },
                 };
                 let state = feed.state(step);
@@ -277,7 +298,13 @@ impl Decoder {
             let RecordRef { offset, timestamp_ms, value, .. } = records[at];
             at += 1;
             self.next_offset = offset + 1;
-            let Some((start, end)) = value else { continue };
+            let Some((start, end)) = value else {
+                if self.null_is_bad {
+                    let error = record_error(ErrorCode::Malformed, "the record has no value".to_owned());
+                    bad.push(BadRecord { offset, position: None, error, bytes: Vec::new(), full_length: None });
+                }
+                continue;
+            };
             let record = Record { start: start as usize, end: end as usize, offset, timestamp_ms };
             if record.end - record.start > self.max_record {
                 let mut long = LongRecord::new(offset, 0);
@@ -288,6 +315,15 @@ impl Decoder {
             let taken = match &mut self.tokeniser {
                 Tokeniser::Csv(csv) => csv.framed(bytes, record, &mut self.block),
                 Tokeniser::Json(_, json) => json.framed(bytes, valid, record, &mut self.block),
+                Tokeniser::Raw(RawKind::Text) if !valid && !is_utf8(&bytes[record.start..record.end]) => {
+                    Err(record_error(ErrorCode::InvalidUtf8, "the record is not valid UTF-8".to_owned()))
+                }
+                Tokeniser::Raw(_) => {
+                    if !self.columns.is_empty() {
+                        self.block.set(0, Cell::new(Kind::Plain, record.start, record.end));
+                    }
+                    Ok(())
+                }
             };
             match taken {
                 Ok(()) => self.block.end_row(record),
@@ -373,7 +409,10 @@ impl Decoder {
 
     fn finish(&mut self, cursor: &SlabCursor, first: usize, bad: Vec<BadRecord>, state: SlabState) -> Decoded {
         let rounded = self.columns.iter().map(ColumnBuilder::rounded).sum();
-        let columns = self.columns.iter_mut().map(ColumnBuilder::finish).collect();
+        let mut columns: Vec<Column> = self.columns.iter_mut().map(ColumnBuilder::finish).collect();
+        if self.whole {
+            columns.push(Column::Bytes(self.raw(cursor)));
+        }
         let rows = self.rows.len();
         let begin = self.rows.first().map_or(self.next_offset, |r| r.offset);
         let gapless = self.rows.last().is_none_or(|r| r.offset - begin == rows as i64 - 1);
@@ -381,15 +420,30 @@ impl Decoder {
             true => Offsets::From(begin),
             false => Offsets::List(self.rows.iter().map(|r| r.offset).collect::<Vec<i64>>().into()),
         };
-        let (timestamps, null_values) = match &cursor.kind {
-            SlabKind::Stream { .. } => (None, 0),
+        let (timestamps, event_times, null_values) = match &cursor.kind {
+            SlabKind::Stream { .. } => (None, None, 0),
             SlabKind::Records(records) => {
+                let records = &records[first..cursor.at];
                 let times: Vec<i64> = self.rows.iter().map(|r| r.timestamp_ms).collect();
-                (Some(times.into()), records[first..cursor.at].iter().filter(|r| r.value.is_none()).count() as u64)
+                let nulls = if self.null_is_bad { 0 } else { records.iter().filter(|r| r.value.is_none()).count() };
+                let event_times = self.header_times.then(|| self.event_times(cursor.slab.bytes(), records).into());
+                (Some(times.into()), event_times, nulls as u64)
             }
         };
         let raw = self.needs_raw.then(|| self.raw(cursor));
-        Decoded { columns, rows, offsets, timestamps, raw, bad, rounded, null_values, state }
+        Decoded { columns, rows, offsets, timestamps, event_times, raw, bad, rounded, null_values, state }
+    }
+
+    /// Event times of the rows by their headers. Rows stand in the order of their records.
+    fn event_times(&self, bytes: &[u8], records: &[RecordRef]) -> Vec<i64> {
+        let mut records = records.iter();
+        let time = |row: &Record| {
+            let headers = records.by_ref().find(|r| r.offset == row.offset).and_then(|r| r.headers);
+            let header = headers.and_then(|(start, end)| event_time_ns(bytes.get(start as usize..end as usize)?));
+            // The ends of the range are marks of the watermark; the clock refuses them as event times.
+            header.unwrap_or_else(|| row.timestamp_ms.checked_mul(NS_PER_MS).unwrap_or(i64::MIN))
+        };
+        self.rows.iter().map(time).collect()
     }
 
     /// The rows' original bytes as views into the slab.

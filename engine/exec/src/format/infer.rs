@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use velostream_sql::plan::Format;
+use velostream_sql::plan::{Format, RawKind};
 use velostream_types::{DataType, Field, Schema, unify};
 
 use super::cells::{Cell, Kind};
@@ -64,6 +64,10 @@ pub fn infer(format: &Format, samples: &[Vec<u8>], max_records_each: usize) -> R
                 let start = skip(sample, *skip_lines);
                 let sample = CsvSample { bytes: sample, start, dialect, header: *header };
                 good += sample.read(max_records_each, &mut columns, &mut first_error)?;
+            }
+            Format::Raw(kind) => {
+                let data_type = if *kind == RawKind::Text { DataType::String } else { DataType::Bytes };
+                return Ok(Schema::new(vec![Field::new("value", data_type)]));
             }
             Format::JsonLines => good += json(sample, max_records_each, &mut columns, &mut first_error),
         }

@@ -1,7 +1,7 @@
 //! Bytes to columns and back.
 //!
 //! ```text
-//! Slab -> SlabCursor -> Decoder { tokeniser (csv | json) -> cells -> column builders } -> Decoded
+//! Slab -> SlabCursor -> Decoder { tokeniser (csv | json | raw) -> cells -> column builders } -> Decoded
 //! Batch -> Encoder -> Chunk          DeadLetter -> encode_dead_letter -> Chunk          samples -> infer -> Schema
 //! ```
 //!
@@ -17,6 +17,7 @@ mod cursor;
 mod dead_letter;
 mod decoder;
 mod encode;
+mod headers;
 mod infer;
 mod json;
 mod number;
@@ -24,7 +25,7 @@ mod scan;
 mod stream;
 
 pub use cursor::SlabCursor;
-pub use dead_letter::encode_dead_letter;
+pub use dead_letter::{dead_record, encode_dead_letter};
 pub use decoder::{BadRecord, Decoded, Decoder, SlabState};
-pub use encode::{Encoder, append_records};
+pub use encode::{Encoder, KeyEncoder, append_records};
 pub use infer::infer;

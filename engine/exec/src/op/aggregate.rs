@@ -167,6 +167,14 @@ impl Operator for Aggregate {
         }
     }
 
+    fn frontier(&self, at_end: bool) -> Option<i64> {
+        Some(self.store.frontier(at_end))
+    }
+
+    fn resume(&mut self, frontier: i64) {
+        self.store.released = frontier;
+    }
+
     fn snapshot(&self, out: &mut SnapshotWriter) {
         self.store.save(self.forwarded, out);
     }

@@ -130,6 +130,10 @@ impl Operator for Combine {
         Ok(msg)
     }
 
+    fn resume(&mut self, frontier: i64) {
+        self.store.released = frontier;
+    }
+
     fn snapshot(&self, out: &mut SnapshotWriter) {
         self.store.save(self.store.watermark, out);
     }

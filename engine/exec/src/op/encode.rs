@@ -3,21 +3,25 @@
 //! A changelog arrives as retraction pairs. For an upsert sink the −1 of a pair is dropped when its +1 follows with
 //! the same key (the +1 replaces it); a −1 that stands alone is a delete. Pairs are never split over batches.
 //!
+//! A topic takes keys (see `format::KeyEncoder`), a delete as a record with its key and no value, and times: the event
+//! time, else the record's own timestamp, else the run's start; a row has an event time only where its source has one.
+//!
 //! A sink that passes through takes each row's original bytes and looks at no column.
 
 use std::sync::Arc;
 
-use velostream_sql::plan::{SinkConnector, SinkPlan};
+use velostream_sql::plan::{KeyFormat, SinkConnector, SinkPlan};
 use velostream_types::time::ns_to_ms;
-use velostream_types::{Batch, Chunk, Fatal, Value};
+use velostream_types::{Batch, Chunk, Fatal};
 
-use crate::format::{Encoder, append_records};
+use crate::format::{Encoder, KeyEncoder, append_records};
 use crate::operator::{Msg, OpCx, Operator};
 
 /// The operator.
 pub struct Encode {
     plan: Arc<SinkPlan>,
     encoder: Encoder,
+    keys: KeyEncoder,
     /// The writer merges by order triple.
     with_order: bool,
     run_start_ms: i64,
@@ -27,12 +31,17 @@ pub struct Encode {
 impl Encode {
     /// The encoder of a sink.
     pub fn new(plan: Arc<SinkPlan>, with_order: bool, run_start_ms: i64) -> Encode {
-        let encoder = if plan.upsert {
+        let encoder = if plan.upsert && !is_kafka(&plan) {
             Encoder::new_upsert(plan.format, &plan.schema)
         } else {
             Encoder::new(plan.format, &plan.schema)
         };
-        Encode { plan, encoder, with_order, run_start_ms, ready: None }
+        let key_format = match &plan.connector {
+            SinkConnector::Kafka(kafka) => kafka.key_format,
+            _ => KeyFormat::Text,
+        };
+        let keys = KeyEncoder::new(key_format, &plan.key, &plan.schema);
+        Encode { plan, encoder, keys, with_order, run_start_ms, ready: None }
     }
 
     fn encode(&mut self, batch: &Batch, cx: &mut OpCx<'_>) -> Result<Chunk, Fatal> {
@@ -55,10 +64,17 @@ impl Encode {
                     self.encoder.encode_one(batch, row, &mut chunk, &mut cx.counters.not_finite);
                 } else if !self.plan.upsert || self.replaced_by_next(batch, row) {
                     continue;
+                } else if is_kafka(&self.plan) {
+                    chunk.deletes.resize(chunk.rows(), false);
+                    chunk.deletes.push(true);
+                    chunk.end_row();
                 } else {
                     self.encoder.encode_delete(batch, row, &self.plan.key, &mut chunk);
                 }
                 written.push(row as u32);
+            }
+            if !chunk.deletes.is_empty() {
+                chunk.deletes.resize(chunk.rows(), false);
             }
             rows = Some(written);
         }
@@ -76,37 +92,36 @@ impl Encode {
     }
 
     /// Order for merging writers, keys and times for topics.
-    fn annotate(&self, batch: &Batch, rows: Option<&[u32]>, chunk: &mut Chunk) {
+    fn annotate(&mut self, batch: &Batch, rows: Option<&[u32]>, chunk: &mut Chunk) {
         let row_of = |i: usize| rows.map_or(i, |r| r[i] as usize);
         if self.with_order {
             chunk.order.extend((0..chunk.ends.len()).map(|i| batch.meta.order_at(row_of(i))));
         }
-        if matches!(self.plan.connector, SinkConnector::Memory { .. }) {
-            let rows = 0..chunk.rows();
-            chunk.keys.extend(rows.clone().map(|i| key_text(batch, &self.plan.key, row_of(i))));
-            let times = batch.meta.event_time.as_ref();
-            chunk.times_ms.extend(rows.map(|i| times.map_or(self.run_start_ms, |t| ns_to_ms(t[row_of(i)]))));
+        let is_kafka = is_kafka(&self.plan);
+        if !is_kafka && !matches!(self.plan.connector, SinkConnector::Memory { .. }) {
+            return;
+        }
+        let written = 0..chunk.rows();
+        let keys = &mut self.keys;
+        chunk.keys.extend(written.clone().map(|i| keys.key(batch, row_of(i))));
+        match &batch.meta.event_time {
+            Some(times) => {
+                chunk.times_ms.extend(written.clone().map(|i| ns_to_ms(times[row_of(i)])));
+                if is_kafka {
+                    chunk.event_ns.extend(written.map(|i| times[row_of(i)]));
+                }
+            }
+            None => {
+                let stamps = batch.meta.timestamp.as_ref().filter(|_| is_kafka);
+                let start = self.run_start_ms;
+                chunk.times_ms.extend(written.map(|i| stamps.map_or(start, |t| t[row_of(i)])));
+            }
         }
     }
 }
 
-/// Record key of a row: the key columns' text joined by `|`; a backslash is doubled, `|` in a value escaped, NULL `\N`.
-fn key_text(batch: &Batch, key: &[usize], row: usize) -> Option<Box<[u8]>> {
-    if key.is_empty() {
-        return None;
-    }
-    if let [only] = key {
-        let value = batch.columns[*only].value(row);
-        return (!value.is_null()).then(|| value.to_string().into_bytes().into_boxed_slice());
-    }
-    let parts: Vec<String> = key
-        .iter()
-        .map(|k| match batch.columns[*k].value(row) {
-            Value::Null => "\\N".to_owned(),
-            value => value.to_string().replace('\\', "\\\\").replace('|', "\\|"),
-        })
-        .collect();
-    Some(parts.join("|").into_bytes().into_boxed_slice())
+fn is_kafka(plan: &SinkPlan) -> bool {
+    matches!(plan.connector, SinkConnector::Kafka(_))
 }
 
 impl Operator for Encode {
@@ -131,7 +146,9 @@ impl Operator for Encode {
 mod tests {
     use super::*;
     use crate::operator::NodeCounters;
-    use velostream_sql::plan::SinkFormat;
+    use std::collections::BTreeMap;
+    use velostream_sql::plan::{KafkaSink, SinkFormat};
+    use velostream_types::topic::Client;
     use velostream_types::{Column, DataType, Field, RowMeta, Schema, SourceId};
 
     /// What a sink that passes through makes of two rows, the second of them filtered out before where asked for.
@@ -174,6 +191,57 @@ mod tests {
         };
         check(false, "{ \"a\":1}\n{\"a\":2,\"b\":3}\n", &[5, 6]);
         check(true, "{\"a\":2,\"b\":3}\n", &[6]);
+    }
+
+    /// A TABLE of `k, n` written to a topic: a new group, a group that changes, a group that leaves.
+    #[test]
+    fn a_topic_takes_upserts_and_tombstones() {
+        let kafka = KafkaSink {
+            topic: "out".into(),
+            client: Client::default(),
+            partitions: None,
+            replication: -1,
+            topic_config: BTreeMap::new(),
+            create: true,
+            key_format: KeyFormat::Text,
+            connect_timeout_ns: 0,
+        };
+        let schema = Schema::new(vec![Field::new("k", DataType::String), Field::new("n", DataType::Integer)]);
+        let plan = SinkPlan {
+            name: "out".into(),
+            connector: SinkConnector::Kafka(Box::new(kafka)),
+            format: SinkFormat::JsonLines,
+            schema: Arc::new(schema),
+            key: vec![0],
+            upsert: true,
+            ordered: false,
+            pass_through: false,
+            statement: 0,
+        };
+        let columns = vec![
+            Column::strs([Some("a"), Some("b"), Some("b"), Some("c"), None]),
+            Column::ints(vec![1, 1, 2, 5, 6], None),
+        ];
+        let weight = Some(vec![1i8, -1, 1, -1, 1].into());
+        let event_time = Some(vec![1_999_999i64, 2_000_000, 3_000_000, 4_000_000, 5_000_000].into());
+        let wm_own = event_time.clone();
+        let meta = RowMeta { weight, event_time, wm_own, ..RowMeta::plain(SourceId(0), 0, 0) };
+        let batch = Batch::new(columns, 5, meta);
+        let (mut dead, mut counters) = (Vec::new(), NodeCounters::default());
+        let mut cx =
+            OpCx { now_ns: 0, batch_rows: 8, dead: &mut dead, counters: &mut counters, spare: &mut Vec::new() };
+        let mut encode = Encode::new(Arc::new(plan), false, 7);
+        encode.push(0, Msg::Batch(batch), &mut cx).unwrap();
+        let Ok(Some(Msg::Chunk(chunk))) = encode.pull(&mut cx) else { panic!() };
+        let rows: Vec<String> = (0..chunk.rows()).map(|i| String::from_utf8_lossy(chunk.row(i)).into_owned()).collect();
+        assert_eq!(rows, ["{\"k\":\"a\",\"n\":1}\n", "{\"k\":\"b\",\"n\":2}\n", "", "{\"k\":null,\"n\":6}\n"]);
+        assert_eq!(chunk.deletes, [false, false, true, false]);
+        let keys: Vec<Option<&[u8]>> = chunk.keys.iter().map(Option::as_deref).collect();
+        assert_eq!(keys, [Some(b"a".as_slice()), Some(b"b"), Some(b"c"), None]);
+        assert_eq!(
+            (chunk.times_ms, chunk.event_ns),
+            (vec![1, 3, 4, 5], vec![1_999_999, 3_000_000, 4_000_000, 5_000_000])
+        );
     }
 
     #[test]

@@ -21,6 +21,11 @@ impl DeadMerge {
         out.push(Write::Dead(self.destination, chunk));
     }
 
+    /// Everything from before this barrier was given.
+    pub fn mark(&self, barrier: u64, out: &mut Vec<Write>) {
+        out.push(Write::MarkDead(self.destination, barrier));
+    }
+
     /// No more will come.
     pub fn finish(&self, out: &mut Vec<Write>) {
         out.push(Write::FinishDead(self.destination));

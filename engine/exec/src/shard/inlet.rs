@@ -14,6 +14,8 @@ use crate::operator::Msg;
 #[derive(Debug)]
 pub struct Inlet {
     edge: EdgeId,
+    /// Shard of the first sender.
+    first: u16,
     senders: Vec<Sender>,
     /// Next sender to look at, so that none starves.
     turn: usize,
@@ -35,9 +37,19 @@ struct Sender {
 impl Inlet {
     /// An inlet that hears from shards `0 .. shards`.
     pub fn new(edge: EdgeId, shards: u16) -> Inlet {
+        Inlet::of(edge, 0, shards)
+    }
+
+    /// An inlet that hears from shard `only`.
+    pub fn from_one(edge: EdgeId, only: ShardId) -> Inlet {
+        Inlet::of(edge, only.0, 1)
+    }
+
+    fn of(edge: EdgeId, first: u16, shards: u16) -> Inlet {
         let sender = || Sender { queue: VecDeque::new(), watermark: WM_NONE, idle: false, barrier: None };
         Inlet {
             edge,
+            first,
             senders: (0..shards).map(|_| sender()).collect(),
             turn: 0,
             watermark: WM_NONE,
@@ -49,7 +61,7 @@ impl Inlet {
 
     /// A message arrived; the sender spent a credit on it, so the queue is bounded by the credits.
     pub fn arrive(&mut self, from: ShardId, msg: Msg) {
-        self.senders[from.index()].queue.push_back(msg);
+        self.senders[from.index() - usize::from(self.first)].queue.push_back(msg);
     }
 
     /// TRUE when every sender ended (or was stopped) and all was given on.
@@ -72,7 +84,7 @@ impl Inlet {
             self.turn = (self.turn + 1) % self.senders.len();
             while self.senders[s].barrier.is_none() {
                 let Some(msg) = self.senders[s].queue.pop_front() else { break };
-                credit(self.edge, ShardId(s as u16));
+                credit(self.edge, ShardId(self.first + s as u16));
                 match self.merge(s, msg) {
                     None => continue,
                     some => return some,
@@ -89,8 +101,16 @@ impl Inlet {
                 let sender = &mut self.senders[s];
                 sender.watermark = sender.watermark.max(at);
                 sender.idle = false;
-                let stopping = self.senders.iter().any(|s| s.barrier == Some(super::STOP_BARRIER));
-                if at == WM_END && stopping { self.barrier(super::STOP_BARRIER) } else { self.advance() }
+                let moved = self.advance();
+                // A sender that ends may be the one a barrier waited for; the watermark stands before it.
+                let barrier = if at == WM_END { self.barrier() } else { None };
+                match (moved, barrier) {
+                    (Some(moved), Some(barrier)) => {
+                        self.ready.push_back(barrier);
+                        Some(moved)
+                    }
+                    (moved, barrier) => moved.or(barrier),
+                }
             }
             Msg::Idle => {
                 self.senders[s].idle = true;
@@ -98,22 +118,21 @@ impl Inlet {
             }
             Msg::Barrier(id) => {
                 self.senders[s].barrier = Some(id);
-                self.barrier(id)
+                self.barrier()
             }
         }
     }
 
-    /// The barrier, once every sender delivered it. A sender that ended has nothing to add to a stop.
-    fn barrier(&mut self, id: u64) -> Option<Msg> {
-        let stop = id == super::STOP_BARRIER;
-        let delivered = |s: &Sender| s.barrier == Some(id) || (stop && s.watermark == WM_END);
-        if !self.senders.iter().all(delivered) {
+    /// The lowest barrier that a sender waits at, once every sender delivered it, stopped or ended.
+    fn barrier(&mut self) -> Option<Msg> {
+        let id = self.senders.iter().filter_map(|s| s.barrier).min()?;
+        if !self.senders.iter().all(|s| s.barrier.is_some() || s.watermark == WM_END) {
             return None;
         }
-        for sender in &mut self.senders {
+        for sender in self.senders.iter_mut().filter(|s| s.barrier == Some(id)) {
             sender.barrier = None;
         }
-        self.ended |= stop;
+        self.ended |= id == super::STOP_BARRIER;
         Some(Msg::Barrier(id))
     }
 
@@ -195,6 +214,30 @@ mod tests {
             }
             assert_eq!(drain(&mut inlet), [format!("barrier {}", crate::shard::STOP_BARRIER)]);
             assert!(inlet.is_done());
+        }
+    }
+
+    #[test]
+    fn a_barrier_does_not_wait_for_senders_that_ended_or_stopped() {
+        let stop = crate::shard::STOP_BARRIER;
+        for (last, want) in [
+            (Msg::Watermark(WM_END), vec!["wm 5".to_owned(), "barrier 1".to_owned()]),
+            (Msg::Barrier(stop), vec!["barrier 1".to_owned()]),
+        ] {
+            for barrier_first in [true, false] {
+                let mut inlet = Inlet::new(EdgeId(0), 2);
+                let mut got = Vec::new();
+                for sender in if barrier_first { [0, 1] } else { [1, 0] } {
+                    if sender == 0 {
+                        inlet.arrive(ShardId(0), Msg::Watermark(5));
+                        inlet.arrive(ShardId(0), Msg::Barrier(1));
+                    } else {
+                        inlet.arrive(ShardId(1), last.clone());
+                    }
+                    got.extend(drain(&mut inlet));
+                }
+                assert_eq!(got, want, "{barrier_first}");
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a shard exchanges with the world in one turn. The runtime, the scenario runner and the simulator all drive
 //! shards through these types alone.
 
-use velostream_types::{Chunk, EdgeId, PartitionId, ShardId, SourceId, SourcePoll};
+use velostream_types::{Chunk, EdgeId, NodeId, PartitionId, ShardId, SourceId, SourcePoll};
 
 use crate::operator::Msg;
 
@@ -30,9 +30,11 @@ pub struct Inbox {
     /// Lowest watermark among the unfinished partitions of all other shards; `WM_END` when there are none or when
     /// reading is not aligned. A shard does not read far ahead of it.
     pub low_elsewhere: i64,
+    /// End all sources where they stand, as if nothing more had come: windows fire.
+    pub drain: bool,
     /// Stop reading sources; finish and flush what is under way (INT/TERM).
     pub stop: bool,
-    /// Cut a snapshot: the shard answers in `Outbox::snapshot` once no cursor is open.
+    /// Give this barrier on at the sources: rising numbers, the same on all shards. The shard takes it.
     pub barrier: Option<u64>,
 }
 
@@ -60,6 +62,55 @@ pub enum Write {
     Dead(usize, Chunk),
     /// No more dead letters will come.
     FinishDead(usize),
+    /// Everything given to a sink so far stems from before this barrier.
+    Mark(usize, u64),
+    /// The same for a dead-letter destination.
+    MarkDead(usize, u64),
+}
+
+/// One step of a partition's way: what stood before the record at `offset`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stair {
+    /// First record of a batch.
+    pub offset: i64,
+    /// Highest time of any row before it, those with a fall-back time included; `WM_NONE` without.
+    pub highest: i64,
+    /// Highest event time before it that moved the watermark; `WM_NONE` without.
+    pub max_event_time: i64,
+}
+
+/// Where a partition stands at a barrier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScanMark {
+    /// Source.
+    pub source: SourceId,
+    /// Partition.
+    pub partition: PartitionId,
+    /// Everything before it lies before the barrier, and nothing else; times are those before it.
+    pub at: Stair,
+    /// Stairs since the barrier before, ascending; thinned out, which only makes a restart read more again.
+    pub stairs: Vec<Stair>,
+}
+
+/// What a shard tells about a barrier. [`super::STOP_BARRIER`] stands for the end, whatever ended the run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// The sources gave the barrier on.
+    Scanned {
+        /// Which barrier.
+        barrier: u64,
+        /// The shard's partitions.
+        partitions: Vec<ScanMark>,
+    },
+    /// The barrier passed an operator that holds rows back.
+    Frontier {
+        /// Which barrier.
+        barrier: u64,
+        /// Which operator.
+        node: NodeId,
+        /// Its watermark: windows that it closes were given out before the barrier. `WM_NONE`: it releases nothing.
+        watermark: i64,
+    },
 }
 
 /// What a turn leaves behind. The driver empties it before the next turn.
@@ -71,6 +122,8 @@ pub struct Outbox {
     pub demands: Vec<Demand>,
     /// To sinks.
     pub writes: Vec<Write>,
+    /// What is known of barriers.
+    pub marks: Vec<Mark>,
     /// Lowest watermark among this shard's unfinished partitions; `WM_END` when all are finished.
     pub low: i64,
 }

@@ -19,13 +19,13 @@ use velostream_state::snapshot::{SnapshotError, SnapshotReader, SnapshotWriter, 
 use velostream_types::time::WM_END;
 use velostream_types::{Chunk, DeadLetter, DlqId, EdgeId, Fatal, NodeId, PartitionId, ShardId, SourceId, vnode};
 
-use crate::format::encode_dead_letter;
+use crate::format::{dead_record, encode_dead_letter};
 use crate::operator::{Msg, NodeCounters, OpCx};
 use crate::pipeline::{Lowered, Stage, StageKind, lower};
 
 pub use dead::DeadMerge;
 pub use inlet::Inlet;
-pub use io::{Demand, Envelope, Inbox, Outbox, Progress, Write};
+pub use io::{Demand, Envelope, Inbox, Mark, Outbox, Progress, ScanMark, Stair, Write};
 pub use outlet::{Outlet, Target};
 pub use scan::{PartitionProgress, Scan, letter_of};
 pub use writer::{SinkMerge, WriteRule};
@@ -43,6 +43,15 @@ const DEAD_BYTES_MAX: usize = 1 << 20;
 /// TRUE for the messages after which nothing follows.
 fn ends_stream(msg: &Msg) -> bool {
     matches!(msg, Msg::Watermark(WM_END) | Msg::Barrier(STOP_BARRIER))
+}
+
+/// Notes a barrier, or the end, that a stage lets pass.
+fn pass(passed: &mut u64, msg: &Msg) {
+    match msg {
+        Msg::Barrier(id) => *passed = (*passed).max(*id),
+        Msg::Watermark(WM_END) => *passed = u64::MAX,
+        _ => {}
+    }
 }
 
 /// How a shard is set up.
@@ -79,6 +88,12 @@ pub struct Shard {
     /// Messages this shard sends itself.
     local: Vec<(EdgeId, Msg)>,
     dead_closed: bool,
+    /// Last barrier each stage without consumers let pass; `u64::MAX` after its end.
+    passed: Vec<u64>,
+    /// Last barrier the dead-letter edges were given.
+    dead_barrier: u64,
+    /// Frontiers to be told.
+    marks: Vec<Mark>,
     stopping: bool,
     now_ns: i64,
 }
@@ -111,6 +126,12 @@ impl Shard {
     ) -> Shard {
         let lowered = lower(&plan, id, shards, owned, &options);
         let slots = lowered.stages.iter().map(|_| Slot::default()).collect();
+        let leaf = |(i, stage): (usize, &Stage)| {
+            let last = stage.consumers.is_empty() && !lowered.dead.contains(&i);
+            let writes = matches!(stage.kind, StageKind::Write(..) | StageKind::WriteDead(..));
+            if last && !writes { 0 } else { u64::MAX }
+        };
+        let passed = lowered.stages.iter().enumerate().map(leaf).collect();
         Shard {
             id,
             counters: vec![NodeCounters::default(); plan.nodes.len()],
@@ -124,6 +145,9 @@ impl Shard {
             spare: Vec::new(),
             local: Vec::new(),
             dead_closed: false,
+            passed,
+            dead_barrier: 0,
+            marks: Vec::new(),
             stopping: false,
             now_ns: 0,
         }
@@ -148,6 +172,7 @@ impl Shard {
         }
         self.ask_pending(&mut out.demands);
         self.return_credits(&mut out.mesh);
+        out.marks.append(&mut self.marks);
         out.low = self.low();
         Ok(if self.is_done() {
             Progress::Done
@@ -176,6 +201,23 @@ impl Shard {
                     }
                 }
                 Envelope::Msg(edge, msg) => self.arrive(edge, from, msg),
+            }
+        }
+        if let Some(id) = inbox.barrier.take().filter(|_| !self.stopping) {
+            let mut partitions = Vec::new();
+            for stage in &mut self.lowered.stages {
+                if let StageKind::Scan(scan) = &mut stage.kind {
+                    scan.barrier(id);
+                    partitions.extend(scan.marks());
+                }
+            }
+            self.marks.push(Mark::Scanned { barrier: id, partitions });
+        }
+        if inbox.drain {
+            for stage in &mut self.lowered.stages {
+                if let StageKind::Scan(scan) = &mut stage.kind {
+                    scan.close();
+                }
             }
         }
         if inbox.stop && !self.stopping {
@@ -246,6 +288,7 @@ impl Shard {
                 if outlet.is_clear()
                     && let Some((_, msg)) = self.slots[at].msg.take()
                 {
+                    pass(&mut self.passed[at], &msg);
                     outlet.take(msg);
                     outlet.send(&mut self.local, &mut out.mesh);
                     moved = true;
@@ -284,7 +327,8 @@ impl Shard {
                         Msg::Chunk(chunk) => merge.rows(chunk, &mut out.writes),
                         Msg::Watermark(wm) => merge.watermark(wm, &mut out.writes),
                         Msg::Barrier(STOP_BARRIER) => merge.stop(&mut out.writes),
-                        Msg::Batch(_) | Msg::Barrier(_) | Msg::Idle => {}
+                        Msg::Barrier(id) => merge.mark(id, &mut out.writes),
+                        Msg::Batch(_) | Msg::Idle => {}
                     }
                 }
                 moved |= self.taken.len() > before;
@@ -300,7 +344,8 @@ impl Shard {
                     match msg {
                         Msg::Chunk(chunk) => merge.rows(chunk, &mut out.writes),
                         Msg::Watermark(WM_END) => merge.finish(&mut out.writes),
-                        Msg::Batch(_) | Msg::Watermark(_) | Msg::Barrier(_) | Msg::Idle => {}
+                        Msg::Barrier(id) => merge.mark(id, &mut out.writes),
+                        Msg::Batch(_) | Msg::Watermark(_) | Msg::Idle => {}
                     }
                 }
                 moved |= self.taken.len() > before;
@@ -324,6 +369,15 @@ impl Shard {
         let mut moved = false;
         if !slot.open {
             let Some((port, msg)) = slot.msg.take() else { return Ok(false) };
+            pass(&mut self.passed[at], &msg);
+            let barrier = match msg {
+                Msg::Barrier(id) => Some((id, operator.frontier(false))),
+                Msg::Watermark(WM_END) => Some((STOP_BARRIER, operator.frontier(true))),
+                _ => None,
+            };
+            if let Some((barrier, Some(watermark))) = barrier {
+                self.marks.push(Mark::Frontier { barrier, node: *node, watermark });
+            }
             operator.push(port, msg, &mut cx)?;
             slot.open = true;
             moved = true;
@@ -382,7 +436,11 @@ impl Shard {
             let plan = &self.plan.dlqs[dlq.index()];
             if plan.enabled {
                 let chunk = &mut self.dead_chunks[dlq.index()];
-                encode_dead_letter(&letter, &self.plan.name, self.now_ns / velostream_types::time::NS_PER_MS, chunk);
+                let now_ms = velostream_types::time::ns_to_ms(self.now_ns);
+                match plan.topic {
+                    Some(_) => dead_record(&letter, &self.plan.name, now_ms, chunk),
+                    None => encode_dead_letter(&letter, &self.plan.name, now_ms, chunk),
+                }
             }
         }
         let mut moved = false;
@@ -393,6 +451,7 @@ impl Shard {
                 moved = true;
             }
         }
+        moved |= self.pass_dead_barrier();
         let closing = !self.dead_closed && self.scans().all(Scan::is_done) && self.work_done();
         let waiting = self.dead_chunks.iter().any(|c| !c.is_empty());
         let blocked = self.lowered.dead.iter().any(|s| self.slots[*s].msg.is_some());
@@ -404,6 +463,21 @@ impl Shard {
             moved = !self.lowered.dead.is_empty();
         }
         moved
+    }
+
+    /// Gives a barrier to the dead-letter edges once every stage let it pass: no record before it can fail any more.
+    fn pass_dead_barrier(&mut self) -> bool {
+        let id = self.passed.iter().copied().min().unwrap_or(u64::MAX);
+        let waiting = self.dead_chunks.iter().any(|c| !c.is_empty());
+        let blocked = self.lowered.dead.iter().any(|s| self.slots[*s].msg.is_some());
+        if id <= self.dead_barrier || id == u64::MAX || waiting || blocked || self.dead_closed {
+            return false;
+        }
+        self.dead_barrier = id;
+        for stage in &self.lowered.dead {
+            self.slots[*stage].msg = Some((0, Msg::Barrier(id)));
+        }
+        !self.lowered.dead.is_empty()
     }
 
     /// TRUE when no stage but the dead-letter ones has anything left to do, ever.
@@ -511,6 +585,31 @@ impl Shard {
         for stage in &mut self.lowered.stages {
             if let StageKind::Scan(scan) = &mut stage.kind {
                 scan.ask_pending(demands);
+            }
+        }
+    }
+
+    /// Where the partitions stand, with their stairs since the last barrier; for the end of a run.
+    pub fn scan_marks(&mut self) -> Vec<ScanMark> {
+        let scans = self.lowered.stages.iter_mut().filter_map(|stage| match &mut stage.kind {
+            StageKind::Scan(scan) => Some(scan),
+            _ => None,
+        });
+        scans.flat_map(|scan| scan.marks()).collect()
+    }
+
+    /// Goes on where an earlier run stood, by what it committed instead of by a snapshot: partitions at their
+    /// positions, operators behind the windows they gave out. Only legal before the first turn.
+    pub fn resume(&mut self, positions: &[PartitionProgress], frontiers: &[(NodeId, i64)]) {
+        for stage in &mut self.lowered.stages {
+            match &mut stage.kind {
+                StageKind::Scan(scan) => positions.iter().for_each(|at| scan.resume(at)),
+                StageKind::Operator(operator) => {
+                    for (_, frontier) in frontiers.iter().filter(|(node, _)| *node == stage.node) {
+                        operator.resume(*frontier);
+                    }
+                }
+                _ => {}
             }
         }
     }

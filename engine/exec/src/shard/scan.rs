@@ -12,11 +12,11 @@ use std::sync::Arc;
 use velostream_sql::plan::SourcePlan;
 use velostream_types::time::{WM_END, WM_NONE};
 use velostream_types::{
-    Batch, Column, DeadLetter, DlqId, ErrorCode, PartitionId, RecordError, RowMeta, RowOrder, SourceId, SourcePoll,
-    Stage,
+    Batch, Column, DeadLetter, DlqId, ErrorCode, PartitionId, RecordError, RecordOrigin, RowMeta, RowOrder, SourceId,
+    SourcePoll, Stage,
 };
 
-use super::io::Demand;
+use super::io::{Demand, ScanMark, Stair};
 use crate::format::{Decoded, Decoder, SlabCursor, SlabState};
 use crate::operator::{Msg, NodeCounters};
 use crate::watermark::{PartitionClock, missing_is_error};
@@ -49,7 +49,39 @@ struct Partition {
     rows: u64,
     /// Time of the turn that last brought rows; for idleness of live inputs.
     last_rows_ns: Option<i64>,
+    /// Highest time of any row, those with a fall-back time included.
+    highest: i64,
+    /// Stairs since the last barrier, one per batch, thinned out beyond [`STAIRS_MAX`].
+    stairs: Vec<Stair>,
 }
+
+impl Partition {
+    /// What stands before the next record.
+    fn stair(&self) -> Stair {
+        let max_event_time = self.clock.as_ref().map_or(WM_NONE, PartitionClock::max_event_time);
+        Stair { offset: self.decoder.next_offset(), highest: self.highest.max(max_event_time), max_event_time }
+    }
+
+    /// Remembers where the next batch begins. Leaving every other stair out keeps the rest right: a restart then
+    /// begins at an earlier one.
+    fn climb(&mut self) {
+        let stair = self.stair();
+        if self.stairs.last().is_some_and(|last| last.highest == stair.highest) {
+            return;
+        }
+        if self.stairs.len() == STAIRS_MAX {
+            let mut n = 0;
+            self.stairs.retain(|_| {
+                n += 1;
+                n % 2 == 1
+            });
+        }
+        self.stairs.push(stair);
+    }
+}
+
+/// Stairs kept between two barriers at most.
+const STAIRS_MAX: usize = 256;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PartitionState {
@@ -61,6 +93,8 @@ enum PartitionState {
     Ready,
     /// The source had nothing; it will be asked again.
     Pending,
+    /// The same, though there is more of the partition: it is not idle.
+    Behind,
     /// Finished.
     Ended,
 }
@@ -99,6 +133,8 @@ impl Scan {
                 grow: false,
                 rows: 0,
                 last_rows_ns: None,
+                highest: WM_NONE,
+                stairs: Vec::new(),
             })
             .collect();
         let mut scan = Scan {
@@ -123,6 +159,7 @@ impl Scan {
             p.decoder.resume_at(at.next_offset, at.position);
             p.rows = at.rows;
             p.clock = plan.event_time.as_ref().map(|spec| PartitionClock::resume(spec, at.max_event_time));
+            p.highest = at.max_event_time;
             if at.ended {
                 p.state = PartitionState::Ended;
             }
@@ -191,6 +228,7 @@ impl Scan {
                 p.state = PartitionState::Ready;
             }
             SourcePoll::Pending => p.state = PartitionState::Pending,
+            SourcePoll::Behind => p.state = PartitionState::Behind,
             SourcePoll::End => {
                 p.state = PartitionState::Ended;
                 p.cursor = None;
@@ -209,7 +247,7 @@ impl Scan {
                 demands.push(Demand { source: self.source, partition: p.id, consumed: p.consumed, grow: p.grow });
                 true
             }
-            PartitionState::Asked => true,
+            PartitionState::Asked | PartitionState::Behind => true,
             PartitionState::Ready | PartitionState::Pending | PartitionState::Ended => false,
         }
     }
@@ -220,11 +258,30 @@ impl Scan {
             return;
         }
         for p in &mut self.partitions {
-            if p.state == PartitionState::Pending {
+            if matches!(p.state, PartitionState::Pending | PartitionState::Behind) {
                 demands.push(Demand { source: self.source, partition: p.id, consumed: p.consumed, grow: p.grow });
                 p.consumed = 0;
             }
         }
+    }
+
+    /// Gives a barrier on behind everything decoded so far.
+    pub fn barrier(&mut self, id: u64) {
+        if !self.ended {
+            self.ready.push_back(Msg::Barrier(id));
+        }
+    }
+
+    /// Where the partitions stand, and their stairs since the last call.
+    pub fn marks(&mut self) -> Vec<ScanMark> {
+        let source = self.source;
+        let mark = |p: &mut Partition| ScanMark {
+            source,
+            partition: p.id,
+            at: p.stair(),
+            stairs: std::mem::take(&mut p.stairs),
+        };
+        self.partitions.iter_mut().map(mark).collect()
     }
 
     /// Ends the stage early: nothing downstream wants more rows.
@@ -256,21 +313,14 @@ impl Scan {
     ) -> bool {
         let plan = Arc::clone(&self.plan);
         let p = &mut self.partitions[index];
-        let (PartitionState::Ready, Some(cursor)) = (p.state, p.cursor.as_mut()) else { return false };
+        if p.state != PartitionState::Ready {
+            return false;
+        }
+        p.climb();
+        let Some(cursor) = p.cursor.as_mut() else { return false };
         let left =
             plan.max_records.map_or(usize::MAX, |max| usize::try_from(max - p.rows.min(max)).unwrap_or(usize::MAX));
         let mut decoded = p.decoder.decode(cursor, max_rows.min(left.max(1)));
-        match decoded.state {
-            SlabState::More => {}
-            SlabState::NeedSlab { consumed, grow } => {
-                (p.state, p.consumed, p.grow) = (PartitionState::Hungry, consumed, grow);
-                p.cursor = None;
-            }
-            SlabState::Ended => {
-                p.state = PartitionState::Ended;
-                p.cursor = None;
-            }
-        }
         counters.rounded += decoded.rounded;
         counters.dropped += decoded.null_values;
         counters.rows_in += decoded.rows as u64 + decoded.bad.len() as u64;
@@ -284,8 +334,20 @@ impl Scan {
                 position: bad.position,
                 full_length: bad.full_length,
                 bytes: bad.bytes,
+                origin: origin_of(cursor, bad.offset),
             };
             dead.push((plan.dlq, letter));
+        }
+        match decoded.state {
+            SlabState::More => {}
+            SlabState::NeedSlab { consumed, grow } => {
+                (p.state, p.consumed, p.grow) = (PartitionState::Hungry, consumed, grow);
+                p.cursor = None;
+            }
+            SlabState::Ended => {
+                p.state = PartitionState::Ended;
+                p.cursor = None;
+            }
         }
         p.rows += decoded.rows as u64;
         if plan.max_records.is_some_and(|max| p.rows >= max) {
@@ -374,7 +436,13 @@ fn stamped(
     let (Some(spec), Some(clock)) = (&plan.event_time, p.clock.as_mut()) else {
         return Batch::new(decoded.columns, decoded.rows, meta);
     };
-    let times = clock.stamp(spec, &decoded.columns, meta.timestamp.as_ref(), decoded.rows, run_start_ms);
+    let times = match &decoded.event_times {
+        Some(times) => clock.stamp_given(times, run_start_ms),
+        None => clock.stamp(spec, &decoded.columns, meta.timestamp.as_ref(), decoded.rows, run_start_ms),
+    };
+    if let Some(highest) = times.event_time.iter().max().filter(|_| !times.fallback.is_empty()) {
+        p.highest = p.highest.max(*highest);
+    }
     meta.event_time = Some(times.event_time);
     meta.wm_own = Some(times.wm_own);
     let batch = Batch::new(decoded.columns, decoded.rows, meta);
@@ -413,7 +481,20 @@ pub fn letter_of(name: &Arc<str>, batch: &Batch, row: usize, error: RecordError)
         position: None,
         full_length: None,
         bytes,
+        origin: None,
     }
+}
+
+/// What the broker said about the record at `offset`, besides its value.
+fn origin_of(cursor: &SlabCursor, offset: i64) -> Option<Box<RecordOrigin>> {
+    let record = cursor.record(offset)?;
+    let part = |range: Option<(u32, u32)>| range.map(|(from, to)| cursor.bytes()[from as usize..to as usize].to_vec());
+    Some(Box::new(RecordOrigin {
+        timestamp_ms: record.timestamp_ms,
+        key: part(record.key),
+        headers: part(record.headers),
+        null_value: record.value.is_none(),
+    }))
 }
 
 /// Values of a row that never had bytes of its own (a row an operator made), for its dead letter.

@@ -82,6 +82,12 @@ impl SinkMerge {
         }
     }
 
+    /// Everything that is not held back for its order was given out. What is held stems from windows that closed on
+    /// some shard only; the barrier, which all shards gave, stands behind the watermark that releases it.
+    pub fn mark(&self, barrier: u64, out: &mut Vec<Write>) {
+        out.push(Write::Mark(self.sink, barrier));
+    }
+
     /// The run stops: all rows that reached the writer stem from closed windows, so all are given out.
     pub fn stop(&mut self, out: &mut Vec<Write>) {
         self.release(|_| true, out);
@@ -203,7 +209,7 @@ mod tests {
             .map(|w| match w {
                 Write::Rows(_, c) => String::from_utf8_lossy(&c.bytes).into_owned(),
                 Write::Finish(_) => "|".to_owned(),
-                Write::Dead(..) | Write::FinishDead(_) => "?".to_owned(),
+                Write::Dead(..) | Write::FinishDead(_) | Write::Mark(..) | Write::MarkDead(..) => "?".to_owned(),
             })
             .collect()
     }

@@ -126,7 +126,7 @@ pub fn read_framed(plan: &SourcePlan, values: &[Option<Vec<u8>>], max_rows: usiz
         let start = bytes.len() as u32;
         bytes.extend_from_slice(value.as_deref().unwrap_or_default());
         let value = value.as_ref().map(|_| (start, bytes.len() as u32));
-        records.push(RecordRef { offset: 3 * i as i64, timestamp_ms: i as i64, key: None, value });
+        records.push(RecordRef { offset: 3 * i as i64, timestamp_ms: i as i64, key: None, value, headers: None });
     }
     let slab = Slab { bytes: Buffer::from_vec(bytes), kind: SlabKind::Records(records) };
     let (mut decoder, mut outcome) = (Decoder::new(plan), Outcome::default());

@@ -178,7 +178,7 @@ impl<'a> Binder<'a> {
         let fallback = format!("query_{}", statement.number);
         let shown = name.map_or(fallback, |n| n.name.clone());
         self.statement = self.statements.len();
-        self.dlqs.push(DlqDraft { name: shown.clone(), path: None, enabled: true });
+        self.dlqs.push(DlqDraft { name: shown.clone(), path: None, topic: None, enabled: true });
         self.statements.push(StatementPlan { name: shown.clone(), is_table, span: statement.span });
         let span = name.map_or(query.span, |n| n.span);
         let target = Target { name, is_table, has_readers, span };

@@ -35,7 +35,9 @@ impl Binder<'_> {
 fn is_framed_alike(source: &SourceConnector, sink: &SinkConnector) -> bool {
     match source {
         SourceConnector::File { .. } => true,
-        SourceConnector::Memory { .. } => matches!(sink, SinkConnector::Memory { .. }),
+        SourceConnector::Memory { .. } | SourceConnector::Kafka(_) => {
+            matches!(sink, SinkConnector::Memory { .. } | SinkConnector::Kafka(_))
+        }
         SourceConnector::OneRow => false,
     }
 }
@@ -44,6 +46,7 @@ fn is_framed_alike(source: &SourceConnector, sink: &SinkConnector) -> bool {
 fn is_written_alike(source: &SourcePlan, sink: SinkFormat) -> bool {
     match (&source.format, sink) {
         (Format::JsonLines, SinkFormat::JsonLines) => true,
+        (Format::Raw(read), SinkFormat::Raw(written)) => *read == written,
         (Format::Csv { delimiter, quote, header, .. }, SinkFormat::Csv { delimiter: written, header: with_header }) => {
             // Without columns there is no header to write.
             (*delimiter, *quote, *header) == (written, SINK_QUOTE, with_header) && !source.schema.is_empty()

@@ -1,22 +1,25 @@
-//! The end of a statement: last Project, LIMIT, sinks with their keys, and dead-letter files.
+//! The end of a statement: last Project, LIMIT, sinks with their keys, and where dead letters go.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use velostream_types::{DlqId, EdgeId, Schema};
+use velostream_types::{DataType, DlqId, EdgeId, Schema, Span};
 
 use super::Binder;
 use super::query::{Flow, Items, Output, Target};
+use super::source::raw_type;
 use crate::diag::Diagnostic;
 use crate::endpoint::{SinkSpec, WithEntry};
 use crate::parse::ast::Query;
-use crate::plan::{DlqPlan, Expr, ExprKind, NodeKind, Route, SinkConnector, SinkPlan};
+use crate::plan::{DlqPlan, Expr, ExprKind, KafkaSink, NodeKind, RawKind, Route, SinkConnector, SinkFormat, SinkPlan};
+use crate::suggest;
 
-/// Dead letters of one source or statement, before files are named.
+/// Dead letters of one statement, before files are named.
 pub(super) struct DlqDraft {
     pub name: String,
     pub path: Option<PathBuf>,
+    pub topic: Option<Box<KafkaSink>>,
     pub enabled: bool,
 }
 
@@ -33,6 +36,10 @@ impl<'a> Binder<'a> {
         let sink = self.sink_spec(query, target);
         let key = self.key(target, &flow, &items);
         let (Ok(sink), Some(key)) = (sink, key) else { return None };
+        let key = match &sink {
+            Some((_, spec)) => self.sink_key(key, spec, &items, target.span)?,
+            None => key,
+        };
         let pass_through = sink.as_ref().is_some_and(|(_, spec)| self.passes_through(query, &flow, &key, spec));
         let needs_tokens = flow.raw && sink.is_some() && !pass_through;
         if needs_tokens && !target.has_readers {
@@ -78,14 +85,56 @@ impl<'a> Binder<'a> {
             node = flow.node;
         }
         let upsert = target.is_table && flow.changelog;
-        let SinkSpec { connector, format, dlq_path, dlq_enabled } = spec;
+        let SinkSpec { mut connector, format, dlq_path, dlq_topic, dlq_enabled, .. } = spec;
+        let mut ordered = flow.ordered;
+        if let SinkConnector::Kafka(kafka) = &mut connector {
+            // Each core writes its own keys; nothing merges the rows of several.
+            ordered = false;
+            if target.is_table && !key.is_empty() {
+                kafka.topic_config.entry("cleanup.policy".to_owned()).or_insert_with(|| "compact".to_owned());
+            }
+            if let Some(root) = flow.root {
+                self.writes_event_time(root);
+            }
+        }
         let sink = NodeKind::Sink { sink: self.sinks.len(), edge: EdgeId(0) };
         let node = self.graph.add(sink, Some(node), Vec::new(), flow.changelog, statement);
         self.graph.nodes[node].schema = schema.clone();
-        self.dlqs[statement] = DlqDraft { name: name.clone(), path: dlq_path, enabled: dlq_enabled };
-        let ordered = flow.ordered;
+        self.dlqs[statement] = DlqDraft { name: name.clone(), path: dlq_path, topic: dlq_topic, enabled: dlq_enabled };
         self.sinks.push(SinkPlan { name, connector, format, schema, key, upsert, ordered, pass_through, statement });
         Some(output)
+    }
+
+    /// The key a sink writes: that of the rows, else `key.field`. `None` where the rows are not what the sink takes.
+    fn sink_key(&mut self, mut key: Vec<usize>, sink: &SinkSpec, items: &Items, span: Span) -> Option<Vec<usize>> {
+        if let SinkFormat::Raw(kind) = sink.format {
+            let (format, _) = raw_type(kind);
+            let takes = |t: &DataType| matches!(t, DataType::String | DataType::Null) || *t == raw_type(kind).1;
+            if !matches!(items.fields.as_slice(), [only] if takes(&only.data_type)) {
+                let type_names = if kind == RawKind::Text { "STRING" } else { "STRING or BYTES" };
+                let message = format!("a sink of format {format} takes one column of type {type_names}");
+                let detail = format!("the result has {} columns", items.fields.len());
+                let hint = "select that column alone, or write format = 'json'";
+                self.report(Diagnostic::error("E0508", span, message).detail(detail).hint(hint));
+                return None;
+            }
+        }
+        if let Some((column, place)) = sink.key_field.as_ref().filter(|_| key.is_empty()) {
+            let names = || items.fields.iter().map(|f| f.name.as_str());
+            match names().position(|name| name == column) {
+                Some(at) => key.push(at),
+                None => {
+                    let message = format!("column \"{column}\" in key.field is not in the result");
+                    let mut diagnostic = Diagnostic::error("E0203", *place, message);
+                    if let Some(near) = suggest::closest(column, names()) {
+                        diagnostic = diagnostic.hint(format!("did you mean \"{near}\"?"));
+                    }
+                    self.report(diagnostic);
+                    return None;
+                }
+            }
+        }
+        Some(key)
     }
 
     /// Lets inferred numbers reach the sink as they were written.
@@ -113,6 +162,7 @@ impl<'a> Binder<'a> {
             return Err(());
         }
         match self.endpoints.sink(&name, span, &entries) {
+            Ok(Some(spec)) if spec.implied && target.has_readers && query.into.is_none() => Ok(None),
             Ok(Some(spec)) => Ok(Some((name, spec))),
             Ok(None) if query.into.is_some() => {
                 let message = format!("nothing says where sink \"{name}\" writes to");
@@ -131,7 +181,15 @@ impl<'a> Binder<'a> {
 
     fn stdout(&self) -> SinkSpec {
         let format = self.options.stdout_format;
-        SinkSpec { connector: SinkConnector::Stdout, format, dlq_path: None, dlq_enabled: true }
+        SinkSpec {
+            connector: SinkConnector::Stdout,
+            format,
+            key_field: None,
+            implied: false,
+            dlq_path: None,
+            dlq_topic: None,
+            dlq_enabled: true,
+        }
     }
 
     /// Key columns of the result: PRIMARY KEY, else what identifies its rows.
@@ -191,10 +249,12 @@ impl<'a> Binder<'a> {
         for source in &mut self.graph.sources {
             let spec = source.spec.as_ref();
             let path = spec.and_then(|s| s.dlq_path.clone());
+            let topic = spec.and_then(|s| s.dlq_topic.clone());
             let enabled = spec.is_some_and(|s| s.dlq_enabled);
-            source.plan.dlq = plans.add(&source.plan.name, path, enabled);
+            source.plan.dlq = plans.add(&source.plan.name, path, topic, enabled);
         }
-        let statements: Vec<DlqId> = self.dlqs.iter().map(|d| plans.add(&d.name, d.path.clone(), d.enabled)).collect();
+        let statements: Vec<DlqId> =
+            self.dlqs.iter().map(|d| plans.add(&d.name, d.path.clone(), d.topic.clone(), d.enabled)).collect();
         for node in &mut self.graph.nodes {
             node.dlq = match &node.kind {
                 NodeKind::Scan { source } => self.graph.sources[source.index()].plan.dlq,
@@ -218,7 +278,7 @@ impl<'a> Binder<'a> {
     }
 }
 
-/// Dead-letter files; one file has one writer.
+/// Dead-letter files and topics; one file has one writer.
 struct Dlqs {
     folder: PathBuf,
     plans: Vec<DlqPlan>,
@@ -226,7 +286,10 @@ struct Dlqs {
 }
 
 impl Dlqs {
-    fn add(&mut self, name: &str, path: Option<PathBuf>, enabled: bool) -> DlqId {
+    fn add(&mut self, name: &str, path: Option<PathBuf>, topic: Option<Box<KafkaSink>>, enabled: bool) -> DlqId {
+        if let Some(topic) = topic {
+            return self.add_topic(name, topic, enabled);
+        }
         let own = path.is_none();
         let stem = file_stem(name);
         let mut path = path.unwrap_or_else(|| self.folder.join(format!("{stem}-dlq.jsonl")));
@@ -240,7 +303,25 @@ impl Dlqs {
         }
         let id = DlqId(self.plans.len() as u16);
         self.paths.insert(path.clone(), id);
-        self.plans.push(DlqPlan { name: name.to_owned(), path, enabled, edge: EdgeId(0) });
+        self.plans.push(DlqPlan { name: name.to_owned(), path, topic: None, enabled, edge: EdgeId(0) });
+        id
+    }
+
+    /// Equal topics of one cluster are one destination.
+    fn add_topic(&mut self, name: &str, topic: Box<KafkaSink>, enabled: bool) -> DlqId {
+        let is_same = |plan: &DlqPlan| {
+            plan.enabled == enabled
+                && plan
+                    .topic
+                    .as_ref()
+                    .is_some_and(|known| known.topic == topic.topic && known.client.settings == topic.client.settings)
+        };
+        if let Some(known) = self.plans.iter().position(is_same) {
+            return DlqId(known as u16);
+        }
+        let id = DlqId(self.plans.len() as u16);
+        let path = PathBuf::new();
+        self.plans.push(DlqPlan { name: name.to_owned(), path, topic: Some(topic), enabled, edge: EdgeId(0) });
         id
     }
 }

@@ -10,7 +10,7 @@ use super::{Binder, Object};
 use crate::diag::Diagnostic;
 use crate::endpoint::{CatalogError, SourceSpec, WithEntry};
 use crate::parse::ast::{Declare, Query, Relation};
-use crate::plan::{Format, SourceConnector, SourcePlan};
+use crate::plan::{Format, RawKind, SourceConnector, SourcePlan};
 use crate::suggest;
 
 const DEFAULT_RECORD_BYTES: usize = 16 << 20;
@@ -95,7 +95,10 @@ impl<'a> Binder<'a> {
             return self.scan(source, &relation.name);
         }
         match self.infer(&spec, relation.span) {
-            Some(schema) => self.add_source(&relation.name, spec, schema, None),
+            Some(schema) if self.is_partitioned_well(&spec, &schema, relation.span) => {
+                self.add_source(&relation.name, spec, schema, None)
+            }
+            Some(_) => Rel::poisoned(&relation.name),
             None => Rel::poisoned(&relation.name),
         }
     }
@@ -161,6 +164,12 @@ impl<'a> Binder<'a> {
             spec.event_time_field = Some((watermark.column.name.clone(), watermark.column.span));
             spec.watermark_bound_ns = Some(watermark.bound.map_or(0, |b| b.ns));
         }
+        if let Format::Raw(kind) = spec.format
+            && !schema.is_empty()
+            && !self.is_raw_list(declare, &schema, kind)
+        {
+            return Rel::poisoned(&name.name);
+        }
         let schema = if schema.is_empty() {
             self.infer(&spec, name.span)
         } else {
@@ -173,9 +182,40 @@ impl<'a> Binder<'a> {
             }
         };
         match schema {
-            Some(schema) => self.add_source(&name.name, spec, schema, Some((declare, key))),
+            Some(schema) if self.is_partitioned_well(&spec, &schema, name.span) => {
+                self.add_source(&name.name, spec, schema, Some((declare, key)))
+            }
+            Some(_) => Rel::poisoned(&name.name),
             None => Rel::poisoned(&name.name),
         }
+    }
+
+    /// TRUE when the declared columns are what a raw record is: one of the format's type.
+    fn is_raw_list(&mut self, declare: &Declare, schema: &Schema, kind: RawKind) -> bool {
+        let (format, data_type) = raw_type(kind);
+        let sound = matches!(schema.fields.as_slice(), [only] if only.data_type == data_type);
+        if !sound {
+            let message = format!("a source of format {format} has one column of type {data_type}");
+            let hint = format!("declare ({} {data_type}), or leave the columns out: it is named value", "value");
+            self.report(Diagnostic::error("E0508", declare.name.span, message).hint(hint));
+        }
+        sound
+    }
+
+    /// TRUE unless `partitioned.by` names what is no column.
+    fn is_partitioned_well(&mut self, spec: &SourceSpec, schema: &Schema, span: Span) -> bool {
+        let SourceConnector::Kafka(kafka) = &spec.connector else { return true };
+        let Some(column) = kafka.partitioned_by.as_ref().filter(|_| !schema.is_empty()) else { return true };
+        let known = schema.index_of(column).is_some();
+        if !known {
+            let message = format!("column \"{column}\" in partitioned.by does not exist");
+            let mut diagnostic = Diagnostic::error("E0203", span, message);
+            if let Some(near) = suggest::closest(column, schema.fields.iter().map(|f| f.name.as_str())) {
+                diagnostic = diagnostic.hint(format!("did you mean \"{near}\"?"));
+            }
+            self.report(diagnostic);
+        }
+        known
     }
 
     /// Columns and key positions of a declaration.
@@ -254,6 +294,24 @@ impl<'a> Binder<'a> {
                 Diagnostic::error("E0506", span, format!("{path} is not in the format it is said to be in"))
                     .detail(reason)
             }
+            CatalogError::NoTopic { topic, brokers } => {
+                let message = format!("the topic \"{topic}\" does not exist on {brokers}");
+                let diagnostic = Diagnostic::error("E0509", span, message);
+                match suggest::closest(&topic, self.objects.keys().map(String::as_str)) {
+                    Some(near) => diagnostic.hint(format!("did you mean \"{near}\" of this app?")),
+                    None => diagnostic.hint("sources are never created; topic.wait.timeout waits for one to appear"),
+                }
+            }
+            CatalogError::NoRecord { topic } => {
+                let message = format!("the topic \"{topic}\" has no record to infer columns from");
+                let hint = "declare them: CREATE STREAM name (column TYPE, …) WITH (…), or raise schema.wait.timeout";
+                Diagnostic::error("E0510", span, message).hint(hint)
+            }
+            CatalogError::Brokers { brokers, reason } => {
+                let message = format!("cannot read a sample from {brokers}");
+                let hint = "declare the columns: nothing is read before the run then";
+                Diagnostic::error("E0522", span, message).detail(reason).hint(hint)
+            }
         };
         self.report(diagnostic);
     }
@@ -289,12 +347,24 @@ impl<'a> Binder<'a> {
     }
 }
 
+/// Name and type of a raw format.
+pub(super) fn raw_type(kind: RawKind) -> (&'static str, DataType) {
+    match kind {
+        RawKind::Text => ("string", DataType::String),
+        RawKind::Bytes => ("bytes", DataType::Bytes),
+    }
+}
+
 /// TRUE when both describe the same reading, wherever they were written.
 fn same_spec(a: &SourceSpec, b: &SourceSpec) -> bool {
     let plain = |spec: &SourceSpec| {
         let mut spec = spec.clone();
         spec.event_time_field.iter_mut().for_each(|f| f.1 = Span::default());
         spec.delete_field.iter_mut().for_each(|f| f.1 = Span::default());
+        if let SourceConnector::Kafka(kafka) = &mut spec.connector {
+            kafka.client.origins.clear();
+        }
+        spec.dlq_topic.iter_mut().for_each(|topic| topic.client.origins.clear());
         spec
     };
     plain(a) == plain(b)

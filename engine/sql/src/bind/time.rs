@@ -183,6 +183,14 @@ impl Binder<'_> {
         }
     }
 
+    /// Rows that leave for a topic take the event time with them that their source declares.
+    pub(super) fn writes_event_time(&mut self, root: usize) {
+        if self.graph.sources[root].spec.as_ref().is_some_and(|s| s.event_time_field.is_some()) {
+            let rel = self.source_rel(root);
+            self.source_time(root, &rel, Span::default(), false);
+        }
+    }
+
     fn source_time(&mut self, source: usize, rel: &Rel, span: Span, needed: bool) -> Option<()> {
         let known = &self.graph.sources[source];
         if known.plan.event_time.is_some() && (!needed || known.time_span.is_some()) {
@@ -190,14 +198,20 @@ impl Binder<'_> {
         }
         let spec = known.spec.as_ref();
         let Some((field, field_span)) = spec.and_then(|s| s.event_time_field.clone()) else {
-            let has_times = matches!(known.plan.connector, SourceConnector::Memory { .. });
+            let times = match known.plan.connector {
+                SourceConnector::Kafka(_) => Some(TimeField::Header),
+                SourceConnector::Memory { .. } => Some(TimeField::RecordTimestamp),
+                SourceConnector::File { .. } | SourceConnector::OneRow => None,
+            };
+            let has_times = times.is_some();
             if needed && !has_times {
                 let message = format!("the window has no event time: records of \"{}\" carry none", rel.name);
                 let hint = "name the time column, WINDOW TUMBLING(column, size), or set event.time.field on the source";
                 self.report(Diagnostic::error("E0404", span, message).detail(available(rel)).hint(hint));
                 return None;
             }
-            return self.set_time(source, TimeField::RecordTimestamp, TimeFormat::Auto, span);
+            let field = times.unwrap_or(TimeField::RecordTimestamp);
+            return self.set_time(source, field, TimeFormat::Auto, span);
         };
         let format = spec.map_or(TimeFormat::Auto, |s| s.event_time_format.clone());
         let position = self.time_field(source, &field, field_span)?;

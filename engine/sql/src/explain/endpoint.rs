@@ -1,18 +1,19 @@
 //! Sources, sinks and dead letters of a plan in words.
 
 use velostream_types::time::duration_text;
+use velostream_types::topic::{Client, StartAt};
 
 use super::expr::name;
 use crate::plan::{
-    AppPlan, Compression, EventTimeSpec, Format, MissingTime, Repr, SinkConnector, SinkFormat, SinkPlan,
-    SourceConnector, SourcePlan, TimeField, TimeFormat,
+    AppPlan, Compression, EventTimeSpec, Format, KafkaSource, KeyFormat, MissingTime, RawKind, Repr, SinkConnector,
+    SinkFormat, SinkPlan, SourceConnector, SourcePlan, TimeField, TimeFormat,
 };
 
 /// TRUE when a source may never end.
 pub fn is_live(connector: &SourceConnector) -> bool {
     match connector {
         SourceConnector::File { watch, .. } => *watch,
-        SourceConnector::Memory { .. } => true,
+        SourceConnector::Memory { .. } | SourceConnector::Kafka(_) => true,
         SourceConnector::OneRow => false,
     }
 }
@@ -44,6 +45,9 @@ pub fn source(plan: &AppPlan, source: &SourcePlan, verbose: bool) -> Vec<String>
     if let Some(time) = &source.event_time {
         lines.extend(event_time(source, time));
     }
+    if let SourceConnector::Kafka(kafka) = &source.connector {
+        lines.extend(kafka_source(kafka, verbose));
+    }
     if let Some(limit) = source.max_records {
         lines.push(format!("stops after {limit} records of each partition"));
     }
@@ -59,6 +63,7 @@ fn event_time(source: &SourcePlan, time: &EventTimeSpec) -> [String; 2] {
     let from = match time.field {
         TimeField::Column(at) => source.read.get(at).map_or_else(|| format!("column {at}"), |c| name(&c.name)),
         TimeField::RecordTimestamp => "the record's timestamp".to_owned(),
+        TimeField::Header => "the header _EVENT_TIME, else the record's timestamp".to_owned(),
     };
     let format = match &time.format {
         TimeFormat::Auto => "",
@@ -82,6 +87,68 @@ fn event_time(source: &SourcePlan, time: &EventTimeSpec) -> [String; 2] {
     [format!("event time: {from}{format}; {missing}"), format!("watermark: highest event time{behind}{idle}")]
 }
 
+/// How a topic is read.
+fn kafka_source(kafka: &KafkaSource, verbose: bool) -> Vec<String> {
+    let start = match kafka.start {
+        StartAt::Earliest => "at the log's start".to_owned(),
+        StartAt::Latest => "at the log's end".to_owned(),
+        StartAt::Timestamp(ms) => format!("at the first record from {ms} ms on"),
+        StartAt::Offset(offset) => format!("at offset {offset}"),
+        StartAt::None => "nowhere: a missing commit is an error".to_owned(),
+    };
+    let mut lines = vec![format!("begins at the group's commit, without one {start}")];
+    if let Some(column) = &kafka.partitioned_by {
+        lines.push(format!("partitioned by {}", name(column)));
+    }
+    if kafka.topic_wait_ns > 0 {
+        lines.push(format!("waits {} for the topic", duration_text(kafka.topic_wait_ns)));
+    }
+    if verbose {
+        let nulls = if kafka.null_value_is_bad { "bad records" } else { "skipped and counted" };
+        lines.push(format!("records without a value: {nulls}"));
+        let lost = if kafka.fail_on_data_loss { "stop the run" } else { "counted with a warning" };
+        lines.push(format!("records retention took: {lost}"));
+        lines.extend(client(&kafka.client));
+    }
+    lines
+}
+
+/// Client settings, secrets left out, one line each.
+fn client(client: &Client) -> Vec<String> {
+    let secret = |key: &str| ["password", "secret", "token", "jaas", ".pem", "oauth"].iter().any(|s| key.contains(s));
+    let line = |(key, value): (&String, &String)| {
+        let value = if secret(key) { "***" } else { value };
+        let origin = client.origins.get(key).map_or_else(String::new, |o| format!("  ({o})"));
+        format!("client {key} = {value}{origin}")
+    };
+    client.settings.iter().map(line).collect()
+}
+
+/// Lines about how a topic is written, for the verbose form the client's too.
+pub fn kafka_sink(sink: &SinkPlan, verbose: bool) -> Vec<String> {
+    let SinkConnector::Kafka(kafka) = &sink.connector else { return Vec::new() };
+    let mut lines = Vec::new();
+    if kafka.create {
+        let partitions = kafka.partitions.map_or_else(|| "as many as the widest source".to_owned(), |n| n.to_string());
+        let copies = if kafka.replication < 0 { String::new() } else { format!(", {} copies", kafka.replication) };
+        let config: String = kafka.topic_config.iter().map(|(k, v)| format!(", {k} = {v}")).collect();
+        lines.push(format!("created when missing: partitions {partitions}{copies}{config}"));
+    } else {
+        lines.push("never created".to_owned());
+    }
+    let key = match (sink.key.is_empty(), kafka.key_format, sink.key.len()) {
+        (true, ..) => "none: records are spread over the partitions",
+        (false, KeyFormat::Json, _) => "a JSON object of the key columns",
+        (false, KeyFormat::Text, 1) => "the key column's text",
+        (false, KeyFormat::Text, _) => "the key columns' texts joined by |",
+    };
+    lines.push(format!("record key: {key}"));
+    if verbose {
+        lines.extend(client(&kafka.client));
+    }
+    lines
+}
+
 fn connector(connector: &SourceConnector, format: &Format) -> String {
     let format = match format {
         Format::JsonLines => "jsonlines".to_owned(),
@@ -92,6 +159,7 @@ fn connector(connector: &SourceConnector, format: &Format) -> String {
             let skipped = if *skip_lines == 0 { String::new() } else { format!(" after {skip_lines} lines") };
             format!("csv{delimiter}{header}{skipped}")
         }
+        Format::Raw(kind) => raw(*kind).to_owned(),
     };
     match connector {
         SourceConnector::File { pattern, sequential, watch, .. } => {
@@ -100,7 +168,18 @@ fn connector(connector: &SourceConnector, format: &Format) -> String {
             format!("file {}, {format}{order}{watch}", pattern.display())
         }
         SourceConnector::Memory { topic } => format!("memory topic {topic}, {format}"),
+        SourceConnector::Kafka(kafka) => {
+            let group = kafka.group.as_ref().map_or(String::new(), |g| format!(", group {g}"));
+            format!("kafka topic {} on {}{group}, {format}", kafka.topic, kafka.client.brokers())
+        }
         SourceConnector::OneRow => "one row without columns".to_owned(),
+    }
+}
+
+fn raw(kind: RawKind) -> &'static str {
+    match kind {
+        RawKind::Text => "string",
+        RawKind::Bytes => "bytes",
     }
 }
 
@@ -121,11 +200,13 @@ pub fn sink(sink: &SinkPlan) -> String {
             format!("file {}{compression}{append}", path.display())
         }
         SinkConnector::Stdout => "stdout".to_owned(),
+        SinkConnector::Kafka(kafka) => format!("kafka topic {} on {}", kafka.topic, kafka.client.brokers()),
         SinkConnector::Memory { topic, partitions } => format!("memory topic {topic} of {partitions} partitions"),
     };
     let format = match &sink.format {
         SinkFormat::JsonLines => "jsonlines".to_owned(),
         SinkFormat::Table => "table".to_owned(),
+        SinkFormat::Raw(kind) => raw(*kind).to_owned(),
         SinkFormat::Csv { delimiter, header } => {
             let delimiter =
                 if *delimiter == b',' { String::new() } else { format!(" delimited by {}", shown(*delimiter)) };
@@ -133,7 +214,9 @@ pub fn sink(sink: &SinkPlan) -> String {
         }
     };
     let keys: Vec<String> = sink.key.iter().filter_map(|k| sink.schema.fields.get(*k)).map(|f| name(&f.name)).collect();
+    let is_topic = matches!(sink.connector, SinkConnector::Kafka(_));
     let key = match (keys.is_empty(), sink.upsert) {
+        (false, true) if is_topic => format!(", upserts and tombstones by {}", keys.join(", ")),
         (true, _) => String::new(),
         (false, true) => format!(", upserts and deletes by {}", keys.join(", ")),
         (false, false) => format!(", key {}", keys.join(", ")),
@@ -146,7 +229,10 @@ pub fn sink(sink: &SinkPlan) -> String {
 /// A dead-letter destination.
 pub fn dead_letters(plan: &AppPlan, at: usize) -> String {
     match plan.dlqs.get(at) {
-        Some(dlq) if dlq.enabled => dlq.path.display().to_string(),
+        Some(dlq) if dlq.enabled => match &dlq.topic {
+            Some(kafka) => format!("kafka topic {} on {}", kafka.topic, kafka.client.brokers()),
+            None => dlq.path.display().to_string(),
+        },
         _ => "counted only".to_owned(),
     }
 }

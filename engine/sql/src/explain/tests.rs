@@ -102,6 +102,7 @@ fn app(source: SourcePlan, nodes: Vec<Node>, sinks: Vec<SinkPlan>, statements: &
     let dlq = |name: &str, enabled| DlqPlan {
         name: name.into(),
         path: PathBuf::from(format!("out/{name}-dlq.jsonl")),
+        topic: None,
         enabled,
         edge: EdgeId(9),
     };

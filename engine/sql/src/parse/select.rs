@@ -7,7 +7,7 @@ use super::ast::{EmitRule, Expr, ExprKind, Ident, Item, Query, Relation, Target,
 use super::cursor::{Parse, Parser};
 use super::lex::{Sym, Tok};
 use crate::diag::Diagnostic;
-use crate::props::keys::reaches_sources;
+use crate::props::keys::{is_of_sinks_only, reaches_sources};
 
 /// Clauses behind FROM in the order a bare SELECT keeps.
 const CLAUSES: [&str; 9] = ["WHERE", "GROUP BY", "WINDOW", "HAVING", "ORDER BY", "LIMIT", "EMIT", "INTO", "WITH"];
@@ -44,7 +44,8 @@ impl Parser<'_> {
         if self.span() == clauses
             && let Some(from) = &mut query.from
         {
-            query.with.extend(from.with.extract_if(.., |entry| reaches_sources(&entry.key)));
+            let is_shared = |key: &str| reaches_sources(key) || is_of_sinks_only(key);
+            query.with.extend(from.with.extract_if(.., |entry| is_shared(&entry.key)));
         }
         query.span = start.to(self.last_span());
         Ok(query)

@@ -189,8 +189,9 @@ fn unreadable(shown: &str, asked: &Place, reason: &str) -> Diagnostic {
 /// How a key of a config file applies to one relation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Mapped {
-    /// A property: the spelling found, and how the key was prefixed (0 by the relation, 1 by its side, 2 not).
-    Property(Found, u8),
+    /// A property: the spelling found, how the key was prefixed (0 by the relation, 1 by its side, 2 not), and where in
+    /// the key the spelling begins.
+    Property(Found, u8, usize),
     /// Belongs to something else, or to a section whose keys are not checked.
     Skip,
     /// Nothing known; the key without its prefix.
@@ -261,7 +262,7 @@ pub(super) fn map(key: &str, name: &str, side: Side) -> Mapped {
     loop {
         match find(tail, side) {
             Some(Found::OtherSide) => return Mapped::Skip,
-            Some(found) => return Mapped::Property(found, prefix),
+            Some(found) => return Mapped::Property(found, prefix, key.len() - tail.len()),
             None => {}
         }
         match SECTIONS.iter().find_map(|s| tail.strip_prefix(s)) {
@@ -281,8 +282,10 @@ mod tests {
     fn layouts_map_to_keys() {
         let check = |key: &str, side: Side, expect: Option<(&str, u8)>| {
             let found = match map(key, "trades", side) {
-                Mapped::Property(Found::Key(k, _), prefix) => Some((k.name, prefix)),
-                Mapped::Property(_, prefix) => Some(("family", prefix)),
+                Mapped::Property(Found::Key(k, _), prefix, _) => Some((k.name, prefix)),
+                Mapped::Property(Found::Client(skip), prefix, at) => Some((&key[at + skip..], prefix)),
+                Mapped::Property(Found::Topic(skip), prefix, at) => Some((&key[at + skip..], prefix)),
+                Mapped::Property(_, prefix, _) => Some(("family", prefix)),
                 _ => None,
             };
             assert_eq!(found, expect, "{key}");
@@ -295,7 +298,10 @@ mod tests {
         check("file.path", Side::Source, Some(("path", 2)));
         check("table.file.format", Side::Source, Some(("format", 2)));
         check("trades.watermark.strategy", Side::Source, Some(("watermark.strategy", 0)));
-        check("kafka.fetch.min.bytes", Side::Source, Some(("family", 2)));
+        check("kafka.fetch.min.bytes", Side::Source, Some(("fetch.min.bytes", 2)));
+        check("datasource.consumer_config.any.thing", Side::Source, Some(("any.thing", 1)));
+        check("datasink.topic_config.retention.ms", Side::Sink, Some(("retention.ms", 1)));
+        check("datasink.topic_config.partitions", Side::Sink, Some(("partitions", 1)));
         check("schema.fields[0].name", Side::Source, None);
         assert_eq!(map("frmat", "trades", Side::Source), Mapped::Unknown("frmat".into()));
         assert_eq!(map("performance_profiles.fast.x", "trades", Side::Source), Mapped::Skip);

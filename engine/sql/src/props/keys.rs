@@ -218,6 +218,30 @@ const FAILURES: &[(&str, &str)] = &[
     ("retry_with_backoff", "retry"),
 ];
 
+const DRIVERS: &[(&str, &str)] = &[("auto", "auto"), ("native", "native"), ("rdkafka", "rdkafka")];
+const STARTS: &[(&str, &str)] = &[
+    ("earliest", "earliest"),
+    ("latest", "latest"),
+    ("none", "none"),
+    ("beginning", "earliest"),
+    ("smallest", "earliest"),
+    ("end", "latest"),
+    ("largest", "latest"),
+    ("error", "none"),
+];
+const RETRIES: &[(&str, &str)] = &[("exponential", "exponential"), ("fixed", "fixed"), ("linear", "linear")];
+const NULLS: &[(&str, &str)] = &[("skip", "skip"), ("dead_letter", "dead_letter")];
+const LOSSES: &[(&str, &str)] = &[("warn", "warn"), ("fail", "fail")];
+const KEY_FORMATS: &[(&str, &str)] = &[
+    ("string", "string"),
+    ("text", "string"),
+    ("json", "json"),
+    ("bytes", "bytes"),
+    ("avro", "avro"),
+    ("protobuf", "protobuf"),
+    ("proto", "protobuf"),
+];
+
 /// All properties.
 #[rustfmt::skip]
 pub const KEYS: &[Key] = &[
@@ -232,9 +256,9 @@ pub const KEYS: &[Key] = &[
     both("security_config", &[], Path).global(),
     // Bytes.
     both("format", &["value.format", "value.serializer", "schema.value.serializer", "serializer.format", "file.format"], Word(FORMATS)),
-    source("delimiter", &["file.delimiter"], Char).file().default(","),
-    source("quote", &[], Char).file().default("\""),
-    source("header", &["has_headers", "has_header", "file.has_header"], Bool).file(),
+    source("delimiter", &["file.delimiter"], Char).default(","),
+    source("quote", &[], Char).default("\""),
+    source("header", &["has_headers", "has_header", "file.has_header"], Bool),
     source("skip_lines", &[], Int(0)).file().default("0"),
     source("max_records", &[], Int(0)),
     source("max.record.bytes", &[], Size).global().default("16MiB"),
@@ -247,13 +271,12 @@ pub const KEYS: &[Key] = &[
     source("file.wait.timeout", &["wait.timeout"], SECONDS).file().default("0s").later(),
     source("file.retry.interval", &["retry.interval"], SECONDS).file().default("1s").tuning(),
     source("delete.field", &[], Text),
-    source("partitioned.by", &[], Text).later(),
     both("partitions", &["topic.partitions", "num.partitions"], Int(1)).default("1"),
     // Files written.
     sink("append", &["append_if_exists"], Bool).file().default("false"),
     sink("compression", &[], Word(COMPRESSIONS)).file(),
-    sink("csv_delimiter", &["delimiter"], Char).file().default(","),
-    sink("csv_has_header", &["header", "has_headers", "has_header"], Bool).file(),
+    sink("csv_delimiter", &["delimiter"], Char).default(","),
+    sink("csv_has_header", &["header", "has_headers", "has_header"], Bool),
     sink("buffer_size_bytes", &[], Size).file().default("65536").tuning(),
     sink("writer_threads", &[], Int(1)).file().default("1").tuning(),
     sink("max_file_size_bytes", &[], Size).file().later(),
@@ -274,33 +297,34 @@ pub const KEYS: &[Key] = &[
     // Bad records.
     both("dead.letter.queue.path", &["dlq.path"], Path).global(),
     both("dead.letter.queue.enabled", &["enable_dlq", "job.enable_dlq", "dlq.enabled"], Bool).global().default("true"),
-    both("dead.letter.queue.topic", &["error.topic", "dlq.topic"], Text).global().later(),
+    both("dead.letter.queue.topic", &["error.topic", "dlq.topic"], Text).global(),
     both("dlq_max_size", &[], Int(1)).global().inert(),
     both("failure_strategy", &[], Word(FAILURES)).global().default("SendToDLQ"),
     both("max_retries", &[], Int(0)).global().tuning(),
     both("retry_backoff", &["retry_backoff_ms"], MILLIS).global().tuning(),
     // Kafka.
-    both("bootstrap.servers", &["brokers", "endpoint"], Text).kafka(),
-    both("group.id", &["group_id", "consumer.group"], Text).kafka(),
-    both("client.id", &[], Text).kafka(),
-    source("auto.offset.reset", &[], Text).kafka().global(),
-    both("topic.wait.timeout", &[], SECONDS).kafka().global(),
-    both("topic.retry.interval", &[], SECONDS).kafka().global(),
-    both("topic.retry.strategy", &[], Text).kafka().global(),
-    both("topic.retry.multiplier", &[], Text).kafka().global(),
-    both("topic.retry.max.delay", &[], SECONDS).kafka().global(),
-    both("topic.retry.increment", &[], SECONDS).kafka().global(),
-    both("key.format", &["key.serializer"], Text).kafka(),
-    both("key.field", &["message.key.field", "schema.key.field"], Text).kafka(),
-    both("schema.registry.url", &["schema_registry"], Text).kafka(),
-    both("security.protocol", &[], Text).kafka(),
+    both("bootstrap.servers", &["brokers", "endpoint", "metadata.broker.list"], Text).kafka().global(),
+    both("broker.connect.timeout", &[], SECONDS).kafka().global().default("30s"),
+    both("driver", &[], Word(DRIVERS)).kafka().default("auto").later(),
+    source("group.id", &["group_id", "consumer.group"], Text).kafka().global(),
+    source("auto.offset.reset", &["start"], Word(STARTS)).kafka().global().default("earliest"),
+    source("topic.wait.timeout", &[], SECONDS).kafka().global().default("0s"),
+    source("topic.retry.interval", &[], SECONDS).kafka().global().default("2s"),
+    source("topic.retry.strategy", &[], Word(RETRIES)).kafka().global().default("exponential"),
+    source("topic.retry.multiplier", &[], Text).kafka().global().default("1.5").later(),
+    source("topic.retry.max.delay", &[], SECONDS).kafka().global().default("120s"),
+    source("topic.retry.increment", &[], SECONDS).kafka().global().inert(),
+    source("commit.interval", &[], SECONDS).kafka().global().default("1s"),
+    source("schema.wait.timeout", &[], SECONDS).kafka().global(),
+    source("partitioned.by", &[], Text).kafka(),
+    source("null.value", &[], Word(NULLS)).kafka().global().default("skip"),
+    source("on.data.loss", &[], Word(LOSSES)).kafka().global().default("warn"),
+    both("topic.create", &[], Bool).kafka().global().default("true"),
+    both("replication.factor", &["topic.replication.factor", "replication_factor"], Text).kafka().default("-1"),
+    both("key.format", &["key.serializer", "schema.key.serializer"], Word(KEY_FORMATS)).kafka().default("string"),
+    sink("key.field", &["message.key.field", "schema.key.field"], Text).kafka(),
+    both("schema.registry.url", &["schema_registry"], Text).kafka().later(),
     both("region", &[], Text),
-    sink("acks", &[], Text).kafka(),
-    sink("linger.ms", &[], MILLIS).kafka(),
-    sink("compression.type", &[], Text).kafka(),
-    sink("enable.idempotence", &[], Bool).kafka(),
-    sink("transactional.id", &[], Text).kafka(),
-    sink("batch.size", &[], Int(1)).kafka(),
     // Tables, joins and jobs.
     both("state.ttl", &[], SECONDS).global().later(),
     both("join.type", &[], Text).global().default("interval").later(),
@@ -329,27 +353,105 @@ pub const KEYS: &[Key] = &[
     both("tracing.otlp_endpoint", &[], Text).global().inert(),
 ];
 
-/// Families of keys that are known as a whole: `kafka.*` and so on. TRUE in the second place: Kafka client settings.
-pub const FAMILIES: &[(&str, bool)] = &[
-    ("kafka.", true),
-    ("consumer.", true),
-    ("producer.", true),
-    ("sasl.", true),
-    ("ssl.", true),
-    ("schema.registry.", true),
-    ("batch.", false),
-    ("cache.", false),
-    ("circuit.breaker.", false),
-    ("retry.", false),
-    ("observability.", false),
-    ("processor.", false),
-    ("avro.schema", true),
-    ("protobuf.schema", true),
-    ("proto.schema", true),
-    ("json.schema", true),
-    ("schema.file", true),
-    ("value.schema", true),
-    ("key.schema", true),
+/// Families of keys that are known as a whole and have no effect yet.
+pub const FAMILIES: &[&str] = &[
+    "schema.registry.",
+    "batch.",
+    "cache.",
+    "circuit.breaker.",
+    "retry.",
+    "observability.",
+    "processor.",
+    "avro.schema",
+    "protobuf.schema",
+    "proto.schema",
+    "json.schema",
+    "schema.file",
+    "value.schema",
+    "key.schema",
+];
+
+/// Prefixes behind which any Kafka client setting may stand, and whose client it is.
+const CLIENT_PREFIXES: &[(&str, Side)] = &[
+    ("kafka.", Side::Both),
+    ("consumer.", Side::Source),
+    ("consumer_config.", Side::Source),
+    ("producer.", Side::Sink),
+    ("producer_config.", Side::Sink),
+];
+
+/// Beginnings of client settings that need no prefix.
+const CLIENT_FAMILIES: &[(&str, Side)] =
+    &[("sasl.", Side::Both), ("ssl.", Side::Both), ("socket.", Side::Both), ("fetch.", Side::Source)];
+
+/// Client settings that need no prefix.
+#[rustfmt::skip]
+const CLIENT_KEYS: &[(&str, Side)] = &[
+    ("client.id", Side::Both),
+    ("client.rack", Side::Both),
+    ("client.dns.lookup", Side::Both),
+    ("security.protocol", Side::Both),
+    ("request.timeout.ms", Side::Both),
+    ("message.max.bytes", Side::Both),
+    ("receive.message.max.bytes", Side::Both),
+    ("connections.max.idle.ms", Side::Both),
+    ("reconnect.backoff.ms", Side::Both),
+    ("reconnect.backoff.max.ms", Side::Both),
+    ("retry.backoff.ms", Side::Both),
+    ("metadata.max.age.ms", Side::Both),
+    ("broker.address.family", Side::Both),
+    ("allow.auto.create.topics", Side::Both),
+    ("debug", Side::Both),
+    ("enable.auto.commit", Side::Source),
+    ("auto.commit.interval.ms", Side::Source),
+    ("max.poll.records", Side::Source),
+    ("max.poll.interval.ms", Side::Source),
+    ("max.partition.fetch.bytes", Side::Source),
+    ("session.timeout.ms", Side::Source),
+    ("heartbeat.interval.ms", Side::Source),
+    ("isolation.level", Side::Source),
+    ("check.crcs", Side::Source),
+    ("group.instance.id", Side::Source),
+    ("group.protocol", Side::Source),
+    ("partition.assignment.strategy", Side::Source),
+    ("queued.min.messages", Side::Source),
+    ("queued.max.messages.kbytes", Side::Source),
+    ("acks", Side::Sink),
+    ("batch.size", Side::Sink),
+    ("batch.num.messages", Side::Sink),
+    ("linger.ms", Side::Sink),
+    ("compression.type", Side::Sink),
+    ("compression.level", Side::Sink),
+    ("enable.idempotence", Side::Sink),
+    ("transactional.id", Side::Sink),
+    ("transaction.timeout.ms", Side::Sink),
+    ("max.request.size", Side::Sink),
+    ("max.in.flight.requests.per.connection", Side::Sink),
+    ("buffer.memory", Side::Sink),
+    ("queue.buffering.max.messages", Side::Sink),
+    ("queue.buffering.max.kbytes", Side::Sink),
+    ("delivery.timeout.ms", Side::Sink),
+    ("message.timeout.ms", Side::Sink),
+    ("partitioner", Side::Sink),
+    ("retries", Side::Sink),
+];
+
+/// Prefixes behind which any setting of a topic to be made may stand.
+const TOPIC_PREFIXES: &[&str] = &["topic.config.", "topic_config."];
+
+/// Topic settings that need no prefix.
+const TOPIC_KEYS: &[&str] = &[
+    "cleanup.policy",
+    "retention.ms",
+    "retention.bytes",
+    "delete.retention.ms",
+    "segment.ms",
+    "segment.bytes",
+    "max.message.bytes",
+    "min.insync.replicas",
+    "min.compaction.lag.ms",
+    "max.compaction.lag.ms",
+    "message.timestamp.type",
 ];
 
 /// What a spelling stands for on one side.
@@ -357,17 +459,57 @@ pub const FAMILIES: &[(&str, bool)] = &[
 pub enum Found {
     /// A property, and which of its spellings was used (0 is the main one).
     Key(&'static Key, usize),
-    /// A member of a family.
-    Family {
-        /// A setting of the Kafka client.
-        kafka: bool,
-    },
+    /// A setting of the Kafka client: its name stands behind so many bytes of the spelling.
+    Client(usize),
+    /// A setting of a Kafka topic to be made; its name stands behind so many bytes of the spelling.
+    Topic(usize),
+    /// A member of a family without effect.
+    Family,
     /// A property of the other side only.
     OtherSide,
 }
 
-/// Looks a spelling up.
+/// Looks a spelling up. The table comes first, so that `consumer.group` is a property and not a client setting.
 pub fn find(spelling: &str, side: Side) -> Option<Found> {
+    match find_key(spelling, side) {
+        Some(Found::OtherSide) | None => {}
+        found => return found,
+    }
+    let fits = |of: &Side| *of == Side::Both || *of == side;
+    for (prefix, of) in CLIENT_PREFIXES {
+        let Some(name) = spelling.strip_prefix(prefix).filter(|name| !name.is_empty()) else { continue };
+        if !fits(of) {
+            return Some(Found::OtherSide);
+        }
+        // `kafka.group.id` is the property and not a second opinion about it.
+        return match find_key(name, side) {
+            Some(Found::Key(key, alias)) if key.carrier == Carrier::Kafka && key.name != "key.format" => {
+                Some(Found::Key(key, alias))
+            }
+            _ => Some(Found::Client(prefix.len())),
+        };
+    }
+    let bare = CLIENT_KEYS.iter().find(|(key, _)| *key == spelling);
+    let family = || CLIENT_FAMILIES.iter().find(|(start, _)| spelling.starts_with(start) && spelling != *start);
+    if let Some((_, of)) = bare.or_else(family) {
+        return Some(if fits(of) { Found::Client(0) } else { Found::OtherSide });
+    }
+    let topic = TOPIC_PREFIXES.iter().find(|prefix| spelling.starts_with(*prefix) && spelling != **prefix);
+    if topic.is_some() || TOPIC_KEYS.contains(&spelling) {
+        let skip = topic.map_or(0, |prefix| prefix.len());
+        return Some(match find_key(&spelling[skip..], side) {
+            _ if side == Side::Source => Found::OtherSide,
+            Some(Found::Key(key, alias)) if ["partitions", "replication.factor"].contains(&key.name) => {
+                Found::Key(key, alias)
+            }
+            _ => Found::Topic(skip),
+        });
+    }
+    let family = FAMILIES.iter().any(|prefix| spelling.starts_with(prefix) && spelling != *prefix);
+    find_key(spelling, side).or(family.then_some(Found::Family))
+}
+
+fn find_key(spelling: &str, side: Side) -> Option<Found> {
     let mut other = None;
     for key in KEYS {
         if let Some(alias) = key.spellings().position(|s| s == spelling) {
@@ -377,10 +519,7 @@ pub fn find(spelling: &str, side: Side) -> Option<Found> {
             other = Some(Found::OtherSide);
         }
     }
-    other.or_else(|| {
-        let family = FAMILIES.iter().find(|(prefix, _)| spelling.starts_with(prefix) && spelling != *prefix);
-        family.map(|(_, kafka)| Found::Family { kafka: *kafka })
-    })
+    other
 }
 
 /// The property of this name; `name` must be a main spelling of the table for this side.
@@ -395,9 +534,15 @@ pub fn reaches_sources(key: &str) -> bool {
     !is_sink_only(Side::Source) && !is_sink_only(Side::Sink)
 }
 
+/// TRUE for a key without prefix that means nothing to a source, such as `append`.
+pub fn is_of_sinks_only(key: &str) -> bool {
+    find(key, Side::Source) == Some(Found::OtherSide)
+}
+
 /// Every spelling of the table, for suggestions.
 pub fn spellings() -> impl Iterator<Item = &'static str> {
-    KEYS.iter().flat_map(Key::spellings)
+    let client = CLIENT_KEYS.iter().map(|(key, _)| *key);
+    KEYS.iter().flat_map(Key::spellings).chain(client).chain(TOPIC_KEYS.iter().copied())
 }
 
 #[cfg(test)]
@@ -420,7 +565,14 @@ mod tests {
         assert!(matches!(find("topic", Side::Source), Some(Found::Key(k, 1)) if k.name == "topic.name"));
         assert!(matches!(find("delimiter", Side::Sink), Some(Found::Key(k, 1)) if k.name == "csv_delimiter"));
         assert_eq!(find("append", Side::Source), Some(Found::OtherSide));
-        assert_eq!(find("consumer.max.poll.records", Side::Source), Some(Found::Family { kafka: true }));
+        assert_eq!(find("consumer.max.poll.records", Side::Source), Some(Found::Client(9)));
+        assert_eq!(find("consumer.max.poll.records", Side::Sink), Some(Found::OtherSide));
+        assert_eq!(find("linger.ms", Side::Sink), Some(Found::Client(0)));
+        assert_eq!(find("batch.size", Side::Source), Some(Found::OtherSide));
+        assert_eq!(find("batch.enable", Side::Sink), Some(Found::Family));
+        assert_eq!(find("topic_config.retention.ms", Side::Sink), Some(Found::Topic(13)));
+        assert!(matches!(find("kafka.group.id", Side::Source), Some(Found::Key(k, 0)) if k.name == "group.id"));
+        assert!(matches!(find("consumer.group", Side::Source), Some(Found::Key(k, 2)) if k.name == "group.id"));
         assert_eq!(find("consumer.", Side::Source), None);
         for (key, expect) in [("event.time.field", true), ("trades.path", true), ("path", false), ("append", false)] {
             assert_eq!(reaches_sources(key), expect, "{key}");

@@ -2,24 +2,37 @@
 
 use std::path::{Path, PathBuf};
 
-use velostream_types::Span;
-
-use super::Resolved;
 use super::keys::{Carrier, Key, Kind, Side, Status, named};
-use super::setting::{Giver, Place, Rank, Setting};
+use super::setting::{Giver, Loose, Place, Rank, Setting};
+use super::{Gathered, Resolved, Target};
 use crate::diag::Diagnostic;
 use crate::duration;
 use crate::suggest;
+
+/// What holds for all relations of the app.
+#[derive(Clone, Copy)]
+pub(super) struct Context<'r> {
+    /// The SQL file's folder.
+    pub base_dir: &'r Path,
+    /// Files are tailed unless told otherwise.
+    pub follow: bool,
+    /// Brokers of whoever names none.
+    pub brokers: Option<&'r (String, Giver)>,
+    /// Name and text of the SQL.
+    pub text: Option<(&'r str, &'r str)>,
+}
 
 /// Reads the settings of one relation.
 pub(super) struct Reader<'r> {
     /// Relation as written.
     pub name: &'r str,
-    side: Side,
+    /// Source or sink.
+    pub side: Side,
     settings: Vec<Setting>,
-    base_dir: &'r Path,
-    /// Files are tailed unless told otherwise.
-    pub follow: bool,
+    /// Settings of Kafka clients and topics.
+    pub loose: Vec<Loose>,
+    /// What holds for all relations.
+    pub context: Context<'r>,
     /// Where values nobody wrote are reported.
     pub relation: Place,
     findings: Vec<Diagnostic>,
@@ -32,16 +45,11 @@ pub(super) fn side_name(side: Side) -> &'static str {
 }
 
 impl<'r> Reader<'r> {
-    pub fn new(
-        name: &'r str,
-        span: Span,
-        side: Side,
-        settings: Vec<Setting>,
-        base_dir: &'r Path,
-        follow: bool,
-    ) -> Reader<'r> {
-        let relation = Place::relation(span, Giver::Default);
-        Reader { name, side, settings, base_dir, follow, relation, findings: Vec::new(), resolved: Vec::new() }
+    pub fn new(target: &Target<'r>, gathered: Gathered, context: Context<'r>) -> Reader<'r> {
+        let relation = Place::relation(target.span, Giver::Default);
+        let Gathered { table: settings, loose } = gathered;
+        let (name, side) = (target.name, target.side);
+        Reader { name, side, settings, loose, context, relation, findings: Vec::new(), resolved: Vec::new() }
     }
 
     /// What was found wrong, and what was resolved.
@@ -89,12 +97,12 @@ impl<'r> Reader<'r> {
     }
 
     /// Notes a resolved property.
-    pub fn note(&mut self, key: &'static str, value: &str, giver: &Giver) {
-        let is_secret = ["password", "secret", "token", "jaas"].iter().any(|s| key.contains(s));
+    pub fn note(&mut self, key: &str, value: &str, giver: &Giver) {
+        let is_secret = ["password", "secret", "token", "jaas", ".pem", "oauth"].iter().any(|s| key.contains(s));
         let value = if is_secret { "***".to_owned() } else { value.to_owned() };
         let (relation, side) = (self.name.to_owned(), side_name(self.side));
         self.resolved.retain(|r| r.key != key);
-        self.resolved.push(Resolved { relation, side, key, value, origin: giver.to_string() });
+        self.resolved.push(Resolved { relation, side, key: key.to_owned(), value, origin: giver.to_string() });
     }
 
     fn bad(&mut self, key: &'static str, value: &str, expected: &str) {
@@ -117,7 +125,7 @@ impl<'r> Reader<'r> {
             self.bad(key, "", "a path");
             return None;
         }
-        Some(self.base_dir.join(value))
+        Some(self.context.base_dir.join(value))
     }
 
     /// `true` or `false`.
@@ -217,6 +225,14 @@ impl<'r> Reader<'r> {
 
     /// Judges the settings as a whole: what is not built, and what has no effect on this connector.
     pub fn judge(&mut self, carrier: Carrier) {
+        if carrier != Carrier::Kafka {
+            for loose in self.loose.clone() {
+                if matches!(loose.rank, Rank::Named | Rank::Sided | Rank::Relation) {
+                    let message = format!("\"{}\" has no effect on this {}", loose.written, side_name(self.side));
+                    self.report(loose.place.warning("W0513", message));
+                }
+            }
+        }
         for setting in self.settings.clone() {
             let property = setting.key;
             let is_own = matches!(setting.rank, Rank::Named | Rank::Sided | Rank::Relation);
@@ -233,6 +249,11 @@ impl<'r> Reader<'r> {
                     let message = format!("property \"{}\" is not supported yet", property.name);
                     self.report(setting.place.error("E0902", message));
                 }
+                Status::Inert if promises_transactions(property.name, &setting.value) => {
+                    let message = format!("\"{written}\" = {} is not supported yet", setting.value);
+                    let diagnostic = setting.place.error("E0902", message);
+                    self.report(diagnostic.hint("Results are delivered at least once; remove the property."));
+                }
                 Status::Inert => {
                     let message = format!("property \"{}\" has no effect yet", property.name);
                     self.report(setting.place.warning("W0513", message));
@@ -240,6 +261,16 @@ impl<'r> Reader<'r> {
                 _ => {}
             }
         }
+    }
+}
+
+/// TRUE for what would be a silent downgrade if it were only noted.
+fn promises_transactions(key: &str, value: &str) -> bool {
+    let value = value.to_ascii_lowercase().replace('-', "_");
+    match key {
+        "mode" => value == "transactional",
+        "delivery.guarantee" => matches!(value.as_str(), "exactly_once" | "exactly_once_v2" | "transactional"),
+        _ => false,
     }
 }
 

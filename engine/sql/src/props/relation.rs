@@ -1,9 +1,12 @@
 //! What a relation's name says by itself: an identifier, a path or a URI with properties in its query.
 //!
-//! `trades` is an identifier; `trades.csv`, `data/*.csv` are paths; `file://data/x?format=csv` is a URI. Percent escapes
-//! of URIs are decoded.
+//! `trades` is an identifier; `trades.csv`, `data/*.csv` are paths; `file://data/x?format=csv` and
+//! `kafka://host:9092,other/topic?group_id=g` are URIs. Percent escapes of URIs are decoded.
 
 use std::path::{Component, Path};
+
+/// Port of a broker that names none.
+const KAFKA_PORT: &str = "9092";
 
 /// A relation as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +19,15 @@ pub(super) enum Relation {
     File {
         /// Decoded path.
         path: String,
+        /// Decoded query, in order.
+        query: Vec<(String, String)>,
+    },
+    /// A `kafka://` URI.
+    Kafka {
+        /// `host:port`, separated by commas.
+        brokers: String,
+        /// Decoded topic.
+        topic: String,
         /// Decoded query, in order.
         query: Vec<(String, String)>,
     },
@@ -40,7 +52,7 @@ pub(super) fn read(name: &str) -> Result<Relation, BadRelation> {
     };
     match scheme.to_ascii_lowercase().as_str() {
         "file" => file(rest),
-        "kafka" => Ok(Relation::Later("kafka")),
+        "kafka" => kafka(rest),
         "s3" => Ok(Relation::Later("s3")),
         _ => Err(BadRelation::Malformed(format!("the scheme \"{scheme}\" is none of file, kafka and s3"))),
     }
@@ -56,6 +68,38 @@ fn file(rest: &str) -> Result<Relation, BadRelation> {
     if is_outside(Path::new(&path)) {
         return Err(BadRelation::Outside(path));
     }
+    Ok(Relation::File { path, query: pairs(query)? })
+}
+
+/// `host[:port][,host[:port]]/topic[?query]`
+fn kafka(rest: &str) -> Result<Relation, BadRelation> {
+    let malformed = |text: String| BadRelation::Malformed(text);
+    let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (hosts, topic) = place.split_once('/').unwrap_or((place, ""));
+    let topic = decode(topic).ok_or_else(|| malformed("Its topic has a broken percent escape.".to_owned()))?;
+    if topic.is_empty() {
+        return Err(malformed("It has no topic.".to_owned()));
+    }
+    if topic.contains('/') {
+        return Err(malformed(format!("A topic's name has no \"/\", but \"{topic}\" has one.")));
+    }
+    let mut brokers = Vec::new();
+    for host in hosts.split(',') {
+        let (name, port) = match host.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')) {
+            Some((name, port)) => (name, port),
+            None => (host, KAFKA_PORT),
+        };
+        if name.is_empty() || name.contains('@') || port.parse::<u16>().is_err() {
+            return Err(malformed(format!("\"{host}\" is no host and port.")));
+        }
+        brokers.push(format!("{name}:{port}"));
+    }
+    Ok(Relation::Kafka { brokers: brokers.join(","), topic, query: pairs(query)? })
+}
+
+/// Properties of a URI's query, decoded.
+fn pairs(query: &str) -> Result<Vec<(String, String)>, BadRelation> {
+    let malformed = |text: &str| BadRelation::Malformed(text.to_owned());
     let mut pairs = Vec::new();
     for pair in query.split('&').filter(|p| !p.is_empty()) {
         let (key, value) = pair
@@ -66,7 +110,7 @@ fn file(rest: &str) -> Result<Relation, BadRelation> {
             _ => return Err(malformed("its query has a broken percent escape")),
         }
     }
-    Ok(Relation::File { path, query: pairs })
+    Ok(pairs)
 }
 
 /// TRUE when `..` leads above the folder a relative path starts in, or above the root.
@@ -120,11 +164,23 @@ mod tests {
         );
         check("FILE:///abs/x.jsonl", file("/abs/x.jsonl", &[]));
         check("file://a/../b.csv", file("a/../b.csv", &[]));
-        check("kafka://h:9092/t", Relation::Later("kafka"));
+        let kafka = |brokers: &str, topic: &str, query: &[(&str, &str)]| match file("", query) {
+            Relation::File { query, .. } => Relation::Kafka { brokers: brokers.into(), topic: topic.into(), query },
+            other => other,
+        };
+        check("kafka://h:9093/t", kafka("h:9093", "t", &[]));
+        check(
+            "kafka://a,b:1,[::1]/my.topic?group_id=g",
+            kafka("a:9092,b:1,[::1]:9092", "my.topic", &[("group_id", "g")]),
+        );
+        check("s3://b/x", Relation::Later("s3"));
     }
 
     #[test]
     fn bad_relations() {
+        for bad in ["kafka://h", "kafka:///t", "kafka://h:x/t", "kafka://u@h/t", "kafka://h/a/b", "kafka://h,/t"] {
+            assert!(matches!(read(bad), Err(BadRelation::Malformed(_))), "{bad}");
+        }
         for bad in ["http://x/y", "file://", "file://?a=b", "file://a%2", "file://a%zz", "file://a?b", "file://%FF"] {
             assert!(matches!(read(bad), Err(BadRelation::Malformed(_))), "{bad}");
         }

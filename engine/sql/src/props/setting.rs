@@ -1,8 +1,9 @@
 //! One property value with its rank and its place, and the choice between several.
 //!
-//! Rank, strongest first: `<relation>.key`, `source.key` or `sink.key`, the relation's own path or URI, a key without
-//! prefix in a WITH clause, SET and `--set`, config files. Inside one rank the order written decides, then the order of
-//! spellings in the key table.
+//! Rank, strongest first: `--set`, `<relation>.key`, `source.key` or `sink.key`, the relation's own path or URI, a key
+//! without prefix in a WITH clause, SET, config files. Inside one rank the order written decides, then the order of
+//! spellings in the key table. Settings of Kafka clients and topics, which the table does not list, follow the same
+//! ranks under their own names.
 
 use std::fmt;
 
@@ -18,8 +19,12 @@ pub(super) enum Giver {
     With,
     /// A SET statement.
     Set,
-    /// The command line.
+    /// The command line's `--set`.
     CommandLine,
+    /// The command line's `--brokers`.
+    Brokers,
+    /// An environment variable.
+    Variable(&'static str),
     /// The relation as written: a path or URI.
     Relation,
     /// A config file, by name and line.
@@ -36,6 +41,8 @@ impl fmt::Display for Giver {
             Giver::With => f.write_str("WITH"),
             Giver::Set => f.write_str("SET"),
             Giver::CommandLine => f.write_str("--set"),
+            Giver::Brokers => f.write_str("--brokers"),
+            Giver::Variable(name) => f.write_str(name),
             Giver::Relation => f.write_str("the relation as written"),
             Giver::File(name, line) => write!(f, "{name}:{line}"),
             Giver::Extension => f.write_str("the file's extension"),
@@ -82,6 +89,8 @@ impl Place {
 /// Strength of a value; smaller wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rank {
+    /// `--set`, with the rank the key would have elsewhere: 0 by the relation, 1 by its side, 2 without prefix.
+    CommandLine(u8),
     /// `<relation>.key`
     Named,
     /// `source.key`, `sink.key`
@@ -90,7 +99,7 @@ pub(super) enum Rank {
     Relation,
     /// A key without prefix in a WITH clause.
     Plain,
-    /// SET and `--set`, without prefix.
+    /// SET, without prefix.
     Global,
     /// The n-th config file (the relation's own first), and how its key was prefixed (named, sided, plain).
     File(u16, u8),
@@ -111,6 +120,30 @@ pub(super) struct Setting {
     pub rank: Rank,
     /// Where.
     pub place: Place,
+}
+
+/// A setting of a Kafka client or topic, by the name it has there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Loose {
+    /// Name without prefix.
+    pub name: String,
+    /// Of a topic to be made, not of the client.
+    pub of_topic: bool,
+    /// The key as written, prefix included.
+    pub written: String,
+    /// The value; variables are replaced once it is chosen.
+    pub value: String,
+    /// Strength.
+    pub rank: Rank,
+    /// Where.
+    pub place: Place,
+}
+
+/// The strongest of each name.
+pub(super) fn strongest_loose(mut loose: Vec<Loose>) -> Vec<Loose> {
+    loose.sort_by(|a, b| (a.of_topic, &a.name, a.rank).cmp(&(b.of_topic, &b.name, b.rank)));
+    loose.dedup_by(|later, first| later.of_topic == first.of_topic && later.name == first.name);
+    loose
 }
 
 /// The strongest setting of each property, in the order of the key table's names. A weaker spelling that stands beside

@@ -2,36 +2,54 @@
 
 use std::path::{Path, PathBuf};
 
+use velostream_types::topic::Client;
+
+use super::kafka;
 use super::keys::Carrier;
 use super::reader::Reader;
 use super::setting::{Giver, Rank};
+use super::source::field;
 use crate::endpoint::SinkSpec;
-use crate::plan::{Compression, SinkConnector, SinkFormat};
+use crate::plan::{Compression, KafkaSink, SinkConnector, SinkFormat};
 
 /// Builds the sink: the inner `None` when nothing says where to, the outer when an error was reported.
 pub(super) fn build(reader: &mut Reader<'_>) -> Option<Option<SinkSpec>> {
-    let Some(kind) = kind(reader)? else {
+    let Some((kind, implied)) = kind(reader)? else {
         pointless(reader);
         return Some(None);
     };
     let connector = connector(reader, kind)?;
-    let carrier = if matches!(connector, SinkConnector::File { .. }) { Carrier::File } else { Carrier::Any };
-    reader.judge(carrier);
+    reader.judge(match connector {
+        SinkConnector::File { .. } => Carrier::File,
+        SinkConnector::Kafka(_) => Carrier::Kafka,
+        SinkConnector::Memory { .. } | SinkConnector::Stdout => Carrier::Any,
+    });
     let format = format(reader, &connector)?;
-    let (dlq_path, dlq_enabled) = dead_letters(reader);
-    Some(Some(SinkSpec { connector, format, dlq_path, dlq_enabled }))
+    let topic = match &connector {
+        SinkConnector::Kafka(kafka) => Some((kafka.topic.as_str(), &kafka.client)),
+        _ => None,
+    };
+    let DeadLetters { path: dlq_path, topic: dlq_topic, enabled: dlq_enabled } = dead_letters(reader, topic);
+    let key_field = match topic.is_some() && reader.given("key.field").is_some() {
+        true => field(reader, "key.field"),
+        false => None,
+    };
+    Some(Some(SinkSpec { connector, format, key_field, implied, dlq_path, dlq_topic, dlq_enabled }))
 }
 
-/// What kind of sink is meant; the inner `None` when nothing says so.
-fn kind(reader: &mut Reader<'_>) -> Option<Option<&'static str>> {
+/// What kind of sink is meant, and whether nothing but known brokers says so; the inner `None` when nothing at all does.
+fn kind(reader: &mut Reader<'_>) -> Option<Option<(&'static str, bool)>> {
     if reader.given("type").is_some() {
-        return reader.word("type").map(Some);
+        return reader.word("type").map(|kind| Some((kind, false)));
     }
     if reader.given("path").is_some() {
-        return Some(Some("file"));
+        return Some(Some(("file", false)));
     }
-    let is_kafka = reader.given("topic.name").is_some() || reader.given("bootstrap.servers").is_some();
-    Some(is_kafka.then_some("kafka"))
+    if reader.given("topic.name").is_some() {
+        return Some(Some(("kafka", false)));
+    }
+    let brokers = reader.given("bootstrap.servers").map(|s| matches!(s.rank, Rank::Global | Rank::CommandLine(2)));
+    Some(brokers.or(reader.context.brokers.map(|_| true)).map(|implied| ("kafka", implied)))
 }
 
 /// Settings of a sink that has no place to go to are a mistake worth a word.
@@ -50,12 +68,14 @@ fn connector(reader: &mut Reader<'_>, kind: &str) -> Option<SinkConnector> {
     let written = reader.given("type").map_or("", |s| s.value.as_str()).to_owned();
     if written.contains("_source") {
         let message = format!("\"{written}\" cannot be written to: it is for sources");
-        let diagnostic = reader.place("type").error("E0511", message).detail("sinks are file_sink, stdout and memory");
+        let diagnostic =
+            reader.place("type").error("E0511", message).detail("sinks are file_sink, kafka_sink, stdout and memory");
         reader.report(diagnostic);
         return None;
     }
     match kind {
         "file" => file(reader),
+        "kafka" => kafka::sink(reader),
         "stdout" => Some(SinkConnector::Stdout),
         "memory" => {
             let topic = reader.text("topic.name").unwrap_or_else(|| reader.name.to_owned());
@@ -63,8 +83,7 @@ fn connector(reader: &mut Reader<'_>, kind: &str) -> Option<SinkConnector> {
             Some(SinkConnector::Memory { topic, partitions })
         }
         other => {
-            let key = if reader.given("type").is_some() { "type" } else { "topic.name" };
-            reader.later(key, &format!("writing to {other}"));
+            reader.later("type", &format!("writing to {other}"));
             None
         }
     }
@@ -119,9 +138,19 @@ fn format(reader: &mut Reader<'_>, connector: &SinkConnector) -> Option<SinkForm
             "jsonlines"
         }
     };
+    let of_topic = matches!(connector, SinkConnector::Kafka(_));
     match word {
         "jsonlines" => Some(SinkFormat::JsonLines),
+        "table" if of_topic => {
+            let message = "the format table is for people, and a topic is read by programs";
+            reader.fail("format", "E0521", message);
+            None
+        }
         "table" => Some(SinkFormat::Table),
+        "string" | "bytes" => {
+            let of_file = !of_topic && !matches!(connector, SinkConnector::Memory { .. });
+            kafka::raw(reader, word, of_file).map(SinkFormat::Raw)
+        }
         "csv" | "tsv" | "csv_no_header" => {
             let is_tab = word == "tsv" && reader.given("csv_delimiter").is_none();
             let delimiter = if is_tab { b'\t' } else { reader.character("csv_delimiter")? };
@@ -134,7 +163,11 @@ fn format(reader: &mut Reader<'_>, connector: &SinkConnector) -> Option<SinkForm
                 reader.fail("csv_has_header", "E0520", "the format csv_no_header contradicts a header");
                 return None;
             }
-            Some(SinkFormat::Csv { delimiter, header: word != "csv_no_header" && said.unwrap_or(true) })
+            if of_topic && said == Some(true) {
+                reader.fail("csv_has_header", "E0520", "the records of a topic have no header");
+                return None;
+            }
+            Some(SinkFormat::Csv { delimiter, header: !of_topic && word != "csv_no_header" && said.unwrap_or(true) })
         }
         other => {
             reader.later("format", &format!("the format {other}"));
@@ -164,9 +197,21 @@ pub(super) fn by_extension(path: &Path) -> (Option<&'static str>, Compression) {
     (format, compression)
 }
 
-/// Where bad records go, and whether they are written at all.
-pub(super) fn dead_letters(reader: &mut Reader<'_>) -> (Option<PathBuf>, bool) {
+/// Where bad records go.
+pub(super) struct DeadLetters {
+    /// The file asked for.
+    pub path: Option<PathBuf>,
+    /// The topic; never beside a path.
+    pub topic: Option<Box<KafkaSink>>,
+    /// They are written at all.
+    pub enabled: bool,
+}
+
+/// Where bad records go; `topic` is the topic that is read or written, if it is one.
+pub(super) fn dead_letters(reader: &mut Reader<'_>, topic: Option<(&str, &Client)>) -> DeadLetters {
     let path = reader.path("dead.letter.queue.path");
+    let topic = if kafka::topic_is_stronger(reader) { kafka::dead_letters(reader, topic) } else { None };
+    let path = path.filter(|_| topic.is_none());
     let mut enabled = reader.flag("dead.letter.queue.enabled").unwrap_or(true);
     match reader.word("failure_strategy") {
         Some("log") => enabled = false,
@@ -178,7 +223,7 @@ pub(super) fn dead_letters(reader: &mut Reader<'_>) -> (Option<PathBuf>, bool) {
         }
         _ => {}
     }
-    (path, enabled)
+    DeadLetters { path, topic, enabled }
 }
 
 #[cfg(test)]

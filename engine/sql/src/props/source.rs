@@ -1,19 +1,27 @@
 //! Settings to a source: connector, format, event time, lateness and dead letters.
 
+use super::kafka;
 use super::keys::Carrier;
 use super::reader::Reader;
 use super::setting::Giver;
-use super::sink::{by_extension, dead_letters};
+use super::sink::{DeadLetters, by_extension, dead_letters};
 use crate::endpoint::SourceSpec;
 use crate::plan::{Format, LateStrategy, MissingTime, SourceConnector, TimeFormat};
 
 /// Builds the source; `None` when an error was reported.
 pub(super) fn build(reader: &mut Reader<'_>) -> Option<SourceSpec> {
     let connector = connector(reader)?;
-    let carrier = if matches!(connector, SourceConnector::File { .. }) { Carrier::File } else { Carrier::Any };
-    reader.judge(carrier);
+    reader.judge(match connector {
+        SourceConnector::File { .. } => Carrier::File,
+        SourceConnector::Kafka(_) => Carrier::Kafka,
+        SourceConnector::Memory { .. } | SourceConnector::OneRow => Carrier::Any,
+    });
     let format = format(reader, &connector)?;
-    let (dlq_path, dlq_enabled) = dead_letters(reader);
+    let topic = match &connector {
+        SourceConnector::Kafka(kafka) => Some((kafka.topic.as_str(), &kafka.client)),
+        _ => None,
+    };
+    let DeadLetters { path: dlq_path, topic: dlq_topic, enabled: dlq_enabled } = dead_letters(reader, topic);
     let event_time_format = time_format(reader);
     let event_time_field = field(reader, "event.time.field");
     let watermark_bound_ns = watermark(reader);
@@ -38,13 +46,15 @@ pub(super) fn build(reader: &mut Reader<'_>) -> Option<SourceSpec> {
         max_record_bytes: reader.size("max.record.bytes").unwrap_or_default(),
         max_records: reader.int("max_records"),
         delete_field: field(reader, "delete.field"),
+        schema_wait_ns: reader.duration("schema.wait.timeout"),
         dlq_path,
+        dlq_topic,
         dlq_enabled,
     })
 }
 
 /// A column named by a property, and where.
-fn field(reader: &mut Reader<'_>, key: &'static str) -> Option<(String, velostream_types::Span)> {
+pub(super) fn field(reader: &mut Reader<'_>, key: &'static str) -> Option<(String, velostream_types::Span)> {
     let name = reader.text(key)?;
     let place = reader.place(key);
     // A span must point into the SQL text; a column named in a config file is shown at the relation.
@@ -57,7 +67,10 @@ fn connector(reader: &mut Reader<'_>) -> Option<SourceConnector> {
         reader.word("type")?
     } else if reader.given("path").is_some() {
         "file"
-    } else if reader.given("topic.name").is_some() || reader.given("bootstrap.servers").is_some() {
+    } else if reader.given("topic.name").is_some() {
+        "kafka"
+    } else if reader.given("bootstrap.servers").is_some() || reader.context.brokers.is_some() {
+        kafka::guessed(reader);
         "kafka"
     } else {
         no_source(reader);
@@ -70,19 +83,17 @@ fn connector(reader: &mut Reader<'_>) -> Option<SourceConnector> {
             let topic = reader.text("topic.name").unwrap_or_else(|| reader.name.to_owned());
             Some(SourceConnector::Memory { topic })
         }
-        "file" | "stdout" => {
+        "kafka" if !written.ends_with("_sink") => kafka::source(reader),
+        "file" | "stdout" | "kafka" => {
             let diagnostic = reader
                 .place("type")
                 .error("E0511", format!("\"{written}\" cannot be read: it is for sinks"))
-                .detail("sources are file_source and memory");
+                .detail("sources are file_source, kafka_source and memory");
             reader.report(diagnostic);
             None
         }
         other => {
-            reader.later(
-                if reader.given("type").is_some() { "type" } else { "topic.name" },
-                &format!("reading from {other}"),
-            );
+            reader.later("type", &format!("reading from {other}"));
             None
         }
     }
@@ -121,9 +132,9 @@ fn file(reader: &mut Reader<'_>) -> Option<SourceConnector> {
     let watch = match reader.given("watch") {
         Some(_) => reader.flag("watch")?,
         None => {
-            let giver = if reader.follow { Giver::CommandLine } else { Giver::Default };
-            reader.note("watch", if reader.follow { "true" } else { "false" }, &giver);
-            reader.follow
+            let giver = if reader.context.follow { Giver::CommandLine } else { Giver::Default };
+            reader.note("watch", if reader.context.follow { "true" } else { "false" }, &giver);
+            reader.context.follow
         }
     };
     let poll_interval_ms = reader.duration("poll_interval")? as u64 / 1_000_000;
@@ -148,7 +159,10 @@ fn format(reader: &mut Reader<'_>, connector: &SourceConnector) -> Option<Format
     };
     match word {
         "jsonlines" => Some(Format::JsonLines),
-        "csv" | "tsv" | "csv_no_header" => csv(reader, word),
+        "csv" | "tsv" | "csv_no_header" => csv(reader, word, matches!(connector, SourceConnector::Kafka(_))),
+        "string" | "bytes" => {
+            kafka::raw(reader, word, matches!(connector, SourceConnector::File { .. })).map(Format::Raw)
+        }
         other => {
             reader.later("format", &format!("the format {other}"));
             None
@@ -165,8 +179,12 @@ fn unknown_format(reader: &mut Reader<'_>, path: &str) {
     reader.report(diagnostic);
 }
 
-fn csv(reader: &mut Reader<'_>, word: &str) -> Option<Format> {
+fn csv(reader: &mut Reader<'_>, word: &str, of_topic: bool) -> Option<Format> {
     let said = reader.flag("header");
+    if of_topic && said == Some(true) {
+        reader.fail("header", "E0520", "the records of a topic have no header; their columns are declared, or col_0 …");
+        return None;
+    }
     if word == "csv_no_header" && said == Some(true) {
         reader.fail("header", "E0520", "the format csv_no_header contradicts a header");
         return None;
@@ -178,7 +196,7 @@ fn csv(reader: &mut Reader<'_>, word: &str) -> Option<Format> {
         reader.fail("quote", "E0520", "the delimiter and the quote are the same character");
         return None;
     }
-    let header = word != "csv_no_header" && said.unwrap_or(true);
+    let header = !of_topic && word != "csv_no_header" && said.unwrap_or(true);
     Some(Format::Csv { delimiter, quote, header, skip_lines: reader.int("skip_lines")? })
 }
 

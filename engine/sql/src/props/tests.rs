@@ -12,7 +12,7 @@ fn env(name: &str) -> Option<String> {
 }
 
 /// Entries at made-up places: the n-th key at `100·n`.
-fn with(pairs: &[(&str, &str)]) -> Vec<WithEntry> {
+pub(in crate::props) fn with(pairs: &[(&str, &str)]) -> Vec<WithEntry> {
     let entry = |(i, (key, value)): (usize, &(&str, &str))| {
         let at = 100 * i as u32 + 1;
         WithEntry {
@@ -81,7 +81,9 @@ fn a_path_needs_nothing_else() {
         max_record_bytes: 16 << 20,
         max_records: None,
         delete_field: None,
+        schema_wait_ns: None,
         dlq_path: None,
+        dlq_topic: None,
         dlq_enabled: true,
     };
     assert_eq!(spec, expect);
@@ -136,7 +138,9 @@ fn every_source_property_arrives() {
         max_record_bytes: 65_536,
         max_records: Some(10),
         delete_field: Some(("gone".into(), Span::new(1801, 1831))),
+        schema_wait_ns: None,
         dlq_path: Some("app/bad.jsonl".into()),
+        dlq_topic: None,
         dlq_enabled: false,
     };
     assert_eq!(spec, expect);
@@ -251,9 +255,7 @@ fn what_is_not_built_says_so() {
     let check = |found: String, what: &str| {
         assert!(found.contains("E0902") && found.contains(&format!("{what} is not supported yet")), "{what}: {found}");
     };
-    check(source_error("t", &[("t.type", "kafka_source")]), "reading from kafka");
-    check(source_error("t", &[("t.topic", "x"), ("t.brokers", "h:1")]), "reading from kafka");
-    check(source_error("kafka://h/t", &[]), "reading from kafka");
+    check(sink_error("t", &[("t.type", "kafka_sink"), ("t.key.format", "avro")]), "the key format avro");
     check(sink_error("s3://b/x", &[]), "writing to s3");
     check(sink_error("t", &[("t.type", "iceberg_sink")]), "writing to iceberg");
     check(source_error("t.parquet", &[]), "the format parquet");
@@ -430,7 +432,9 @@ fn config_file_mistakes_have_a_place() {
 
 #[test]
 fn secrets_are_masked() {
-    let mut reader = Reader::new("t", SPAN, Side::Source, Vec::new(), Path::new("."), false);
+    let target = Target { name: "t", span: SPAN, side: Side::Source };
+    let context = Context { base_dir: Path::new("."), follow: false, brokers: None, text: None };
+    let mut reader = Reader::new(&target, Gathered::default(), context);
     reader.note("sasl.password", "hunter2", &Giver::With);
     assert_eq!(reader.into_findings().1[0].value, "***");
 }

@@ -12,7 +12,7 @@ fn read_all(source: &mut FileSource, mut appetite: impl FnMut(usize, bool) -> us
     loop {
         match source.poll(consumed, grow).unwrap() {
             SourcePoll::End => return (out, largest),
-            SourcePoll::Pending => panic!("a bounded file has no pause"),
+            SourcePoll::Pending | SourcePoll::Behind => panic!("a bounded file has no pause"),
             SourcePoll::Slab(slab) => {
                 let SlabKind::Stream { at_end, position } = slab.kind else { panic!("a file gives streams") };
                 assert_eq!(position, out.len() as u64);

@@ -13,7 +13,7 @@ fn batch(records: &[(&str, &str)]) -> TopicBatch {
 /// The next slab as `offset:key=value` per record.
 fn next(source: &mut MemorySource) -> String {
     match source.poll(0, false).unwrap() {
-        SourcePoll::Pending => "pending".into(),
+        SourcePoll::Pending | SourcePoll::Behind => "pending".into(),
         SourcePoll::End => "end".into(),
         SourcePoll::Slab(Slab { bytes, kind: SlabKind::Records(records) }) => {
             let text = |range: Option<(u32, u32)>| match range {

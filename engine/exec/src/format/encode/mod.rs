@@ -4,6 +4,7 @@
 //! records through, [`append_records`] takes their own bytes instead. Formats:
 //! - JSON lines: one object per row, columns in output order, NULL written as `null`.
 //! - CSV: one record per row; NULL is an empty field, the empty string is `""`; quoted where needed.
+//! - Raw: the only column's bytes, nothing around them; NULL is a record without a value.
 //! - Table: one JSON array per row, `["AAPL",3,null]`: text in quotes, numbers and words bare, NULL as `null`; the
 //!   writer computes widths from it, aligns bare values right and shows the text of quoted ones.
 //!
@@ -12,13 +13,16 @@
 //! NULL and counted. Per batch each column is resolved to its array once; the row loop only matches on its kind.
 
 mod column;
+mod key;
 mod text;
 
+use arrow_array::Array;
 use arrow_array::BinaryViewArray;
 use velostream_sql::plan::SinkFormat;
-use velostream_types::{Batch, Chunk, Schema};
+use velostream_types::{Batch, Chunk, Column, Schema};
 
 use self::column::{Style, Values, resolve};
+pub use self::key::KeyEncoder;
 use self::text::Prefix;
 pub(super) use self::text::Text;
 
@@ -31,6 +35,7 @@ enum Frame {
     Object,
     Array,
     Csv { delimiter: u8, header: bool },
+    Raw,
 }
 
 /// Encoder of one sink on one shard.
@@ -57,6 +62,7 @@ impl Encoder {
             SinkFormat::JsonLines => Frame::Object,
             SinkFormat::Csv { delimiter, header } => Frame::Csv { delimiter, header },
             SinkFormat::Table => Frame::Array,
+            SinkFormat::Raw(_) => Frame::Raw,
         };
         let prefixes = (0..schema.len()).map(|i| prefix(frame, i, &schema.fields[i].name)).collect();
         Encoder {
@@ -133,6 +139,7 @@ impl Encoder {
                 text.bytes(b"true\n");
             }
             Frame::Csv { .. } => text.byte(b'\n'),
+            Frame::Raw => {}
         }
         chunk.bytes = text.take();
         chunk.end_row();
@@ -141,7 +148,7 @@ impl Encoder {
     fn resolved<'a>(&mut self, batch: &'a Batch) -> Vec<Values<'a>> {
         let style = match self.frame {
             Frame::Csv { delimiter, .. } => Style::Csv(delimiter),
-            Frame::Object | Frame::Array => Style::Json,
+            Frame::Object | Frame::Array | Frame::Raw => Style::Json,
         };
         let mut values: Vec<Values<'a>> = std::mem::take(&mut self.values);
         values
@@ -149,7 +156,35 @@ impl Encoder {
         values
     }
 
+    /// The only column as it is; NULL is a record without a value.
+    fn raw_rows(&self, batch: &Batch, rows: std::ops::Range<usize>, chunk: &mut Chunk) {
+        chunk.framed = true;
+        let Some(column) = batch.columns.first() else { return };
+        for row in rows {
+            match column {
+                Column::Str(a) if a.is_valid(row) => chunk.bytes.extend_from_slice(a.value(row).as_bytes()),
+                Column::Bytes(a) if a.is_valid(row) => chunk.bytes.extend_from_slice(a.value(row)),
+                other => {
+                    let value = other.value(row);
+                    if value.is_null() {
+                        chunk.deletes.resize(chunk.ends.len(), false);
+                        chunk.deletes.push(true);
+                    } else {
+                        chunk.bytes.extend_from_slice(value.to_string().as_bytes());
+                    }
+                }
+            }
+            chunk.end_row();
+        }
+        if !chunk.deletes.is_empty() {
+            chunk.deletes.resize(chunk.ends.len(), false);
+        }
+    }
+
     fn rows(&mut self, batch: &Batch, rows: std::ops::Range<usize>, chunk: &mut Chunk, not_finite: &mut u64) {
+        if self.frame == Frame::Raw {
+            return self.raw_rows(batch, rows, chunk);
+        }
         let columns = self.resolved(batch);
         chunk.ends.reserve(rows.len());
         let text = &mut self.text;
@@ -184,6 +219,7 @@ fn tail(frame: Frame, no_columns: bool, upsert: bool) -> Prefix {
         Frame::Array => Prefix::new(b"]\n"),
         Frame::Csv { delimiter, .. } if upsert => Prefix::new(&[delimiter, b'f', b'a', b'l', b's', b'e', b'\n']),
         Frame::Csv { .. } => Prefix::new(b"\n"),
+        Frame::Raw => Prefix::new(b""),
     }
 }
 
@@ -203,7 +239,7 @@ fn prefix(frame: Frame, i: usize, name: &str) -> Prefix {
     let mut text = Text::default();
     match frame {
         Frame::Csv { delimiter, .. } if i > 0 => text.byte(delimiter),
-        Frame::Csv { .. } => {}
+        Frame::Csv { .. } | Frame::Raw => {}
         Frame::Array => text.byte(if i == 0 { b'[' } else { b',' }),
         Frame::Object => {
             text.byte(if i == 0 { b'{' } else { b',' });

@@ -69,6 +69,10 @@ impl Changes {
             store.refuse(&self.batch, row, cx);
             return Ok(None);
         }
+        if grid.closes_at(window) <= store.released {
+            cx.counters.replayed += 1;
+            return Ok(None);
+        }
         Ok(Some(window))
     }
 

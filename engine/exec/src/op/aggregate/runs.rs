@@ -74,6 +74,15 @@ impl Grid {
         Ok((0..batch.rows).filter(late).map(|i| i as u32).collect())
     }
 
+    /// Rows of the batch whose window a watermark closes, ascending.
+    pub(crate) fn closed(&self, batch: &Batch, watermark: i64) -> Result<Vec<u32>, Fatal> {
+        if watermark == WM_NONE {
+            return Ok(Vec::new());
+        }
+        let closed = |t: &i64| self.closes_at(self.start(*t)) <= watermark;
+        Ok(times(batch)?.iter().enumerate().filter(|(_, t)| closed(t)).map(|(i, _)| i as u32).collect())
+    }
+
     /// The batch's runs; the batch is reordered when its windows alternate.
     pub(crate) fn runs(&self, batch: &mut Batch) -> Result<Vec<Run>, Fatal> {
         let mut runs = self.runs_as_they_stand(times(batch)?);

@@ -93,6 +93,8 @@ pub(crate) struct WindowStore {
     pub(crate) pool: BlockPool,
     /// Highest watermark taken.
     pub(crate) watermark: i64,
+    /// What this watermark closes was given out before a restart.
+    pub(crate) released: i64,
     /// Lowest watermarks (taken, given) of the snapshot parts loaded so far.
     pub(super) restored: Option<(i64, i64)>,
     pub(super) hasher: KeyHasher,
@@ -116,6 +118,7 @@ impl WindowStore {
             windows: BTreeMap::new(),
             pool: BlockPool::default(),
             watermark: WM_NONE,
+            released: WM_NONE,
             restored: None,
             hasher: KeyHasher::default(),
             scratch: Scratch::default(),
@@ -165,6 +168,11 @@ impl WindowStore {
                     late.iter().for_each(|row| self.refuse(&batch, *row as usize, cx));
                     batch = without(&batch, &late);
                 }
+                let replayed = grid.closed(&batch, self.released)?;
+                if !replayed.is_empty() {
+                    cx.counters.replayed += replayed.len() as u64;
+                    batch = without(&batch, &replayed);
+                }
                 grid.runs(&mut batch)?
             }
         };
@@ -176,6 +184,17 @@ impl WindowStore {
             self.fold_run(run, Addition::Rows(&batch));
         }
         Ok(())
+    }
+
+    /// Watermark up to which everything was given out. At the end of input that is the close of the last open window;
+    /// without windows nothing is ever given out for good.
+    pub(super) fn frontier(&self, at_end: bool) -> i64 {
+        let last = self.windows.last_key_value().map_or(WM_NONE, |(window, _)| self.closes_at(*window));
+        match (self.grid, at_end) {
+            (None, _) => WM_NONE,
+            (Some(_), false) => self.watermark.max(self.released),
+            (Some(_), true) => self.watermark.max(self.released).max(last),
+        }
     }
 
     /// Encodes and hashes the keys of a batch.
@@ -261,7 +280,11 @@ impl WindowStore {
         while from < rows {
             let window = window_of(from);
             let to = (from..rows).find(|r| window_of(*r) != window).unwrap_or(rows);
-            if self.grid.is_some() && self.closes_at(window) <= self.watermark {
+            if self.grid.is_some() && self.closes_at(window) <= self.released {
+                if let Column::Int(counts) = &partials[0] {
+                    cx.counters.replayed += counts.values()[from..to].iter().map(|n| n.unsigned_abs()).sum::<u64>();
+                }
+            } else if self.grid.is_some() && self.closes_at(window) <= self.watermark {
                 // Only a partition that was idle and came back gets here; its rows were counted by the Combine.
                 if let Column::Int(counts) = &partials[0] {
                     cx.counters.late += counts.values()[from..to].iter().map(|n| n.unsigned_abs()).sum::<u64>();
@@ -299,6 +322,8 @@ impl WindowStore {
             position: None,
             full_length: None,
             bytes: batch.meta.raw.as_ref().map_or_else(Vec::new, |raw| raw.value(row).to_vec()),
+
+            origin: None,
         };
         cx.counters.dead_lettered += 1;
         cx.dead.push((self.place.dlq, letter));
@@ -336,6 +361,8 @@ impl WindowStore {
             position: None,
             full_length: None,
             bytes: Vec::new(),
+
+            origin: None,
         };
         cx.counters.dead_lettered += 1;
         cx.dead.push((self.place.dlq, letter));

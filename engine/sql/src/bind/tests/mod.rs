@@ -1,5 +1,6 @@
 //! Tests of the binder through SQL text.
 
+mod kafka;
 mod mistakes;
 mod pass_through;
 mod plans;

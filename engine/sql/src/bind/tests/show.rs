@@ -15,6 +15,7 @@ pub(super) fn plan(plan: &AppPlan) -> String {
         let time = source.event_time.as_ref().map(|t| match t.field {
             TimeField::Column(c) => format!(" time {c}-{}s", t.bound_ns / 1_000_000_000),
             TimeField::RecordTimestamp => " time record".to_owned(),
+            TimeField::Header => " time header".to_owned(),
         });
         let raw = if source.needs_raw { " raw" } else { "" };
         let _ = writeln!(out, "source {} [{}]{}{raw}", source.name, columns.join(" "), time.unwrap_or_default());

@@ -1,0 +1,9 @@
+//! `velo-sql run` over topics, against the embedded broker: the same results as over files, restarts that lose nothing
+//! and emit no partial window, kills at random moments.
+//!
+//! With `VELO_KAFKA=host:port` the layouts also run on a real broker.
+
+mod kills;
+mod layouts;
+mod restarts;
+mod world;

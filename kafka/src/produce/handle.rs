@@ -1,0 +1,286 @@
+//! A producer's calls into librdkafka without rdkafka's detours: a record is handed over with its topic's handle (rdkafka
+//! copies the name for each), and delivery reports are read in place (rdkafka collects each event's into a vector).
+//!
+//! librdkafka copies key, value and headers before `send` returns. Nothing here waits but `serve` with a wait above 0.
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, CString, c_void};
+use std::ptr;
+use std::slice;
+use std::time::Duration;
+
+use rdkafka::bindings as sys;
+use rdkafka::client::{Client, ClientContext};
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::types::{RDKafka, RDKafkaHeaders, RDKafkaQueue, RDKafkaRespErr, RDKafkaTopic, RDKafkaType};
+
+use crate::notices::Notices;
+
+/// The partition follows from the key, or is chosen without one.
+const ANY_PARTITION: i32 = -1;
+
+type Callback = Box<dyn Fn() + Send + Sync>;
+
+/// A connection to a cluster for writing.
+pub(super) struct Handle {
+    topics: Vec<*mut RDKafkaTopic>,
+    queue: *mut RDKafkaQueue,
+    /// Its address is what librdkafka hands to `nonempty`: doubly boxed, since a `dyn` pointer is two words.
+    _callback: Box<Callback>,
+    client: Client<Notices>,
+}
+
+// SAFETY: librdkafka's clients, topics and queues may be used from any thread, and the callback is `Send + Sync`.
+unsafe impl Send for Handle {}
+
+/// A record on its way out.
+pub(super) struct Outgoing<'a> {
+    pub(super) key: Option<&'a [u8]>,
+    pub(super) value: Option<&'a [u8]>,
+    /// Milliseconds; `None`: now.
+    pub(super) timestamp_ms: Option<i64>,
+    pub(super) headers: Option<HeaderList>,
+    /// Comes back in the delivery report.
+    pub(super) group: u64,
+}
+
+/// Headers in librdkafka's own form.
+pub(super) struct HeaderList(*mut RDKafkaHeaders);
+
+impl HeaderList {
+    pub(super) fn new() -> HeaderList {
+        // SAFETY: makes a list that is ours until it is destroyed or sent.
+        HeaderList(unsafe { sys::rd_kafka_headers_new(4) })
+    }
+
+    pub(super) fn add(&mut self, key: &[u8], value: Option<&[u8]>) {
+        let (start, length) = parts(value);
+        // SAFETY: the list is ours; key and value are copied. Lengths of slices fit isize; a null value has length 0.
+        unsafe {
+            sys::rd_kafka_header_add(self.0, key.as_ptr().cast(), key.len() as isize, start, length as isize);
+        }
+    }
+}
+
+impl Drop for HeaderList {
+    fn drop(&mut self) {
+        // SAFETY: still ours: `Handle::send` forgets a list that librdkafka took.
+        unsafe { sys::rd_kafka_headers_destroy(self.0) }
+    }
+}
+
+/// A delivery report, valid inside the closure it is handed to.
+pub(super) struct Report<'a> {
+    pub(super) group: u64,
+    pub(super) error: Option<RDKafkaErrorCode>,
+    pub(super) topic: &'a str,
+    pub(super) key: Option<&'a [u8]>,
+    pub(super) value: Option<&'a [u8]>,
+    message: *const sys::rd_kafka_message_t,
+}
+
+impl Report<'_> {
+    /// Sends the record again behind what waits, as it was.
+    pub(super) fn resend(&self, handle: &Handle) -> Result<(), RDKafkaErrorCode> {
+        // SAFETY: the message is alive inside the closure; its topic handle is one of ours, its headers are copied.
+        let (topic, partition, timestamp_ms, headers) = unsafe {
+            let mut list = ptr::null_mut();
+            let found = sys::rd_kafka_message_headers(self.message, &mut list);
+            let is_there = found == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR && !list.is_null();
+            let headers = is_there.then(|| HeaderList(sys::rd_kafka_headers_copy(list)));
+            let timestamp_ms = sys::rd_kafka_message_timestamp(self.message, ptr::null_mut());
+            ((*self.message).rkt, (*self.message).partition, timestamp_ms, headers)
+        };
+        let timestamp_ms = (timestamp_ms >= 0).then_some(timestamp_ms);
+        let record = Outgoing { key: self.key, value: self.value, timestamp_ms, headers, group: self.group };
+        handle.enqueue(topic, partition, record)
+    }
+}
+
+unsafe extern "C" fn nonempty(_: *mut RDKafka, callback: *mut c_void) {
+    // SAFETY: `callback` is the address of the box that `Handle` keeps until it has switched this off.
+    let callback = unsafe { &*callback.cast::<Callback>() };
+    callback();
+}
+
+/// Null for `None`, which in Kafka differs from empty.
+fn parts(bytes: Option<&[u8]>) -> (*const c_void, usize) {
+    bytes.map_or((ptr::null(), 0), |bytes| (bytes.as_ptr().cast(), bytes.len()))
+}
+
+/// SAFETY: `start` is null or points to `length` bytes that live for `'a`.
+unsafe fn bytes<'a>(start: *const c_void, length: usize) -> Option<&'a [u8]> {
+    // SAFETY: the caller's promise.
+    (!start.is_null()).then(|| unsafe { slice::from_raw_parts(start.cast(), length) })
+}
+
+impl Handle {
+    /// Makes the client; it connects in the background. `callback` is called when reports wait.
+    pub(super) fn new(
+        config: &ClientConfig,
+        notices: Notices,
+        topics: &[String],
+        callback: Callback,
+    ) -> KafkaResult<Handle> {
+        let native = config.create_native_config()?;
+        let events = sys::RD_KAFKA_EVENT_DR | sys::RD_KAFKA_EVENT_STATS | sys::RD_KAFKA_EVENT_ERROR;
+        // SAFETY: the configuration is alive and not yet used.
+        unsafe { sys::rd_kafka_conf_set_events(native.ptr(), events) };
+        let client = Client::new(config, native, RDKafkaType::RD_KAFKA_PRODUCER, notices)?;
+        let mut callback = Box::new(callback);
+        let address = ptr::from_mut::<Callback>(&mut callback).cast();
+        // SAFETY: the client is alive; the queue is ours to destroy (`drop`), and `address` stays valid until then.
+        let queue = unsafe {
+            let queue = sys::rd_kafka_queue_get_main(client.native_ptr());
+            sys::rd_kafka_queue_cb_event_enable(queue, Some(nonempty), address);
+            queue
+        };
+        let mut handle = Handle { topics: Vec::new(), queue, _callback: callback, client };
+        for topic in topics {
+            let name = CString::new(topic.as_str())?;
+            // SAFETY: client and name are alive; a null configuration means that of the client.
+            let topic = unsafe { sys::rd_kafka_topic_new(handle.client.native_ptr(), name.as_ptr(), ptr::null_mut()) };
+            if topic.is_null() {
+                return Err(KafkaError::MetadataFetch(RDKafkaErrorCode::InvalidTopic));
+            }
+            handle.topics.push(topic);
+        }
+        Ok(handle)
+    }
+
+    pub(super) fn client(&self) -> &Client<Notices> {
+        &self.client
+    }
+
+    pub(super) fn notices(&self) -> &Notices {
+        self.client.context()
+    }
+
+    /// Hands a record over; its partition follows from the key.
+    pub(super) fn send(&self, topic: usize, record: Outgoing<'_>) -> Result<(), RDKafkaErrorCode> {
+        self.enqueue(self.topics[topic], ANY_PARTITION, record)
+    }
+
+    fn enqueue(&self, topic: *mut RDKafkaTopic, partition: i32, record: Outgoing<'_>) -> Result<(), RDKafkaErrorCode> {
+        use sys::rd_kafka_vtype_t as V;
+        let Outgoing { key, value, timestamp_ms, headers, group } = record;
+        let ((key, key_len), (value, value_len)) = (parts(key), parts(value));
+        let list = headers.as_ref().map_or(ptr::null_mut(), |headers| headers.0);
+        // SAFETY: each tag is followed by the arguments librdkafka reads for it, in C's types: pointers, int, size_t,
+        // int64. All pointers are alive; key and value are copied (F_COPY) before it returns. The opaque is a number.
+        let answer = unsafe {
+            sys::rd_kafka_producev(
+                self.client.native_ptr(),
+                V::RD_KAFKA_VTYPE_RKT,
+                topic,
+                V::RD_KAFKA_VTYPE_PARTITION,
+                partition,
+                V::RD_KAFKA_VTYPE_MSGFLAGS,
+                sys::RD_KAFKA_MSG_F_COPY,
+                V::RD_KAFKA_VTYPE_VALUE,
+                value,
+                value_len,
+                V::RD_KAFKA_VTYPE_KEY,
+                key,
+                key_len,
+                V::RD_KAFKA_VTYPE_OPAQUE,
+                ptr::without_provenance_mut::<c_void>(group as usize),
+                V::RD_KAFKA_VTYPE_TIMESTAMP,
+                timestamp_ms.unwrap_or(0),
+                V::RD_KAFKA_VTYPE_HEADERS,
+                list,
+                V::RD_KAFKA_VTYPE_END,
+            )
+        };
+        if answer == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
+            // The list is librdkafka's now.
+            std::mem::forget(headers);
+            return Ok(());
+        }
+        Err(answer.into())
+    }
+
+    /// Hands what waits, and what comes within `wait`, to `each`; answers whether there was anything.
+    pub(super) fn serve(&self, wait: Duration, mut each: impl FnMut(Report<'_>)) -> bool {
+        let wait_ms = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
+        // SAFETY: the queue is alive; the event is ours to destroy.
+        let event = unsafe { sys::rd_kafka_queue_poll(self.queue, wait_ms) };
+        if event.is_null() {
+            return false;
+        }
+        // SAFETY: `event` is alive until it is destroyed at the end of this block; what is read from it lives as long,
+        // and the closure's argument cannot leave the closure.
+        unsafe {
+            match sys::rd_kafka_event_type(event) {
+                sys::RD_KAFKA_EVENT_DR => loop {
+                    let message = sys::rd_kafka_event_message_next(event);
+                    if message.is_null() {
+                        break;
+                    }
+                    each(report(&*message));
+                },
+                sys::RD_KAFKA_EVENT_STATS => {
+                    self.notices().stats_raw(CStr::from_ptr(sys::rd_kafka_event_stats(event)).to_bytes());
+                }
+                sys::RD_KAFKA_EVENT_ERROR => {
+                    let text = CStr::from_ptr(sys::rd_kafka_event_error_string(event)).to_string_lossy();
+                    self.notices().error(KafkaError::Global(sys::rd_kafka_event_error(event).into()), &text);
+                }
+                sys::RD_KAFKA_EVENT_LOG => self.log(event),
+                _ => {}
+            }
+            sys::rd_kafka_event_destroy(event);
+        }
+        true
+    }
+
+    /// SAFETY: `event` is a live log event.
+    unsafe fn log(&self, event: *mut sys::rd_kafka_event_t) {
+        let (mut facility, mut text, mut level) = (ptr::null(), ptr::null(), 0);
+        // SAFETY: with answer 0 both are strings that end with a zero and live as long as the event.
+        unsafe {
+            if sys::rd_kafka_event_log(event, &mut facility, &mut text, &mut level) == 0 {
+                let (facility, text) = (CStr::from_ptr(facility).to_string_lossy(), CStr::from_ptr(text));
+                let level = match level {
+                    0..=2 => RDKafkaLogLevel::Critical,
+                    3 => RDKafkaLogLevel::Error,
+                    _ => RDKafkaLogLevel::Info,
+                };
+                self.notices().log(level, &facility, &text.to_string_lossy());
+            }
+        }
+    }
+
+    /// What waits for `linger.ms` is sent now.
+    pub(super) fn hurry(&self) {
+        // SAFETY: the client is alive; with 0 ms it only rouses the sending threads. Its answer, "not yet", is known.
+        unsafe {
+            sys::rd_kafka_flush(self.client.native_ptr(), 0);
+        }
+    }
+}
+
+/// SAFETY: `message` is one of a live delivery report event, which outlives `'a`.
+unsafe fn report(message: &sys::rd_kafka_message_t) -> Report<'_> {
+    // SAFETY: topic, key and value are the message's and live as long; a topic's name is ASCII and ends with a zero.
+    let (topic, key, value) = unsafe {
+        let topic = CStr::from_ptr(sys::rd_kafka_topic_name(message.rkt));
+        (topic.to_str().unwrap_or_default(), bytes(message.key, message.key_len), bytes(message.payload, message.len))
+    };
+    let is_fine = message.err == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR;
+    let error = (!is_fine).then(|| message.err.into());
+    Report { group: message._private.addr() as u64, error, topic, key, value, message }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // SAFETY: each is alive, ours, and destroyed once, before the client (a field, dropped after this). librdkafka
+        // calls back under the queue's lock and disabling takes it, so that no call is under way when the box goes.
+        unsafe {
+            sys::rd_kafka_queue_cb_event_enable(self.queue, None, ptr::null_mut());
+            sys::rd_kafka_queue_destroy(self.queue);
+            self.topics.iter().for_each(|topic| sys::rd_kafka_topic_destroy(*topic));
+        }
+    }
+}

@@ -1,0 +1,421 @@
+//! A run over topics: a member in each group on this thread, and one life of the shards per assignment.
+//!
+//! When the group gives or takes partitions, the shards stop at a barrier (no window fires), what they wrote is
+//! acknowledged and committed, and new shards go on with the new assignment from what was committed. A job whose state
+//! is not cut by partition has to own every partition; with fewer it waits, then says whose the others are.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use velostream_exec::commit::{self, Safe, SafePoint};
+use velostream_sql::plan::AppPlan;
+use velostream_types::topic::{
+    Broker, Client, Commit, CommitError, Committed, GroupMember, MemberEvent, MemberSpec, TopicPartition,
+};
+use velostream_types::{Fatal, PartitionId, SourceId};
+
+use super::commits::{self, Commits};
+use super::endpoints::TopicInput;
+use super::topics::{self, Begin, SourceTopic};
+use super::{Event, Input, MakeShard, RunOptions, RunReport, endpoints};
+use crate::clock::monotonic;
+use crate::driver::World;
+use crate::stop::StopHandle;
+
+/// How long a poll of a member waits when there is nothing else to do.
+const POLL: Duration = Duration::from_millis(100);
+/// How long a job waits for partitions that another member has, beyond the session's time-out.
+const OWNERSHIP_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a commit may take when the run, or an assignment, ends.
+const LAST_COMMIT: Duration = Duration::from_secs(10);
+/// Session time-out of librdkafka when nothing else is set.
+const SESSION_MS: u64 = 45_000;
+
+/// One group this process is in.
+struct Membership {
+    client: Client,
+    group: String,
+    member: Box<dyn GroupMember>,
+    assigned: BTreeSet<TopicPartition>,
+    revoking: bool,
+    lost: bool,
+    /// The assignment changed since the shards began.
+    changed: bool,
+    /// An assignment was given at least once.
+    heard: bool,
+}
+
+impl Membership {
+    fn poll(&mut self, wait: Duration, say: &mut dyn FnMut(String)) -> Result<(), Fatal> {
+        let mut wait = wait;
+        while let Some(event) = self.member.poll(wait)? {
+            wait = Duration::ZERO;
+            match event {
+                MemberEvent::Assigned(partitions) => {
+                    (self.heard, self.changed) = (true, true);
+                    self.assigned.extend(partitions);
+                }
+                MemberEvent::Revoking(partitions) => {
+                    (self.revoking, self.changed) = (true, true);
+                    self.assigned.retain(|p| !partitions.contains(p));
+                }
+                MemberEvent::Lost(partitions) => {
+                    (self.lost, self.changed) = (true, true);
+                    self.assigned.retain(|p| !partitions.contains(p));
+                    say(format!("group {} took {} partitions away", self.group, partitions.len()));
+                }
+                MemberEvent::Notice(text) => say(text),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How one life of the shards ended.
+enum LifeEnd {
+    /// The inputs ended, or the run was stopped.
+    Over(Box<RunReport>),
+    /// The assignment changed.
+    Reassigned(Box<RunReport>),
+}
+
+/// Runs a plan that reads topics.
+pub(super) fn run(
+    plan: AppPlan,
+    mut options: RunOptions,
+    broker: Arc<dyn Broker>,
+    stop: &StopHandle,
+    make: &MakeShard,
+) -> Result<RunReport, Fatal> {
+    let plan = Arc::new(plan);
+    let sources = {
+        let observer = &mut options.observer;
+        let mut say = |text: String| observer(Event::Notice(&text));
+        let sources = topics::find_sources(&plan, &*broker, options.kafka.group.as_deref(), stop, &mut say)?;
+        topics::make_sinks(&plan, &*broker, &sources, &mut say)?;
+        sources
+    };
+    let mut job = Job { members: join(&sources, &*broker, &options)?, plan, sources, broker, known: None };
+    let outcome = job.lives(&mut options, stop, make);
+    for membership in job.members {
+        membership.member.leave();
+    }
+    outcome
+}
+
+fn join(sources: &[SourceTopic], broker: &dyn Broker, options: &RunOptions) -> Result<Vec<Membership>, Fatal> {
+    let mut groups: BTreeMap<(&Client, &str), BTreeSet<String>> = BTreeMap::new();
+    for source in sources {
+        groups.entry((&source.client, &source.group)).or_default().insert(source.topic.clone());
+    }
+    let join = |((client, group), topics): ((&Client, &str), BTreeSet<String>)| {
+        let spec = MemberSpec {
+            client: client.clone(),
+            group: group.to_owned(),
+            instance: options.kafka.instance.clone(),
+            topics: topics.into_iter().collect(),
+        };
+        Ok(Membership {
+            client: client.clone(),
+            group: group.to_owned(),
+            member: broker.join(spec)?,
+            assigned: BTreeSet::new(),
+            revoking: false,
+            lost: false,
+            changed: false,
+            heard: false,
+        })
+    };
+    groups.into_iter().map(join).collect()
+}
+
+struct Job {
+    plan: Arc<AppPlan>,
+    sources: Vec<SourceTopic>,
+    broker: Arc<dyn Broker>,
+    members: Vec<Membership>,
+    /// Partitions of each source when the shards began first; from then on everything starts from what was committed,
+    /// and partitions that were added start at their first record.
+    known: Option<Vec<u32>>,
+}
+
+impl Job {
+    fn lives(&mut self, options: &mut RunOptions, stop: &StopHandle, make: &MakeShard) -> Result<RunReport, Fatal> {
+        let mut earlier: Option<RunReport> = None;
+        loop {
+            if !self.wait_for_partitions(options, stop)? {
+                let empty = || RunReport::nothing(&self.plan, stop, options.follow);
+                return Ok(earlier.unwrap_or_else(empty));
+            }
+            let (report, over) = match self.life(options, stop, make)? {
+                LifeEnd::Over(report) => (report, true),
+                LifeEnd::Reassigned(report) => (report, false),
+            };
+            let report = match earlier.take() {
+                Some(earlier) => report.after(&earlier),
+                None => *report,
+            };
+            if over {
+                return Ok(report);
+            }
+            earlier = Some(report);
+        }
+    }
+
+    /// TRUE when the job may not share its partitions: its state is not cut by them.
+    fn needs_all(&self) -> bool {
+        !commit::is_stateless(&self.plan)
+    }
+
+    fn owns_all(&self) -> bool {
+        self.sources.iter().all(|source| self.assigned_of(source).len() >= source.partitions as usize)
+    }
+
+    fn membership_of(&self, source: &SourceTopic) -> Option<&Membership> {
+        self.members.iter().find(|m| m.client == source.client && m.group == source.group)
+    }
+
+    fn assigned_of(&self, source: &SourceTopic) -> Vec<TopicPartition> {
+        let assigned = self.membership_of(source).map(|m| &m.assigned);
+        assigned.into_iter().flatten().filter(|p| p.topic == source.topic).cloned().collect()
+    }
+
+    /// Waits until the groups gave what the job needs. FALSE: stopped meanwhile.
+    fn wait_for_partitions(&mut self, options: &mut RunOptions, stop: &StopHandle) -> Result<bool, Fatal> {
+        let session = |m: &Membership| {
+            m.client.settings.get("session.timeout.ms").and_then(|ms| ms.parse().ok()).unwrap_or(SESSION_MS)
+        };
+        let session_ms = self.members.iter().map(session).max().unwrap_or(SESSION_MS);
+        let patience = Duration::from_millis(session_ms) + OWNERSHIP_PATIENCE;
+        if self.known.is_some() {
+            self.count_partitions()?;
+        }
+        let begun = monotonic();
+        let mut told = false;
+        loop {
+            let observer = &mut options.observer;
+            let mut say = |text: String| observer(Event::Notice(&text));
+            for membership in &mut self.members {
+                // What was revoked before the shards ran was not read by anybody.
+                if membership.revoking {
+                    membership.member.release();
+                    membership.revoking = false;
+                }
+                membership.poll(POLL / 2, &mut say)?;
+            }
+            if stop.reason().is_some() {
+                return Ok(false);
+            }
+            let heard = self.members.iter().all(|m| m.heard && !m.revoking);
+            let some = self.members.iter().any(|m| !m.assigned.is_empty());
+            if heard && (self.owns_all() || (!self.needs_all() && some)) {
+                return Ok(true);
+            }
+            if heard && self.needs_all() && begun.elapsed() >= patience {
+                return Err(self.others_have_them());
+            }
+            if heard && !told && begun.elapsed() >= Duration::from_secs(2) {
+                told = true;
+                say(format!("waiting for partitions: {}", self.missing()));
+            }
+        }
+    }
+
+    /// Partitions may have been added since.
+    fn count_partitions(&mut self) -> Result<(), Fatal> {
+        for source in &mut self.sources {
+            let count = self.broker.partitions(&source.client, &source.topic, LAST_COMMIT)?;
+            source.partitions = count.unwrap_or(source.partitions).max(source.partitions);
+        }
+        Ok(())
+    }
+
+    /// The partitions that other members have.
+    fn missing(&self) -> String {
+        let of = |source: &SourceTopic| {
+            let own: BTreeSet<u32> = self.assigned_of(source).iter().map(|p| p.partition).collect();
+            let missing: Vec<String> =
+                (0..source.partitions).filter(|p| !own.contains(p)).map(|p| p.to_string()).collect();
+            (!missing.is_empty()).then(|| {
+                format!("{} of {} are with another member of group {}", missing.join(", "), source.topic, source.group)
+            })
+        };
+        let all: Vec<String> = self.sources.iter().filter_map(of).collect();
+        all.join("; ")
+    }
+
+    fn others_have_them(&self) -> Fatal {
+        Fatal::new(format!(
+            "this job keeps state that is not cut by partition, so it must own every partition: {}; stop the other \
+             process, or start this one with another --group",
+            self.missing()
+        ))
+    }
+
+    /// Runs the shards over the present assignment.
+    fn life(&mut self, options: &mut RunOptions, stop: &StopHandle, make: &MakeShard) -> Result<LifeEnd, Fatal> {
+        self.members.iter_mut().for_each(|m| m.changed = false);
+        let begin = if self.known.is_some() { Begin::Committed } else { options.kafka.begin.clone() };
+        let known = self.sources.iter().map(|s| s.partitions).collect();
+        self.known.get_or_insert(known);
+        let mut inputs = endpoints::inputs(&self.plan, &options.topics, options.follow)?;
+        let mut points = Vec::new();
+        let mut metadata = Vec::new();
+        for at in 0..self.sources.len() {
+            let (input, known) = self.input(at, &begin, options.kafka.until_end, &mut options.observer)?;
+            metadata.extend(known);
+            points.extend(input.starts.iter().map(|(p, start)| SafePoint {
+                source: self.sources[at].source,
+                partition: PartitionId(*p),
+                offset: start.offset,
+                max_event_time: start.max_event_time,
+            }));
+            inputs[self.sources[at].source.index()] = Input::Topics(input);
+        }
+        let frontiers = commits::frontiers(&self.plan, &metadata);
+        let resume = super::Resume { points: points.clone(), frontiers };
+        let (notes_in, notes_out) = crossbeam_channel::unbounded();
+        let mut commits: Option<Commits> = None;
+        let (plan, interval) = (Arc::clone(&self.plan), topics::commit_interval(&self.plan));
+        let (members, sources) = (&mut self.members, &self.sources);
+        let mut failed: Option<Fatal> = None;
+        let mut committed: BTreeMap<(SourceId, PartitionId), i64> = BTreeMap::new();
+        let mut reassigned = false;
+        let mut tick = |world: &World, observer: &mut dyn FnMut(Event<'_>)| {
+            let commits = commits.get_or_insert_with(|| {
+                Commits::new(&plan, world.shards(), &points, notes_out.clone(), interval, monotonic())
+            });
+            let mut say = |text: String| observer(Event::Notice(&text));
+            for membership in members.iter_mut() {
+                if let Err(fatal) = membership.poll(Duration::ZERO, &mut say) {
+                    failed.get_or_insert(fatal);
+                    world.stop();
+                }
+            }
+            if let Some(safe) = commits.tick(world, monotonic()) {
+                commit_all(members, sources, commits, &safe, None, &mut say);
+                committed.extend(safe.partitions.iter().map(|p| ((p.source, p.partition), p.offset)));
+            }
+            commits.take_said().into_iter().for_each(&mut say);
+            if members.iter().any(|m| m.changed) && !world.stopping() {
+                reassigned = true;
+                world.stop();
+            }
+        };
+        let life = super::Life {
+            plan: Arc::clone(&self.plan),
+            inputs,
+            broker: Some(Arc::clone(&self.broker)),
+            notes: Some(notes_in),
+            resume,
+        };
+        let outcome = super::run_life(life, options, stop, make, &mut tick);
+        if let Some(fatal) = failed {
+            return Err(fatal);
+        }
+        let mut report = outcome?;
+        report.follow |= !options.kafka.until_end;
+        let observer = &mut options.observer;
+        let mut say = |text: String| observer(Event::Notice(&text));
+        if let Some(commits) = &mut commits
+            && let Some(safe) = commits.take()
+        {
+            commit_all(&mut self.members, &self.sources, commits, &safe, Some(LAST_COMMIT), &mut say);
+            committed.extend(safe.partitions.iter().map(|p| ((p.source, p.partition), p.offset)));
+        }
+        if let Some(commits) = &mut commits {
+            commits.take_said().into_iter().for_each(&mut say);
+            report.stands(commits.stands(), &committed);
+        }
+        for membership in &mut self.members {
+            if membership.revoking {
+                membership.member.release();
+            }
+            (membership.revoking, membership.lost) = (false, false);
+        }
+        let report = Box::new(report);
+        Ok(if reassigned && stop.reason().is_none() { LifeEnd::Reassigned(report) } else { LifeEnd::Over(report) })
+    }
+
+    /// Where the assigned partitions of source number `at` begin.
+    fn input(
+        &mut self,
+        at: usize,
+        begin: &Begin,
+        until_end: bool,
+        observer: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(TopicInput, Vec<commits::Metadata>), Fatal> {
+        let source = &self.sources[at];
+        let assigned = self.assigned_of(source);
+        let membership = self.members.iter_mut().find(|m| m.client == source.client && m.group == source.group);
+        let committed = match membership {
+            Some(membership) => membership.member.committed(&assigned)?,
+            None => vec![None; assigned.len()],
+        };
+        let assigned: Vec<_> = assigned.into_iter().zip(committed).collect();
+        let kafka = topics::kafka_sources(&self.plan).find(|(id, _)| *id == source.source).map(|(_, kafka)| kafka);
+        let Some(kafka) = kafka else { return Err(Fatal::new("a source is no topic any more")) };
+        let first_added = self.known.as_ref().map_or(u32::MAX, |known| known[at]);
+        let place = topics::Place { begin, first_added, until_end };
+        let (starts, metadata) = topics::starts(source, kafka, &*self.broker, &assigned, &place)?;
+        let resumed = starts.values().filter(|start| start.resumed).count();
+        let text = match (begin, resumed) {
+            (Begin::Committed, n) if n > 0 => {
+                format!("resuming {} at {}; --from-beginning re-reads", source.group, places(&starts))
+            }
+            _ => format!("reading {} in group {} from {}", source.topic, source.group, places(&starts)),
+        };
+        observer(Event::Notice(&text));
+        let input = TopicInput {
+            client: source.client.clone(),
+            group: source.group.clone(),
+            topic: source.topic.clone(),
+            partitions: source.partitions,
+            starts,
+        };
+        Ok((input, metadata))
+    }
+}
+
+/// `0:15, 1:20`, shortened.
+fn places(starts: &BTreeMap<u32, topics::Start>) -> String {
+    const SHOWN: usize = 8;
+    let mut all: Vec<String> = starts.iter().take(SHOWN).map(|(p, start)| format!("{p}:{}", start.offset)).collect();
+    if starts.len() > SHOWN {
+        all.push(format!("… {} more", starts.len() - SHOWN));
+    }
+    all.join(", ")
+}
+
+/// Commits what is safe, each partition with its own member. What was lost is not committed.
+fn commit_all(
+    members: &mut [Membership],
+    sources: &[SourceTopic],
+    commits: &Commits,
+    safe: &Safe,
+    wait: Option<Duration>,
+    say: &mut dyn FnMut(String),
+) {
+    for membership in members.iter_mut().filter(|m| !m.lost) {
+        let of = |point: &SafePoint| {
+            let source = sources.iter().find(|s| s.source == point.source)?;
+            let own = source.client == membership.client && source.group == membership.group;
+            own.then(|| Commit {
+                at: TopicPartition { topic: source.topic.clone(), partition: point.partition.0 },
+                committed: Committed { offset: point.offset, metadata: commits.metadata(safe, point).text() },
+            })
+        };
+        let list: Vec<Commit> = safe.partitions.iter().filter_map(of).collect();
+        if list.is_empty() {
+            continue;
+        }
+        match membership.member.commit(&list, wait) {
+            Ok(()) => {}
+            Err(CommitError::Stale(reason)) => say(format!("group {} moved on: {reason}", membership.group)),
+            Err(CommitError::Unavailable(reason)) => {
+                say(format!("group {}: no commit yet: {reason}", membership.group))
+            }
+        }
+    }
+}
