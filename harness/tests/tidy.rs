@@ -12,8 +12,8 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("velostream-types", &[]),
     ("velostream-sql", &["velostream-types"]),
     ("velostream-state", &["velostream-types"]),
-    ("velostream-kafka", &["velostream-types", "velostream-broker"]),
     ("velostream-broker", &["velostream-types"]),
+    ("velostream-kafka", &["velostream-types", "velostream-broker"]),
     ("velostream-exec", &["velostream-types", "velostream-sql", "velostream-state"]),
     ("velostream-runtime", &["velostream-types", "velostream-sql", "velostream-state", "velostream-exec"]),
     (
