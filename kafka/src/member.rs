@@ -3,7 +3,9 @@
 //!
 //! Revocation is deferred: the callback only remembers what goes; librdkafka waits for [`GroupMember::release`] before it
 //! lets others have it. While it waits the assignment may be lost (session over): then it is given up at once.
-//! Commits are sent asynchronously and answered in order; a caller that waits polls until its own answer is there.
+//! Commits are answered in order (`answers`); a caller that waits serves the group until its own answer is there.
+
+mod answers;
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,13 +13,15 @@ use std::time::Duration;
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, RebalanceProtocol};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 use velostream_types::Fatal;
 use velostream_types::topic::{Commit, CommitError, Committed, GroupMember, MemberEvent, MemberSpec, TopicPartition};
+
+use answers::Answers;
 
 use crate::config::{Role, client_config, not_created};
 use crate::notices::{Notices, now};
@@ -30,9 +34,12 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// A member of a group.
 pub(crate) struct Member {
+    /// Goes before the consumer it belongs to.
+    answers: Answers,
     consumer: BaseConsumer<Context>,
     spec: MemberSpec,
-    commits_sent: u64,
+    /// Commits whose answers are still to come.
+    unanswered: u64,
 }
 
 struct Context {
@@ -45,11 +52,6 @@ struct Changes {
     events: VecDeque<MemberEvent>,
     revoking: Option<TopicPartitionList>,
     is_leaving: bool,
-    /// Answers to commits so far, and the last of them.
-    commits_answered: u64,
-    last_answer: Option<Result<(), CommitError>>,
-    /// Somebody waits for the answer; else a failure is a line for the log.
-    is_awaited: bool,
     failed: Option<String>,
 }
 
@@ -67,7 +69,7 @@ impl Member {
         consumer.subscribe(&topics).map_err(|error| {
             Fatal::new(format!("group {} cannot subscribe to {}: {error}", spec.group, topics.join(", ")))
         })?;
-        Ok(Member { consumer, spec, commits_sent: 0 })
+        Ok(Member { answers: Answers::new(&consumer), consumer, spec, unanswered: 0 })
     }
 
     fn context(&self) -> &Context {
@@ -146,16 +148,38 @@ impl Member {
         list
     }
 
-    fn send_commit(&mut self, commits: &[Commit]) -> KafkaResult<()> {
+    fn send_commit(&mut self, commits: &[Commit]) -> Result<(), KafkaError> {
         let mut list = TopicPartitionList::with_capacity(commits.len());
         for Commit { at, committed } in commits {
             let mut element = list.add_partition(&at.topic, at.partition as i32);
             element.set_offset(Offset::Offset(committed.offset))?;
             element.set_metadata(&committed.metadata);
         }
-        self.consumer.commit(&list, CommitMode::Async)?;
-        self.commits_sent += 1;
+        self.answers.send(&self.consumer, &list).map_err(KafkaError::ConsumerCommit)?;
+        self.unanswered += 1;
         Ok(())
+    }
+
+    fn next_answer(&mut self, wait: Duration) -> Option<Result<(), CommitError>> {
+        let answer = self.answers.next(wait)?;
+        self.unanswered = self.unanswered.saturating_sub(1);
+        Some(match answer {
+            Ok(()) | Err(RDKafkaErrorCode::NoOffset) => Ok(()),
+            Err(code) => Err(commit_error(&KafkaError::ConsumerCommit(code))),
+        })
+    }
+
+    /// Answers nobody waits for are lines for the log when they are bad.
+    fn hear_answers(&mut self) {
+        while let Some(answer) = self.next_answer(Duration::ZERO) {
+            self.tell(answer);
+        }
+    }
+
+    fn tell(&self, answer: Result<(), CommitError>) {
+        if let Err(CommitError::Stale(text) | CommitError::Unavailable(text)) = answer {
+            self.context().notices.say(format!("offsets were not committed: {text}"));
+        }
     }
 }
 
@@ -166,6 +190,7 @@ impl GroupMember for Member {
             return Ok(Some(event));
         }
         self.serve(wait);
+        self.hear_answers();
         self.check_fatal()?;
         Ok(self.next_event())
     }
@@ -213,16 +238,18 @@ impl GroupMember for Member {
             return Ok(());
         }
         self.send_commit(commits).map_err(|error| commit_error(&error))?;
-        self.context().lock().is_awaited = wait.is_some();
         let Some(wait) = wait else { return Ok(()) };
         let deadline = now() + wait;
         loop {
             let left = deadline.saturating_duration_since(now());
-            self.serve(left.min(LOOK));
-            let mut changes = self.context().lock();
-            if changes.commits_answered >= self.commits_sent {
-                return changes.last_answer.take().unwrap_or(Ok(()));
+            if let Some(answer) = self.next_answer(left.min(LOOK)) {
+                // Answers come in the order of the commits: the last one is this one's.
+                if self.unanswered == 0 {
+                    return answer;
+                }
+                self.tell(answer);
             }
+            self.serve(Duration::ZERO);
             if left.is_zero() {
                 let seconds = wait.as_secs_f32();
                 return Err(CommitError::Unavailable(format!("no answer to the commit in {seconds} s")));
@@ -237,9 +264,15 @@ impl GroupMember for Member {
         }
     }
 
-    fn leave(mut self: Box<Self>) {
+    fn leave(self: Box<Self>) {
+        drop(self);
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
         self.release();
-        // Closing revokes the rest, and nobody is there to release it.
+        // Closing the consumer revokes the rest and waits until it is given up; nobody is there to release it.
         self.context().lock().is_leaving = true;
     }
 }
@@ -307,20 +340,6 @@ impl ConsumerContext for Context {
         }
         changes.events.push_back(MemberEvent::Revoking(partitions(list)));
         changes.revoking = Some(list.clone());
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        let each = || offsets.elements().iter().try_for_each(|element| element.error());
-        let answer = match result.and_then(|()| each()) {
-            Err(error) if error.rdkafka_error_code() != Some(RDKafkaErrorCode::NoOffset) => Err(commit_error(&error)),
-            _ => Ok(()),
-        };
-        let mut changes = self.lock();
-        changes.commits_answered += 1;
-        if let (Err(CommitError::Stale(text) | CommitError::Unavailable(text)), false) = (&answer, changes.is_awaited) {
-            self.notices.say(format!("offsets were not committed: {text}"));
-        }
-        changes.last_answer = Some(answer);
     }
 }
 

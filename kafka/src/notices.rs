@@ -101,10 +101,15 @@ impl Notices {
     }
 }
 
+/// A coordinator's line in the form of a broker's, `name/id: address: text`, by which its cause is found.
+fn named(line: &str) -> String {
+    line.replace("GroupCoordinator: ", "GroupCoordinator/: ")
+}
+
 impl ClientContext for Notices {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         self.lock().heard += 1;
-        self.voice.log(level, facility, message);
+        self.voice.log(level, facility, &named(message));
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -113,7 +118,7 @@ impl ClientContext for Notices {
         match error.rdkafka_error_code() {
             // Told by who polls the partition, with what belongs to it.
             Some(Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::UnknownTopicOrPartition) => {}
-            _ => self.voice.error(error, reason),
+            _ => self.voice.error(error, &named(reason)),
         }
     }
 
@@ -156,6 +161,15 @@ mod tests {
         assert_eq!(notices.take(), ["Kafka answers again"]);
         notices.stats(with("UP"));
         assert!(notices.take().is_empty());
+    }
+
+    #[test]
+    fn a_coordinator_is_told_like_the_broker_it_is() {
+        let notices = Notices::new(&Client::default());
+        let line = "GroupCoordinator: a:1: Connect to ipv4#127.0.0.1:1 failed: Connection refused (after 0ms in state CONNECT)";
+        notices.error(KafkaError::Global(RDKafkaErrorCode::BrokerTransportFailure), line);
+        notices.log(RDKafkaLogLevel::Error, "FAIL", &format!("[thrd:GroupCoordinator]: {line}"));
+        assert_eq!(notices.take(), ["Kafka broker a:1: connection refused; trying again"]);
     }
 
     #[test]

@@ -5,8 +5,9 @@
 //! the core's wake. A poll that finds the flag down costs one load. So memory per partition is bounded by two slabs in
 //! librdkafka, one answer of a broker and one slab here, however slow the reader is.
 //!
-//! Invariants: `Pending`, for a partition at its end, and `Behind`, for any other, are answered only after the partition's queue was seen empty with its flag down, so that the next
-//! arrival wakes; positions rise but when a lost offset is skipped; at `until` nothing more is handed out.
+//! Invariants: `Pending`, for a partition at its end, and `Behind`, for any other, are answered only after the
+//! partition's queue was seen empty with its flag down, so that the next arrival wakes; positions rise but when a lost
+//! offset is skipped; at `until` nothing more is handed out.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -91,7 +91,7 @@ fn recover(consumer: &Weak<BaseConsumer<Notices>>, incident: &Incident, stopped:
         match alive.fetch_watermarks(topic, partition, ANSWER) {
             Ok((start, end)) => match decide(incident, start, end) {
                 Outcome::Resumed { at, lost } => {
-                    if seek(&alive, topic, partition, at).is_ok() {
+                    if restart(&alive, topic, partition, at).is_ok() {
                         return Some(Outcome::Resumed { at, lost });
                     }
                 }
@@ -138,11 +138,14 @@ fn is_away(error: &KafkaError) -> bool {
     )
 }
 
-fn seek(consumer: &BaseConsumer<Notices>, topic: &str, partition: i32, at: i64) -> Result<(), KafkaError> {
+/// Begins again at `at`. A seek will not do: librdkafka has stopped the partition and seeks only what it fetches.
+/// The partition's queue stays split off.
+fn restart(consumer: &BaseConsumer<Notices>, topic: &str, partition: i32, at: i64) -> Result<(), KafkaError> {
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(topic, partition, Offset::Offset(at))?;
-    let done = consumer.seek_partitions(list, ANSWER)?;
-    done.elements().iter().try_for_each(|element| element.error())
+    // A try before this one may have come so far.
+    consumer.incremental_unassign(&list).ok();
+    consumer.incremental_assign(&list)
 }
 
 #[cfg(test)]

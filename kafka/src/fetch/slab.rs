@@ -53,7 +53,8 @@ impl Slabs {
     #[cold]
     fn push_headers(&mut self, message: &Message<'_>) -> Option<(u32, u32)> {
         let start = self.bytes.len() as u32;
-        message.append_headers(&mut self.bytes).then_some((start, self.bytes.len() as u32))
+        let is_there = message.append_headers(&mut self.bytes);
+        is_there.then_some((start, self.bytes.len() as u32))
     }
 
     /// The oldest slab; the one being filled when there is no whole one.
