@@ -44,7 +44,6 @@ codes! {
     INVALID_REQUEST = 42, "The request contradicts itself.";
     UNSUPPORTED_FOR_MESSAGE_FORMAT = 43, "The batch's format cannot do this.";
     OUT_OF_ORDER_SEQUENCE_NUMBER = 45, "A producer's sequence has a gap.";
-    DUPLICATE_SEQUENCE_NUMBER = 46, "A producer's sequence was seen before.";
     INVALID_PRODUCER_EPOCH = 47, "The producer's epoch is not the current one.";
     INVALID_TXN_STATE = 48, "The transaction is in no state that allows this.";
     INVALID_PRODUCER_ID_MAPPING = 49, "The transactional id belongs to another producer id, or to none.";

@@ -25,8 +25,6 @@ pub enum AppendError {
     },
     /// The sequence does not follow the last one of this producer.
     OutOfOrderSequence,
-    /// The sequence was stored before, but so long ago that its offset is no longer known.
-    DuplicateTooOld,
     /// A newer epoch of this producer exists.
     FencedEpoch,
     /// A newer transaction coordinator has written for this producer.
@@ -49,7 +47,6 @@ impl AppendError {
             AppendError::TooLarge { .. } => 10,
             AppendError::InvalidTimestamp { .. } => 32,
             AppendError::OutOfOrderSequence => 45,
-            AppendError::DuplicateTooOld => 46,
             AppendError::FencedEpoch => 47,
             AppendError::InvalidTransaction => 48,
             AppendError::FencedCoordinator => 52,
@@ -74,7 +71,6 @@ impl fmt::Display for AppendError {
                  message.timestamp.after.max.ms of this topic"
             ),
             AppendError::OutOfOrderSequence => f.write_str("the sequence does not follow the producer's last one"),
-            AppendError::DuplicateTooOld => f.write_str("these sequences were stored long ago"),
             AppendError::FencedEpoch => f.write_str("the producer was fenced by a newer epoch"),
             AppendError::FencedCoordinator => f.write_str("the marker comes from a former transaction coordinator"),
             AppendError::InvalidTransaction => {

@@ -106,9 +106,9 @@ impl Producer {
         if h.base_sequence == sequence_after(last.last_sequence, 1) {
             return Ok(Verdict::New);
         }
-        // Sequences turn around, so "before" is the nearer side of the circle.
-        let behind = last.last_sequence.wrapping_sub(last_sequence) & i32::MAX;
-        if behind < i32::MAX / 2 { Err(AppendError::DuplicateTooOld) } else { Err(AppendError::OutOfOrderSequence) }
+        // Older than the remembered ones, or half of one: never DUPLICATE_SEQUENCE, which clients take for an
+        // acknowledgement of the whole batch.
+        Err(AppendError::OutOfOrderSequence)
     }
 
     /// Takes in a stored data batch.

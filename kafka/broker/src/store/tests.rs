@@ -247,7 +247,7 @@ fn sequences_are_followed() {
         }
         check(Batch::of(2).by(7, 0, 42), Ok((2, 3, true)));
         check(Batch::of(2).by(7, 0, 50), Ok((10, 11, true)));
-        check(Batch::of(2).by(7, 0, 40), Err(46));
+        check(Batch::of(2).by(7, 0, 40), Err(45));
         check(Batch::of(3).by(7, 0, 51), Err(45));
         check(Batch::of(2).by(7, 0, 54), Err(45));
         check(Batch::of(1).by(7, 1, 3), Err(45));

@@ -141,7 +141,7 @@ impl Run {
             batch.transactional = known.in_transaction;
             append(log, &batch)
         };
-        let want = if back < 5 { Ok((base, base + count as i64 - 1, true)) } else { Err(46) };
+        let want = if back < 5 { Ok((base, base + count as i64 - 1, true)) } else { Err(45) };
         prop_assert_eq!(send(&mut self.log, known.epoch, sequence), want);
         prop_assert_eq!(send(&mut self.log, known.epoch, known.next_sequence + 1), Err(45));
         if known.epoch > 0 {
