@@ -31,6 +31,9 @@ impl Epochs {
 
     /// The newest epoch not above `epoch` and the offset one past its end; (-1, -1) when nothing is known of it.
     pub fn end_of(&self, epoch: i32, log_end: i64) -> (i32, i64) {
+        if epoch < 0 {
+            return (-1, -1);
+        }
         let after = self.entries.partition_point(|(known, _)| *known <= epoch);
         match (after.checked_sub(1).map(|at| self.entries[at].0), self.entries.get(after)) {
             (Some(known), None) if known == epoch => (epoch, log_end),
@@ -61,6 +64,7 @@ mod tests {
             epochs.assign(epoch, offset);
         }
         let check = |epochs: &Epochs, epoch, want| assert_eq!(epochs.end_of(epoch, 50), want, "epoch {epoch}");
+        check(&epochs, -1, (-1, -1));
         check(&epochs, 1, (1, 0));
         check(&epochs, 2, (2, 10));
         check(&epochs, 3, (3, 20));
