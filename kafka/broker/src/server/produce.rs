@@ -92,6 +92,9 @@ fn append(
     if acks == -1 && in_sync_wanted(topic) > i32::from(topic.replication) {
         return Err(Refused::code(errors::NOT_ENOUGH_REPLICAS));
     }
+    if !is_one_batch(&records) {
+        return Err(Refused(errors::INVALID_RECORD, "a partition takes one whole record batch per request".to_owned()));
+    }
     let transactional = transactional_producer(&records);
     let bytes = records.len() as u64;
     let mut log = lock(&partition.log);
@@ -123,20 +126,21 @@ fn in_sync_wanted(topic: &Topic) -> i32 {
     topic.overrides.get("min.insync.replicas").and_then(|n| n.parse().ok()).unwrap_or(1)
 }
 
-/// Producer id and epoch of the first transactional batch.
+/// TRUE when the bytes are as long as the batch at their front says.
+fn is_one_batch(records: &[u8]) -> bool {
+    let length = records.get(LENGTH_AT..LENGTH_AT + 4).and_then(|bytes| bytes.try_into().ok()).map(i32::from_be_bytes);
+    let whole = length.and_then(|length| usize::try_from(length).ok()?.checked_add(LENGTH_AT + 4));
+    whole == Some(records.len())
+}
+
+/// Producer id and epoch of a transactional batch.
 fn transactional_producer(records: &[u8]) -> Option<(i64, i16)> {
-    let mut rest = records;
-    while rest.len() >= HEADER_BYTES {
-        if rest[ATTRIBUTES_AT + 1] & TRANSACTIONAL != 0 {
-            let id = rest[PRODUCER_ID_AT..PRODUCER_EPOCH_AT].try_into().map_or(-1, i64::from_be_bytes);
-            let epoch = rest[PRODUCER_EPOCH_AT..PRODUCER_EPOCH_AT + 2].try_into().map_or(-1, i16::from_be_bytes);
-            return Some((id, epoch));
-        }
-        let length = rest[LENGTH_AT..LENGTH_AT + 4].try_into().map_or(0, i32::from_be_bytes);
-        let whole = usize::try_from(length).ok()?.checked_add(LENGTH_AT + 4)?;
-        rest = rest.get(whole..)?;
+    if records.len() < HEADER_BYTES || records[ATTRIBUTES_AT + 1] & TRANSACTIONAL == 0 {
+        return None;
     }
-    None
+    let id = records[PRODUCER_ID_AT..PRODUCER_EPOCH_AT].try_into().map_or(-1, i64::from_be_bytes);
+    let epoch = records[PRODUCER_EPOCH_AT..PRODUCER_EPOCH_AT + 2].try_into().map_or(-1, i16::from_be_bytes);
+    Some((id, epoch))
 }
 
 fn check_transaction(

@@ -73,6 +73,22 @@ fn acks_0_is_silent_and_ends_the_connection_on_errors() {
 }
 
 #[test]
+fn a_partition_takes_one_whole_batch_per_request() {
+    let (_broker, mut client) = start();
+    assert_eq!(client.create("t", 1, &[]), 0);
+    let one = batch(&["a"], ANYONE);
+    let mut check = |bytes: &[u8], want: i16| {
+        assert_eq!(client.produce(8, "t", 0, Bytes::copy_from_slice(bytes)).error_code, want, "{} bytes", bytes.len());
+    };
+    check(&[&one[..], &one[..]].concat(), 87);
+    check(&one[..one.len() - 1], 87);
+    check(&one[..7], 87);
+    check(&[], 87);
+    check(&one, 0);
+    assert_eq!(client.offset("t", 0, -1, false), (0, 1));
+}
+
+#[test]
 fn a_fetch_waits_for_records_and_no_longer() {
     let (broker, mut client) = start();
     assert_eq!(client.create("t", 2, &[]), 0);
