@@ -4,6 +4,8 @@
 #   demo/kafka/up.sh                 a plaintext listener on 127.0.0.1, port 9092 or the next free one
 #   demo/kafka/up.sh --secure        and a SASL_SSL listener with users, certificates and ACLs
 #   demo/kafka/up.sh --port 19092    on this port
+#   demo/kafka/up.sh --set log.retention.check.interval.ms=1000
+#                                    with this line in server.properties; may be repeated
 #
 # The broker is assembled once from Maven artifacts (about 54 MB). Running it again changes nothing: the address is
 # printed. Everything lies below ${XDG_CACHE_HOME:-$HOME/.cache}/velostream/kafka-4.1.1; VELOSTREAM_KAFKA_HOME names
@@ -25,10 +27,12 @@ usage() { sed -n '2,/^set -/{s/^# \{0,1\}//;/^set -/d;p}' "$0"; }
 
 secure=no
 port=
+settings=()
 while [ $# -gt 0 ]; do
     case $1 in
     --secure) secure=yes ;;
     --port) port=${2:-}; shift; [[ $port =~ ^[0-9]+$ ]] || { fail "--port needs a number"; } ;;
+    --set) [[ ${2:-} == ?*=* ]] || fail "--set needs KEY=VALUE"; settings+=("$2"); shift ;;
     -h | --help) usage; exit 0 ;;
     *) printf 'error: unknown argument %s\n\n' "$1" >&2; usage >&2; exit 2 ;;
     esac
@@ -128,6 +132,7 @@ transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 group.initial.rebalance.delay.ms=0
 PROPERTIES
+    [ ${#settings[@]} = 0 ] || printf '%s\n' "${settings[@]}"
     [ $secure = yes ] || return 0
     local plain="org.apache.kafka.common.security.plain.PlainLoginModule required"
     local scram="org.apache.kafka.common.security.scram.ScramLoginModule required"
