@@ -51,7 +51,7 @@ pub fn take_panic() -> String {
 pub fn print(line: &Line) {
     let verdict = if line.outcome.failure.is_none() { "ok" } else { "FAILED" };
     let (item, name, target) = (line.item, line.name, line.target);
-    println!("{item:<13}  {name:<66}  {target:<8}  {verdict:<6}  {} ms", line.outcome.took.as_millis());
+    println!("{item:<13}  {name:<72}  {target:<8}  {verdict:<6}  {} ms", line.outcome.took.as_millis());
     if let Some(why) = &line.outcome.failure {
         why.lines().for_each(|why| println!("    {why}"));
     }

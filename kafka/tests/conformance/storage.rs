@@ -156,7 +156,7 @@ fn no_key(world: &World) {
 
 /// A broker in files whose folder can be copied as a crash would leave it.
 struct Crash {
-    _running: Broker,
+    running: Broker,
     folder: tempfile::TempDir,
     image: tempfile::TempDir,
     told: Arc<Mutex<Vec<String>>>,
@@ -172,7 +172,7 @@ impl Crash {
         let running = Broker::start(on(folder.path())).expect("starts");
         let client = Client::connect(&running.bootstrap());
         let image = tempfile::tempdir().expect("a folder");
-        (Crash { _running: running, folder, image, told: Arc::default() }, client)
+        (Crash { running, folder, image, told: Arc::default() }, client)
     }
 
     /// Copies the folder as it is now.
@@ -275,7 +275,7 @@ fn groups(_: &World) {
     let (crash, mut client) = Crash::start();
     assert_eq!(client.create("t", 1, &[]), 0);
     assert_eq!(commit(&mut client, "simple", "t", 7, "a note", (-1, "")), 0);
-    let address = crash._running.bootstrap();
+    let address = crash.running.bootstrap();
     let member = Member::alone(Client::connect(&address), "g", Some("one"));
     assert_eq!(commit(&mut client, "g", "t", 3, "", (member.generation, &member.id)), 0);
     crash.kill();
