@@ -12,7 +12,7 @@ use crate::kafka::KafkaArgs;
 
 const EXAMPLES: &str = "Examples:
   velo-sql demo
-      a generated market feed through three chained jobs
+      a generated market feed through a broker in this process and three chained jobs
   velo-sql run -e \"SELECT symbol, COUNT(*), AVG(price) FROM 'trades.csv' GROUP BY symbol\"
       a query over a file
   velo-sql run app.sql --shards 2
@@ -46,6 +46,19 @@ Kafka:
   everything that depends on them was acknowledged, and a restart goes on from there without emitting a window twice
   with different values. Lag includes the rows of open windows.";
 
+const DEMO_NOTES: &str = "What happens:
+  feed -> topic market_data -> [ priced -> ohlc_1s -> volume_alerts ] -> topics ohlc_1s, volume_alerts -> screen
+
+  A broker is started in this process, in memory, on a free port of 127.0.0.1; any Kafka client can look at its topics
+  while the demo runs. With --brokers the topics are there instead, under names with a suffix of their own, and are
+  deleted at the end, unless the process is killed.
+
+  The three jobs are the statements of one app: the first reads the topic, each reads the one before it directly and
+  not through a topic, and the last two also write their rows to topics. The screen shows what it reads from these.
+
+  In real time the jobs follow the feed; at its end, or at INT or TERM, they read what is left and close their windows.
+  With --records the whole feed is in its topic before the jobs start, and they run to its end.";
+
 /// SQL over streams, on pinned cores that share nothing.
 #[derive(Debug, Parser)]
 #[command(name = "velo-sql", version, propagate_version = true, arg_required_else_help = true)]
@@ -65,7 +78,7 @@ pub enum Command {
     Validate(ValidateArgs),
     /// Show the plan: operators, shuffles, state and its growth, emission rules
     Explain(ExplainArgs),
-    /// A generated market feed through in-memory topics into three chained jobs; needs no server
+    /// A generated market feed through Kafka topics and three chained jobs; needs no server
     Demo(DemoArgs),
 }
 
@@ -202,7 +215,11 @@ pub struct ExplainArgs {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = DEMO_NOTES)]
 pub struct DemoArgs {
+    /// Brokers to use instead of the embedded one; topics get names of their own and are deleted at the end
+    #[arg(long, value_name = "HOST:PORT,...")]
+    pub brokers: Option<String>,
     /// Seconds to run
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub seconds: u64,

@@ -7,7 +7,7 @@ CREATE STREAM market_data (
     side STRING,
     event_time BIGINT
 ) WITH (
-    'type' = 'memory',
+    'type' = 'kafka',
     'topic' = 'market_data',
     'format' = 'json',
     'event.time.field' = 'event_time',
@@ -32,11 +32,11 @@ FROM priced
 GROUP BY symbol
 WINDOW TUMBLING(1s)
 EMIT FINAL
-WITH ('ohlc_1s.type' = 'memory', 'ohlc_1s.partitions' = '2');
+WITH ('ohlc_1s.type' = 'kafka', 'ohlc_1s.topic' = 'ohlc_1s');
 
 -- Seconds in which a symbol traded in far larger lots than usual: about 50 shares.
 CREATE STREAM volume_alerts AS
 SELECT symbol, volume, trades, imbalance, close, second_end
 FROM ohlc_1s
 WHERE volume > 150 * trades
-WITH ('volume_alerts.type' = 'memory', 'volume_alerts.partitions' = '1');
+WITH ('volume_alerts.type' = 'kafka', 'volume_alerts.topic' = 'volume_alerts');

@@ -1,16 +1,18 @@
-//! What the jobs said so far: bars and alerts read from their topics, folded per symbol and per second.
+//! What the jobs said so far: bars and alerts as their topics hold them, folded per symbol and per second.
 //!
-//! A second counts as complete when it has a bar of every symbol, or when every partition of the bars went past it: the
-//! sink writes bars in the order of their windows. Sums are exact: prices and notional values are whole ten-thousandths.
+//! The bars of one symbol come in the order of their windows: one shard makes them all, and they lie in one partition.
+//! Between symbols there is no order, as each shard writes for itself: a second counts as complete when it has a bar
+//! of every symbol, or when every partition of the bars is well past it. Sums are exact: prices and notional values
+//! are whole ten-thousandths.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use velostream_runtime::io::memory::{MemorySource, Retention, Topics};
-use velostream_types::{Fatal, PartitionSource, SlabKind, SourcePoll};
 
+use super::cluster;
 use super::feed::SYMBOLS;
 use super::producer::Sum;
+use super::tail::At;
 
 /// One bar of a symbol.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,8 +65,6 @@ pub struct Second {
 
 /// All that was read.
 pub struct Board {
-    bars: Vec<MemorySource>,
-    alerts: MemorySource,
     /// End of the last second of each partition of the bars, ms.
     reached: Vec<i64>,
     /// Whole run per symbol: number of bars and one bar over all.
@@ -81,18 +81,19 @@ pub struct Board {
     pub unreadable: u64,
 }
 
-/// Partitions of the bars' topic, as in the app.
-const BAR_PARTITIONS: u32 = 2;
+/// The topics a board reads, by the numbers it knows them by.
+pub const TOPICS: [(&str, u32); 2] = [cluster::BARS, cluster::ALERTS];
+/// Number of the bars' topic.
+const BARS: usize = 0;
+/// How far all partitions have to be past a second that lacks symbols: shards close a window within milliseconds of
+/// each other.
+const PAST_MS: i64 = 1_000;
 
 impl Board {
-    /// A board that reads the topics of the app's sinks, which it makes.
-    pub fn new(topics: &Topics) -> Board {
-        let bars = topics.open("ohlc_1s", BAR_PARTITIONS, Retention::UntilRead);
-        let alerts = topics.open("volume_alerts", 1, Retention::UntilRead);
+    /// An empty board.
+    pub fn new() -> Board {
         Board {
-            reached: vec![i64::MIN; BAR_PARTITIONS as usize],
-            bars: (0..BAR_PARTITIONS).map(|partition| bars.reader(partition, None)).collect(),
-            alerts: alerts.reader(0, None),
+            reached: vec![i64::MIN; TOPICS[BARS].1 as usize],
             whole: [(0, Bar::default()); SYMBOLS.len()],
             last: [None; SYMBOLS.len()],
             seconds: BTreeMap::new(),
@@ -102,26 +103,16 @@ impl Board {
         }
     }
 
-    /// Reads what came since.
-    pub fn read(&mut self) -> Result<(), Fatal> {
-        for partition in 0..self.bars.len() {
-            for value in drain(&mut self.bars[partition])? {
-                match bar(&value) {
-                    Some((symbol, second_end, bar)) => self.add(partition, symbol, second_end, bar),
-                    None => self.unreadable += 1,
-                }
+    /// Takes a row of one of [`TOPICS`].
+    pub fn take(&mut self, (topic, partition): At, row: &Value) {
+        match (topic, bar(row), alert(row)) {
+            (BARS, Some((symbol, second_end, bar)), _) => self.add(partition, symbol, second_end, bar),
+            (1.., _, Some(alert)) => {
+                self.alerts_new.push(alert);
+                self.alerts_total += 1;
             }
+            _ => self.unreadable += 1,
         }
-        for value in drain(&mut self.alerts)? {
-            match alert(&value) {
-                Some(alert) => {
-                    self.alerts_new.push(alert);
-                    self.alerts_total += 1;
-                }
-                None => self.unreadable += 1,
-            }
-        }
-        Ok(())
     }
 
     fn add(&mut self, partition: usize, symbol: usize, second_end: i64, bar: Bar) {
@@ -148,7 +139,7 @@ impl Board {
     pub fn take_second(&mut self, at_end: bool) -> Option<(i64, Second)> {
         let (&end, second) = self.seconds.first_key_value()?;
         let has_all = second.bars == SYMBOLS.len() as u64;
-        let is_complete = at_end || has_all || self.reached().is_some_and(|reached| end < reached);
+        let is_complete = at_end || has_all || self.reached().is_some_and(|reached| end < reached - PAST_MS);
         if is_complete { self.seconds.pop_first() } else { None }
     }
 
@@ -161,18 +152,6 @@ impl Board {
         }
         total
     }
-}
-
-/// Values of the records that came since.
-fn drain(source: &mut MemorySource) -> Result<Vec<Value>, Fatal> {
-    let mut values = Vec::new();
-    while let SourcePoll::Slab(slab) = source.poll(0, false)? {
-        let SlabKind::Records(records) = &slab.kind else { continue };
-        for (start, end) in records.iter().filter_map(|record| record.value) {
-            values.push(serde_json::from_slice(&slab.bytes[start as usize..end as usize]).unwrap_or(Value::Null));
-        }
-    }
-    Ok(values)
 }
 
 fn bar(row: &Value) -> Option<(usize, i64, Bar)> {
@@ -210,14 +189,10 @@ fn ten_thousandths(value: &Value) -> Option<i128> {
 
 #[cfg(test)]
 mod tests {
-    use velostream_runtime::io::memory::TopicBatch;
-
     use super::*;
 
-    fn put(topics: &Topics, topic: &str, partition: u32, row: &str) {
-        let mut batch = TopicBatch::default();
-        batch.push(None, Some(row.as_bytes()), 0);
-        topics.open(topic, 2, Retention::UntilRead).append(partition, &mut batch);
+    fn put(board: &mut Board, topic: usize, partition: usize, row: &str) {
+        board.take((topic, partition), &serde_json::from_str(row).unwrap());
     }
 
     fn row(symbol: &str, second_end: i64, price: &str) -> String {
@@ -228,24 +203,22 @@ mod tests {
 
     #[test]
     fn bars_are_folded_and_seconds_complete_in_order() {
-        let topics = Topics::default();
-        let mut board = Board::new(&topics);
-        put(&topics, "ohlc_1s", 0, &row("KO", 1_000, "60.1507"));
-        put(&topics, "ohlc_1s", 0, &row("KO", 2_000, "60.2"));
-        put(&topics, "ohlc_1s", 1, &row("XOM", 1_000, "\"112.5\""));
-        board.read().unwrap();
+        let mut board = Board::new();
+        put(&mut board, 0, 0, &row("KO", 1_000, "60.1507"));
+        put(&mut board, 0, 0, &row("KO", 2_000, "60.2"));
+        put(&mut board, 0, 1, &row("XOM", 1_000, "\"112.5\""));
         assert_eq!((board.take_second(false), board.reached()), (None, Some(1_000)));
-        put(&topics, "ohlc_1s", 1, &row("XOM", 3_000, "112"));
-        put(&topics, "ohlc_1s", 1, "{}");
-        put(&topics, "volume_alerts", 0, &row("XOM", 3_000, "112"));
-        board.read().unwrap();
+        put(&mut board, 0, 0, &row("KO", 3_000, "60.2"));
+        put(&mut board, 0, 1, &row("XOM", 3_000, "112"));
+        put(&mut board, 0, 1, "{}");
+        put(&mut board, 1, 0, &row("XOM", 3_000, "112"));
         let (end, second) = board.take_second(false).unwrap();
         assert_eq!((end, second.bars, second.sum.trades), (1_000, 2, 4));
         assert_eq!(second.sum.notional, 601_507 + 1_125_000);
         assert_eq!(board.take_second(false), None);
         assert_eq!(board.take_second(true).unwrap().0, 2_000);
         let (bars, whole) = board.whole[9];
-        assert_eq!((bars, whole.open, whole.high, whole.close), (2, 601_507, 602_000, 602_000));
-        assert_eq!((board.total().0, board.alerts_total, board.unreadable), (4, 1, 1));
+        assert_eq!((bars, whole.open, whole.high, whole.close), (3, 601_507, 602_000, 602_000));
+        assert_eq!((board.total().0, board.alerts_total, board.unreadable), (5, 1, 1));
     }
 }

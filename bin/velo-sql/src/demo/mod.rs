@@ -1,126 +1,188 @@
-//! `velo-sql demo`: a generated market feed through in-memory topics into three chained jobs, in one process.
+//! `velo-sql demo`: a generated market feed through Kafka topics and three chained jobs.
 //!
 //! ```text
-//! producer thread -> topic market_data -> [priced -> ohlc_1s -> volume_alerts] -> topics -> board -> view
+//! producer thread -> topic market_data -> [priced -> ohlc_1s -> volume_alerts] -> topics -> tail -> board -> view
 //! ```
-//! The jobs are `app.sql`, compiled and run as `velo-sql run` would; only the feed and the view are the demo's own. It
-//! ends by itself, or at INT or TERM: the topic is closed, so windows close as at the end of any input. At the end the
-//! bars are compared with what the producer counted: every trade must be in exactly one of them.
+//! The topics are those of a broker started in this process, or of brokers the user names (`cluster`). The jobs are
+//! `app.sql`, one app compiled and run as `velo-sql run` would: inside it a job reads the one before it directly. Only
+//! the feed and the view are the demo's own.
+//!
+//! In real time the jobs follow the feed, and the producer ends them once they have read it all; with a number of
+//! records the feed is whole before they start, and they run to its end. Either way windows close as at the end of any
+//! input. At the end the bars are compared with what the producer counted: every trade must be in exactly one of them.
 
 mod board;
+mod cluster;
 mod feed;
 mod producer;
+mod tail;
 mod view;
 
 use std::cell::RefCell;
 use std::process::ExitCode;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
+use velostream_kafka::Kafka;
 use velostream_runtime::clock::RunClock;
-use velostream_runtime::io::memory::{Retention, Topic, Topics};
-use velostream_runtime::job::{self, Event, RunOptions, RunReport};
+use velostream_runtime::io::memory::Topics;
+use velostream_runtime::job::{self, Begin, Event, KafkaOptions, RunOptions, RunReport};
 use velostream_runtime::stop::StopHandle;
 use velostream_sql::plan::{AppPlan, SinkFormat};
 use velostream_types::Clock;
 use velostream_types::time::NS_PER_MS;
+use velostream_types::topic::StartAt;
 
 use self::board::Board;
+use self::cluster::Cluster;
 use self::feed::{Feed, SYMBOLS};
-use self::producer::{Made, Producer, Until};
+use self::producer::{Jobs, Made, Producer, Until};
+use self::tail::Tail;
 use self::view::View;
 use crate::args::{Compile, DemoArgs};
 use crate::{app, figures};
 
 /// The jobs.
 const APP: &str = include_str!("app.sql");
-/// Partitions of the feed's topic.
-const PARTITIONS: u32 = 4;
+/// Group of the jobs, and of the demo's own reader.
+const GROUP: &str = "velo_market_demo";
 /// Start of a feed that must be the same every time: 2025-01-02 14:30:00 UTC.
 const START_MS: i64 = 1_735_828_200_000;
 
 /// Runs the demo; exit code 1 when a trade is missing or counted twice.
 pub fn demo(args: &DemoArgs) -> Result<ExitCode> {
-    let topics = Topics::default();
-    let topic = topics.open("market_data", PARTITIONS, Retention::UntilRead);
-    let plan = plan(&topics)?;
     let asked = StopHandle::new();
     asked.install_signals().context("cannot listen to INT and TERM")?;
+    // Goes last: the clients are gone before the broker is.
+    let mut cluster = Cluster::start(args.brokers.as_deref(), args.records.is_some())?;
+    let plan = plan(&cluster)?;
+    plan.dlqs.iter().filter_map(|dlq| dlq.topic.as_ref()).for_each(|dead| cluster.will_make(&dead.topic));
+    eprintln!("topics on {}: {}", cluster.place(), cluster.topics().join(", "));
+    let topics = board::TOPICS.map(|(topic, partitions)| (cluster.name(topic), partitions));
     let stage = Rc::new(RefCell::new(Stage {
-        board: Board::new(&topics),
+        tail: Tail::open(&cluster.client, &cluster.name(GROUP), &topics)?,
+        board: Board::new(),
         view: View::new(args.records.is_some(), asked.clone()),
+        is_started: false,
         failure: None,
     }));
+    let jobs = Jobs { asked, stop: StopHandle::new(), read: Arc::new(AtomicU64::new(0)) };
     let options = RunOptions {
         shards: args.shards,
         backend: args.runtime.into(),
-        topics,
-        observer: observer(&stage, &asked),
+        observer: observer(&stage, &jobs),
+        broker: Some(Arc::new(Kafka)),
+        kafka: KafkaOptions {
+            group: Some(cluster.name(GROUP)),
+            instance: None,
+            begin: Begin::At(StartAt::Earliest),
+            until_end: args.records.is_some(),
+            drain: true,
+        },
         ..RunOptions::default()
     };
-    let (made, report) = play(args, plan, options, &topic, &asked)?;
+    let (made, report) = play(args, plan, options, &cluster, &jobs)?;
     let mut stage = stage.borrow_mut();
-    let Stage { board, view, failure } = &mut *stage;
-    if let Some(error) = failure.take() {
+    if let Some(error) = stage.failure.take() {
         return Err(error);
     }
-    board.read()?;
+    let Stage { tail, board, view, .. } = &mut *stage;
+    tail.read_all(&mut |at, row| board.take(at, row))?;
     view.finish(board)?;
     check(&made, board, &report)
 }
 
 /// What the observer works on.
 struct Stage {
+    tail: Tail,
     board: Board,
     view: View,
+    is_started: bool,
     failure: Option<anyhow::Error>,
 }
 
-fn plan(topics: &Topics) -> Result<AppPlan> {
-    let args = Compile { set: Vec::new(), brokers: None, follow: false, strict: false };
+impl Stage {
+    fn hear(&mut self, event: Event<'_>, jobs: &Jobs) -> Result<()> {
+        match event {
+            Event::Started { .. } if self.is_started => bail!(
+                "the brokers gave the demo's partitions to its group anew while it ran, so what was read cannot be \
+                 counted; run it again"
+            ),
+            Event::Started { .. } => self.is_started = true,
+            Event::Notice(text) => self.view.notice(text)?,
+            Event::Progress(at) => {
+                jobs.read.store(at.rows_in, Ordering::Relaxed);
+                for text in self.tail.notices() {
+                    self.view.notice(&text)?;
+                }
+                let board = &mut self.board;
+                self.tail.read(&mut |at, row| board.take(at, row))?;
+                self.view.refresh(board, &at)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn plan(cluster: &Cluster) -> Result<AppPlan> {
+    let brokers = Some(cluster.client.brokers().to_owned());
+    let args = Compile { set: cluster.properties(), brokers, follow: false, strict: false };
     let source = app::immediate("<demo>", APP.to_owned());
-    let app = app::compile(&args, &source, SinkFormat::JsonLines, topics);
+    let app = app::compile(&args, &source, SinkFormat::JsonLines, &Topics::default());
     app::show(&app.diagnostics, &source);
     app.plan.context("the demo's own SQL does not compile; this is a bug")
 }
 
-/// Shows what the jobs said, every few milliseconds.
-fn observer(stage: &Rc<RefCell<Stage>>, asked: &StopHandle) -> Box<dyn FnMut(Event<'_>)> {
-    let (stage, asked) = (Rc::clone(stage), asked.clone());
+/// Shows what the jobs said, every few milliseconds; what goes wrong with that ends everything.
+fn observer(stage: &Rc<RefCell<Stage>>, jobs: &Jobs) -> Box<dyn FnMut(Event<'_>)> {
+    let (stage, jobs) = (Rc::clone(stage), jobs.clone());
     Box::new(move |event| {
-        let Event::Progress(at) = event else { return };
         let mut stage = stage.borrow_mut();
-        let Stage { board, view, failure } = &mut *stage;
-        let shown = board.read().map_err(anyhow::Error::new).and_then(|()| view.refresh(board, &at));
-        if let Err(error) = shown {
-            asked.request();
-            failure.get_or_insert(error);
+        if stage.failure.is_none()
+            && let Err(error) = stage.hear(event, &jobs)
+        {
+            jobs.asked.request();
+            jobs.stop.request();
+            stage.failure = Some(error);
         }
     })
 }
 
-/// Runs the producer beside the jobs.
+/// Runs the producer beside the jobs, or before them.
 fn play(
     args: &DemoArgs,
     plan: AppPlan,
     options: RunOptions,
-    topic: &Arc<Topic>,
-    asked: &StopHandle,
+    cluster: &Cluster,
+    jobs: &Jobs,
 ) -> Result<(Made, RunReport)> {
     let (start_ms, until) = match args.records {
         Some(records) => (START_MS, Until::Records(records)),
         None => (RunClock::System.now_ns() / NS_PER_MS, Until::Elapsed(Duration::from_secs(args.seconds))),
     };
-    let producer = Producer::open(Feed::new(args.seed, args.rate, start_ms), until, topic);
+    let feed = Feed::new(args.seed, args.rate, start_ms);
+    let topic = cluster.name(cluster::FEED.0);
+    let (ready, is_ready) = mpsc::channel();
     let (run, is_running) = mpsc::channel();
     std::thread::scope(|scope| {
-        let producer = scope.spawn(move || producer.run(asked, &is_running));
-        // The jobs end with their input, never by a signal: the producer hears it and closes the topic.
-        let report = job::run(plan, options, &StopHandle::new());
+        let produce = move || {
+            let made = Producer::open(feed, until, &cluster.client, &topic)
+                .and_then(|producer| producer.run(jobs, &ready, &is_running));
+            // Jobs that run to the end of what is there need nobody to end them.
+            if matches!(until, Until::Elapsed(_)) {
+                jobs.stop.request();
+            }
+            made
+        };
+        let producer = scope.spawn(produce);
+        // Without a ready producer there is nothing to run, and its error is the one to tell.
+        let report = is_ready.recv().ok().map(|()| job::run(plan, options, &jobs.stop));
         drop(run);
-        let made = producer.join().map_err(|_| anyhow!("the producer panicked"))?;
+        let made = producer.join().map_err(|_| anyhow!("the producer panicked"))??;
+        let report = report.ok_or_else(|| anyhow!("the producer ended without a word; this is a bug"))?;
         Ok((made, report?))
     })
 }

@@ -1,14 +1,18 @@
-//! The thread that appends the feed to its topic: paced by a monotonic clock, or as fast as the jobs read.
+//! The thread that produces the feed to its topic: in real time beside the jobs, or all of it before they start.
 //!
-//! It ends by itself and always closes the topic, so that the jobs come to their end of input: windows close, sinks
-//! complete. It counts what it made per symbol, apart from the jobs: the demo compares both at the end.
+//! It counts what it made per symbol, apart from the jobs: the demo compares both at the end. In real time it is never
+//! more than `LAG_MAX` trades ahead of the jobs, and it is who ends them: once its last trade is acknowledged by the
+//! broker and read by the jobs, it asks them to stop. Jobs that read nothing for `STALL` are stopped and told of.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, sync_channel};
 use std::time::{Duration, Instant};
 
-use velostream_runtime::io::memory::{Topic, TopicBatch};
+use velostream_kafka::Kafka;
 use velostream_runtime::stop::StopHandle;
+use velostream_types::topic::{Broker, Client, Produce, ProduceSpec};
+use velostream_types::{Chunk, Fatal};
 
 use super::feed::{Feed, SYMBOLS};
 
@@ -16,10 +20,12 @@ use super::feed::{Feed, SYMBOLS};
 const TICK: Duration = Duration::from_millis(5);
 /// Jobs that cannot keep up get so long to read what is left when the time is over.
 const GRACE: Duration = Duration::from_millis(250);
-/// Trades appended together at most.
+/// Trades sent together at most.
 const BURST: u64 = 512;
-/// Unread records of a partition beyond which the producer waits: a few batches, far below a megabyte.
-const LAG_MAX: usize = 8_192;
+/// Trades the jobs have not read beyond which the producer waits: a few megabytes.
+const LAG_MAX: u64 = 32_768;
+/// How long the broker may take to acknowledge, and the jobs to read on at the end.
+const STALL: Duration = Duration::from_secs(30);
 
 /// When the feed ends.
 #[derive(Clone, Copy, Debug)]
@@ -59,78 +65,158 @@ pub struct Made {
     pub by_symbol: [Sum; SYMBOLS.len()],
 }
 
-/// The feed on its way to the topic.
+/// What the producer and the jobs know of each other.
+#[derive(Clone)]
+pub struct Jobs {
+    /// The demo is to end.
+    pub asked: StopHandle,
+    /// Ends the jobs.
+    pub stop: StopHandle,
+    /// Trades the jobs have read.
+    pub read: Arc<AtomicU64>,
+}
+
+/// The feed on its way to the topic. Belongs to the thread that made it.
 pub struct Producer {
     feed: Feed,
-    topic: Arc<Topic>,
-    /// One per partition.
-    batches: Vec<TopicBatch>,
+    out: Box<dyn Produce>,
+    /// The client has reports.
+    news: Receiver<()>,
+    chunk: Chunk,
     made: Made,
     until: Until,
 }
 
 impl Producer {
-    /// A producer that has opened the market: each symbol's first trade is in the topic. A partition without any record
-    /// would count as idle when the jobs start, and their windows would not wait for it.
-    pub fn open(feed: Feed, until: Until, topic: &Arc<Topic>) -> Producer {
-        let batches = (0..topic.partitions()).map(|_| TopicBatch::default()).collect();
-        let mut producer = Producer { feed, topic: Arc::clone(topic), batches, made: Made::default(), until };
-        producer.append(SYMBOLS.len() as u64);
-        producer
+    /// A producer that has reached the broker.
+    pub fn open(feed: Feed, until: Until, client: &Client, topic: &str) -> Result<Producer, Fatal> {
+        let (tell, news) = sync_channel(1);
+        let wake = Arc::new(move || {
+            // A full channel means that it was told already.
+            let _ = tell.try_send(());
+        });
+        let spec = ProduceSpec { client: client.clone(), topics: vec![topic.to_owned()], eager: true };
+        let out = Kafka.produce(spec, wake)?;
+        Ok(Producer { feed, out, news, chunk: Chunk::default(), made: Made::default(), until })
     }
 
-    /// Appends the feed until its end, until `asked` says stop, or until `run` was dropped because the jobs are gone.
-    pub fn run(mut self, asked: &StopHandle, run: &Receiver<()>) -> Made {
-        let start = now();
-        while asked.reason().is_none() {
-            let (due, over) = self.due(start.elapsed());
-            if over {
+    /// Produces the feed to its end, or until it is asked to stop, or until `run` was dropped because the jobs are
+    /// gone. `ready` hears when the jobs may start: in real time when each symbol has its first trade (a partition
+    /// without any record would count as idle, and windows would not wait for it), else when everything is there.
+    pub fn run(mut self, jobs: &Jobs, ready: &Sender<()>, run: &Receiver<()>) -> Result<Made, Fatal> {
+        let at_first = match self.until {
+            Until::Records(all) => all,
+            Until::Elapsed(_) => SYMBOLS.len() as u64,
+        };
+        while self.feed.made() < at_first && jobs.asked.reason().is_none() {
+            self.append(at_first)?;
+        }
+        self.flush()?;
+        // Who is not there to hear it does not wait for it.
+        let _ = ready.send(());
+        if let Until::Elapsed(limit) = self.until {
+            self.live(limit, jobs, run)?;
+            self.flush()?;
+            self.hear_out(jobs, run)?;
+        }
+        Ok(self.made)
+    }
+
+    /// The feed as its time comes.
+    fn live(&mut self, limit: Duration, jobs: &Jobs, run: &Receiver<()>) -> Result<(), Fatal> {
+        let (start, all) = (now(), self.feed.due(limit));
+        while jobs.asked.reason().is_none() {
+            let elapsed = start.elapsed();
+            if (elapsed >= limit && self.feed.made() >= all) || elapsed >= limit + GRACE {
                 break;
             }
-            let is_late = self.feed.made() < due;
-            let room = (0..self.topic.partitions()).all(|partition| self.topic.lag(partition) < LAG_MAX);
-            if is_late && room {
-                self.append(due);
+            let due = self.feed.due(elapsed.min(limit));
+            let ahead = self.feed.made().saturating_sub(jobs.read.load(Ordering::Relaxed));
+            if self.feed.made() < due && ahead < LAG_MAX {
+                self.append(due)?;
             } else if run.recv_timeout(TICK) != Err(RecvTimeoutError::Timeout) {
                 break;
             }
+            self.hear()?;
         }
-        self.topic.close();
-        self.made
+        Ok(())
     }
 
-    /// Trades that are due after so much time, and whether the feed is over.
-    fn due(&self, elapsed: Duration) -> (u64, bool) {
-        match self.until {
-            Until::Records(all) => (all, self.feed.made() >= all),
-            Until::Elapsed(limit) => {
-                let over = self.feed.made() >= self.feed.due(limit) && elapsed >= limit;
-                (self.feed.due(elapsed.min(limit)), over || elapsed >= limit + GRACE)
+    /// Waits until the jobs have read everything, then ends them.
+    fn hear_out(&self, jobs: &Jobs, run: &Receiver<()>) -> Result<(), Fatal> {
+        let (mut last, mut since) = (0, now());
+        loop {
+            let read = jobs.read.load(Ordering::Relaxed);
+            if read >= self.made.trades {
+                return Ok(());
+            }
+            if read != last {
+                (last, since) = (read, now());
+            }
+            if since.elapsed() > STALL {
+                return Err(Fatal::new(format!(
+                    "the jobs read {read} of {} trades, and nothing for {} s; look whether the brokers are well, and \
+                     run the demo again",
+                    self.made.trades,
+                    STALL.as_secs()
+                )));
+            }
+            if run.recv_timeout(TICK) != Err(RecvTimeoutError::Timeout) {
+                return Ok(());
             }
         }
     }
 
-    /// Appends trades up to number `due`, at most so many at once and never more than the feed has.
-    fn append(&mut self, due: u64) {
-        let all = match self.until {
-            Until::Records(all) => all,
-            Until::Elapsed(limit) => self.feed.due(limit),
-        };
+    /// Sends trades up to number `due`, at most so many at once.
+    fn append(&mut self, due: u64) -> Result<(), Fatal> {
         let mut json = String::new();
-        for _ in self.feed.made()..due.min(all).min(self.feed.made() + BURST) {
+        self.chunk.clear();
+        for _ in self.feed.made()..due.min(self.feed.made() + BURST) {
             let trade = self.feed.trade();
             json.clear();
             trade.json(&mut json);
-            let partition = trade.symbol % self.batches.len();
-            self.batches[partition].push(Some(trade.name().as_bytes()), Some(json.as_bytes()), trade.time_ms);
+            self.chunk.bytes.extend_from_slice(json.as_bytes());
+            self.chunk.bytes.push(b'\n');
+            self.chunk.end_row();
+            self.chunk.keys.push(Some(trade.name().as_bytes().into()));
+            self.chunk.times_ms.push(trade.time_ms);
             self.made.trades += 1;
             if trade.quantity > 0 {
                 let notional = i128::from(trade.price) * i128::from(trade.quantity);
                 self.made.by_symbol[trade.symbol].add(&Sum { trades: 1, volume: trade.quantity, notional });
             }
         }
-        for (partition, batch) in self.batches.iter_mut().enumerate() {
-            self.topic.append(partition as u32, batch);
+        let mut sent = 0;
+        while sent < self.chunk.rows() {
+            sent += self.out.send(0, &self.chunk, sent)?;
+            if sent < self.chunk.rows() {
+                // Its queue is full; whether news came or not, it is asked again.
+                let _ = self.news.recv_timeout(TICK);
+            }
+            self.hear()?;
+        }
+        Ok(())
+    }
+
+    /// Takes the broker's answers.
+    fn hear(&mut self) -> Result<(), Fatal> {
+        self.out.poll()?;
+        self.out.notices().iter().for_each(|text| eprintln!("{text}"));
+        match self.out.take_rejected().first() {
+            Some(rejected) => Err(Fatal::new(format!("the broker refused a trade: {}", rejected.reason))),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until the broker has everything.
+    fn flush(&mut self) -> Result<(), Fatal> {
+        let all = self.out.flush(STALL)?;
+        self.hear()?;
+        match (all, self.out.outstanding()) {
+            (true, _) | (_, 0) => Ok(()),
+            (false, n) => {
+                Err(Fatal::new(format!("the broker did not acknowledge {n} trades within {} s", STALL.as_secs())))
+            }
         }
     }
 }
@@ -144,38 +230,55 @@ fn now() -> Instant {
 mod tests {
     use std::sync::mpsc;
 
-    use velostream_runtime::io::memory::{Retention, Topics};
-
     use super::*;
+    use crate::demo::cluster::{Cluster, FEED};
 
-    fn produce(rate: u64, until: Until, stop: &StopHandle, is_running: &Receiver<()>) -> (Made, Arc<Topic>) {
-        let topic = Topics::default().open("t", 4, Retention::All);
-        let producer = Producer::open(Feed::new(1, rate, 0), until, &topic);
-        (producer.run(stop, is_running), topic)
+    /// Answers what was made, what the topic's partitions hold, and the jobs.
+    fn produce(rate: u64, until: Until, jobs: &Jobs, run: &Receiver<()>) -> (Result<Made, Fatal>, Vec<i64>) {
+        let cluster = Cluster::start(None, true).unwrap();
+        let producer = Producer::open(Feed::new(1, rate, 0), until, &cluster.client, FEED.0).unwrap();
+        let (ready, is_ready) = mpsc::channel();
+        let made = producer.run(jobs, &ready, run);
+        assert_eq!(is_ready.try_recv(), Ok(()));
+        let bounds = Kafka.bounds(&cluster.client, FEED.0, FEED.1).unwrap();
+        (made, bounds.iter().map(|bounds| bounds.end).collect())
+    }
+
+    fn jobs(read: u64) -> Jobs {
+        Jobs { asked: StopHandle::new(), stop: StopHandle::new(), read: Arc::new(AtomicU64::new(read)) }
     }
 
     #[test]
     fn exactly_so_many_records_and_then_the_end() {
         let (_run, is_running) = mpsc::channel();
-        let (made, topic) = produce(100, Until::Records(700), &StopHandle::new(), &is_running);
-        assert_eq!(made.trades, 700);
-        assert_eq!((0..4).map(|p| topic.end_offset(p)).sum::<i64>(), 700);
+        let (made, ends) = produce(100, Until::Records(700), &jobs(0), &is_running);
+        let made = made.unwrap();
+        assert_eq!((made.trades, ends.iter().sum::<i64>()), (700, 700));
         let counted: u64 = made.by_symbol.iter().map(|sum| sum.trades).sum();
         assert!((650..700).contains(&counted), "{counted}");
-        assert_eq!(produce(100, Until::Records(3), &StopHandle::new(), &is_running).0.trades, 3);
+        assert_eq!(produce(100, Until::Records(3), &jobs(0), &is_running).0.unwrap().trades, 3);
     }
 
     #[test]
     fn a_stop_and_jobs_that_are_gone_end_it() {
-        let stop = StopHandle::new();
-        stop.request();
-        let (run, is_running) = mpsc::channel();
         let hour = Until::Elapsed(Duration::from_secs(3_600));
-        let (made, topic) = produce(100, hour, &stop, &is_running);
-        assert_eq!(made.trades, SYMBOLS.len() as u64);
-        assert!((0..4).all(|partition| topic.end_offset(partition) > 0), "each partition has its first record");
+        let (run, is_running) = mpsc::channel();
         drop(run);
-        // Without anybody reading it waits for room before long, and finds that nobody will.
-        produce(10_000_000, hour, &StopHandle::new(), &is_running);
+        // It finds that nobody reads.
+        let (made, ends) = produce(100, hour, &jobs(0), &is_running);
+        assert_eq!(made.unwrap().trades as i64, ends.iter().sum::<i64>());
+        assert!(ends.iter().all(|end| *end > 0), "each partition has its first record: {ends:?}");
+        // Asked before the market opens, it opens nothing.
+        let (_run, is_running) = mpsc::channel();
+        let asked = jobs(0);
+        asked.asked.request();
+        assert_eq!(produce(100, hour, &asked, &is_running).0.unwrap().trades, 0);
+    }
+
+    #[test]
+    fn in_real_time_it_ends_when_all_is_read() {
+        let (_run, is_running) = mpsc::channel();
+        let (made, ends) = produce(1_000, Until::Elapsed(Duration::from_millis(100)), &jobs(100), &is_running);
+        assert_eq!((made.unwrap().trades, ends.iter().sum::<i64>()), (100, 100));
     }
 }

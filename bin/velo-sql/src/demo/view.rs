@@ -84,6 +84,15 @@ impl View {
         self.write(&whole(board))
     }
 
+    /// Something worth a line on standard error; a table makes room for it and is drawn again below.
+    pub fn notice(&mut self, text: &str) -> Result<()> {
+        if self.drawn > 0 {
+            self.redraw(&[])?;
+        }
+        eprintln!("{text}");
+        Ok(())
+    }
+
     /// Replaces the lines drawn before.
     fn redraw(&mut self, lines: &[String]) -> Result<()> {
         let mut text = String::new();
@@ -235,7 +244,7 @@ mod tests {
 
     #[test]
     fn lines_in_the_order_of_event_time() {
-        let mut board = Board::new(&velostream_runtime::io::memory::Topics::default());
+        let mut board = Board::new();
         board.seconds.insert(2_000, Second::default());
         board.seconds.insert(1_000, Second::default());
         let alert = |second_end, symbol| Alert { second_end, symbol, volume: 5, trades: 1, close: 10_000 };

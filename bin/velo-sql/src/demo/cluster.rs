@@ -1,0 +1,140 @@
+//! Where the demo's topics are: the embedded broker, in this process and in memory, or brokers the user names.
+//!
+//! On the user's brokers every topic and the group have a suffix of their own per run, and the topics are deleted at
+//! the end, also after a failure; only a process that was killed leaves them behind. The embedded broker takes
+//! everything with it. All calls wait for the network, at most `PATIENCE` each.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use velostream_broker::{Broker, BrokerConfig};
+use velostream_kafka::admin::Admin;
+use velostream_runtime::clock::RunClock;
+use velostream_types::Clock;
+use velostream_types::time::NS_PER_MS;
+use velostream_types::topic::{Client, NewTopic};
+
+/// How long one request may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The topics as the app names them, with their partitions.
+pub const FEED: (&str, u32) = ("market_data", 4);
+/// Bars; two partitions, so that order between symbols is nobody's promise.
+pub const BARS: (&str, u32) = ("ohlc_1s", 2);
+/// Alerts.
+pub const ALERTS: (&str, u32) = ("volume_alerts", 1);
+
+/// Most bytes that a partition of a feed without end keeps; the producer never is that far ahead of the jobs.
+const FEED_BYTES_MAX: u32 = 64 << 20;
+/// What such a partition forgets at once.
+const FEED_SEGMENT_BYTES: u32 = 16 << 20;
+
+/// The brokers.
+pub struct Cluster {
+    /// How they are reached.
+    pub client: Client,
+    suffix: String,
+    /// Present while the process is its own cluster.
+    embedded: Option<Broker>,
+    made: Vec<String>,
+}
+
+impl Cluster {
+    /// Reaches the brokers, or starts one, and makes the topics. A feed that `has_end` is kept whole.
+    pub fn start(brokers: Option<&str>, has_end: bool) -> Result<Cluster> {
+        let embedded = match brokers {
+            Some(_) => None,
+            None => Some(Broker::start(BrokerConfig::default()).context("cannot start the embedded broker")?),
+        };
+        let address = match (brokers, &embedded) {
+            (None, Some(broker)) => broker.bootstrap(),
+            (address, _) => address.unwrap_or_default().to_owned(),
+        };
+        let suffix = if embedded.is_some() { String::new() } else { unique() };
+        let settings = BTreeMap::from([("bootstrap.servers".to_owned(), address)]);
+        let client = Client { settings, origins: BTreeMap::new() };
+        let mut cluster = Cluster { client, suffix, embedded, made: Vec::new() };
+        if let Err(error) = cluster.make_topics(has_end) {
+            cluster.clean_up();
+            return Err(error);
+        }
+        Ok(cluster)
+    }
+
+    fn make_topics(&mut self, has_end: bool) -> Result<()> {
+        let admin = Admin::open(&self.client, PATIENCE)?;
+        for (name, partitions) in [FEED, BARS, ALERTS] {
+            let mut config = BTreeMap::new();
+            if name == FEED.0 && !has_end {
+                config.insert("retention.bytes".to_owned(), FEED_BYTES_MAX.to_string());
+                config.insert("segment.bytes".to_owned(), FEED_SEGMENT_BYTES.to_string());
+            }
+            let name = self.name(name);
+            admin.create(&NewTopic { name: name.clone(), partitions, replication: -1, config })?;
+            self.made.push(name);
+        }
+        Ok(())
+    }
+
+    /// Where the topics are, for people.
+    pub fn place(&self) -> String {
+        let address = self.client.brokers();
+        match self.embedded {
+            Some(_) => format!("a broker in this process, {address}"),
+            None => address.to_owned(),
+        }
+    }
+
+    /// The topics the demo has made or will.
+    pub fn topics(&self) -> &[String] {
+        &self.made
+    }
+
+    /// The name of one of the app's topics, or of its group.
+    pub fn name(&self, of: &str) -> String {
+        format!("{of}{}", self.suffix)
+    }
+
+    /// What the app must be told: the names of its topics, where they are not the ones it has in its text.
+    pub fn properties(&self) -> Vec<(String, String)> {
+        let renamed = |(name, _): (&str, u32)| (format!("{name}.topic"), self.name(name));
+        match self.suffix.is_empty() {
+            true => Vec::new(),
+            false => [FEED, BARS, ALERTS].into_iter().map(renamed).collect(),
+        }
+    }
+
+    /// The jobs will make this topic if it is missing.
+    pub fn will_make(&mut self, topic: &str) {
+        if !self.made.iter().any(|made| made == topic) {
+            self.made.push(topic.to_owned());
+        }
+    }
+
+    /// Deletes what was made on the user's brokers; says what could not be deleted.
+    fn clean_up(&mut self) {
+        let topics = std::mem::take(&mut self.made);
+        if self.embedded.is_some() || topics.is_empty() {
+            return;
+        }
+        let admin = Admin::open(&self.client, PATIENCE);
+        for topic in topics {
+            let deleted = admin.as_ref().map_err(Clone::clone).and_then(|admin| admin.delete(&topic));
+            if let Err(error) = deleted {
+                eprintln!("topic {topic} is still on {}: {error}", self.client.brokers());
+            }
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.clean_up();
+    }
+}
+
+/// A suffix no other run has.
+fn unique() -> String {
+    format!("-{:x}-{}", RunClock::System.now_ns() / NS_PER_MS, std::process::id())
+}
