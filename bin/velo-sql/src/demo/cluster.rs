@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use velostream_broker::{Broker, BrokerConfig};
 use velostream_kafka::admin::Admin;
 use velostream_runtime::clock::RunClock;
@@ -16,7 +16,7 @@ use velostream_types::time::NS_PER_MS;
 use velostream_types::topic::{Client, NewTopic};
 
 /// How long one request may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The topics as the app names them, with their partitions.
 pub const FEED: (&str, u32) = ("market_data", 4);
@@ -24,6 +24,7 @@ pub const FEED: (&str, u32) = ("market_data", 4);
 pub const BARS: (&str, u32) = ("ohlc_1s", 2);
 /// Alerts.
 pub const ALERTS: (&str, u32) = ("volume_alerts", 1);
+const TOPICS: [(&str, u32); 3] = [FEED, BARS, ALERTS];
 
 /// Most bytes that a partition of a feed without end keeps; the producer never is that far ahead of the jobs.
 const FEED_BYTES_MAX: u32 = 64 << 20;
@@ -54,27 +55,46 @@ impl Cluster {
         let suffix = if embedded.is_some() { String::new() } else { unique() };
         let settings = BTreeMap::from([("bootstrap.servers".to_owned(), address)]);
         let client = Client { settings, origins: BTreeMap::new() };
+        // Reached before anything is said to be made: brokers that are not there have nothing to clean up.
+        Admin::open(&client, PATIENCE)?.partitions(&format!("{}{suffix}", FEED.0))?;
         let mut cluster = Cluster { client, suffix, embedded, made: Vec::new() };
-        if let Err(error) = cluster.make_topics(has_end) {
-            cluster.clean_up();
-            return Err(error);
-        }
+        cluster.make_topics(has_end)?;
         Ok(cluster)
     }
 
     fn make_topics(&mut self, has_end: bool) -> Result<()> {
-        let admin = Admin::open(&self.client, PATIENCE)?;
-        for (name, partitions) in [FEED, BARS, ALERTS] {
+        let new = |(name, partitions): (&str, u32)| {
             let mut config = BTreeMap::new();
             if name == FEED.0 && !has_end {
                 config.insert("retention.bytes".to_owned(), FEED_BYTES_MAX.to_string());
                 config.insert("segment.bytes".to_owned(), FEED_SEGMENT_BYTES.to_string());
             }
-            let name = self.name(name);
-            admin.create(&NewTopic { name: name.clone(), partitions, replication: -1, config })?;
-            self.made.push(name);
+            NewTopic { name: self.name(name), partitions, replication: -1, config }
+        };
+        let topics = TOPICS.map(new);
+        // From here on they may be there, whatever the answers are.
+        self.made = topics.iter().map(|topic| topic.name.clone()).collect();
+        let client = &self.client;
+        // All at once: each waits for round trips.
+        let outcomes = std::thread::scope(|scope| {
+            let make = |topic| scope.spawn(move || velostream_kafka::admin::create(client, topic, PATIENCE));
+            let threads: Vec<_> = topics.iter().map(make).collect();
+            threads.into_iter().map(|thread| thread.join()).collect::<Vec<_>>()
+        });
+        for outcome in outcomes {
+            outcome.map_err(|_| anyhow!("a thread that makes topics panicked"))??;
         }
         Ok(())
+    }
+
+    /// How the producer reaches the brokers. The embedded one loses no answer, so nothing is sent twice, and the half
+    /// second that getting a producer id takes is saved.
+    pub fn producer(&self) -> Client {
+        let mut client = self.client.clone();
+        if self.embedded.is_some() {
+            client.settings.insert("enable.idempotence".to_owned(), "false".to_owned());
+        }
+        client
     }
 
     /// Where the topics are, for people.
@@ -86,7 +106,7 @@ impl Cluster {
         }
     }
 
-    /// The topics the demo has made or will.
+    /// Names of the topics.
     pub fn topics(&self) -> &[String] {
         &self.made
     }
@@ -96,41 +116,29 @@ impl Cluster {
         format!("{of}{}", self.suffix)
     }
 
-    /// What the app must be told: the names of its topics, where they are not the ones it has in its text.
+    /// What the app is told: the names of its topics, and that what it cannot use is counted, not kept in topics of
+    /// dead letters: at the end any such trade is missing, and that is an error.
     pub fn properties(&self) -> Vec<(String, String)> {
-        let renamed = |(name, _): (&str, u32)| (format!("{name}.topic"), self.name(name));
-        match self.suffix.is_empty() {
-            true => Vec::new(),
-            false => [FEED, BARS, ALERTS].into_iter().map(renamed).collect(),
-        }
-    }
-
-    /// The jobs will make this topic if it is missing.
-    pub fn will_make(&mut self, topic: &str) {
-        if !self.made.iter().any(|made| made == topic) {
-            self.made.push(topic.to_owned());
-        }
-    }
-
-    /// Deletes what was made on the user's brokers; says what could not be deleted.
-    fn clean_up(&mut self) {
-        let topics = std::mem::take(&mut self.made);
-        if self.embedded.is_some() || topics.is_empty() {
-            return;
-        }
-        let admin = Admin::open(&self.client, PATIENCE);
-        for topic in topics {
-            let deleted = admin.as_ref().map_err(Clone::clone).and_then(|admin| admin.delete(&topic));
-            if let Err(error) = deleted {
-                eprintln!("topic {topic} is still on {}: {error}", self.client.brokers());
-            }
-        }
+        let topic = |(name, _): (&str, u32)| (format!("{name}.topic"), self.name(name));
+        let mut properties = vec![("dead.letter.queue.enabled".to_owned(), "false".to_owned())];
+        properties.extend(TOPICS.map(topic));
+        properties
     }
 }
 
 impl Drop for Cluster {
+    /// Deletes what was made on the user's brokers; says what could not be deleted.
     fn drop(&mut self) {
-        self.clean_up();
+        if self.embedded.is_some() || self.made.is_empty() {
+            return;
+        }
+        let admin = Admin::open(&self.client, PATIENCE);
+        for topic in &self.made {
+            let deleted = admin.as_ref().map_err(Clone::clone).and_then(|admin| admin.delete(topic));
+            if let Err(error) = deleted {
+                eprintln!("topic {topic} is still on {}: {error}", self.client.brokers());
+            }
+        }
     }
 }
 

@@ -57,9 +57,8 @@ pub fn demo(args: &DemoArgs) -> Result<ExitCode> {
     let asked = StopHandle::new();
     asked.install_signals().context("cannot listen to INT and TERM")?;
     // Goes last: the clients are gone before the broker is.
-    let mut cluster = Cluster::start(args.brokers.as_deref(), args.records.is_some())?;
+    let cluster = Cluster::start(args.brokers.as_deref(), args.records.is_some())?;
     let plan = plan(&cluster)?;
-    plan.dlqs.iter().filter_map(|dlq| dlq.topic.as_ref()).for_each(|dead| cluster.will_make(&dead.topic));
     eprintln!("topics on {}: {}", cluster.place(), cluster.topics().join(", "));
     let topics = board::TOPICS.map(|(topic, partitions)| (cluster.name(topic), partitions));
     let stage = Rc::new(RefCell::new(Stage {
@@ -169,7 +168,7 @@ fn play(
     let (run, is_running) = mpsc::channel();
     std::thread::scope(|scope| {
         let produce = move || {
-            let made = Producer::open(feed, until, &cluster.client, &topic)
+            let made = Producer::open(feed, until, &cluster.producer(), &topic)
                 .and_then(|producer| producer.run(jobs, &ready, &is_running));
             // Jobs that run to the end of what is there need nobody to end them.
             if matches!(until, Until::Elapsed(_)) {

@@ -236,7 +236,7 @@ mod tests {
     /// Answers what was made, what the topic's partitions hold, and the jobs.
     fn produce(rate: u64, until: Until, jobs: &Jobs, run: &Receiver<()>) -> (Result<Made, Fatal>, Vec<i64>) {
         let cluster = Cluster::start(None, true).unwrap();
-        let producer = Producer::open(Feed::new(1, rate, 0), until, &cluster.client, FEED.0).unwrap();
+        let producer = Producer::open(Feed::new(1, rate, 0), until, &cluster.producer(), FEED.0).unwrap();
         let (ready, is_ready) = mpsc::channel();
         let made = producer.run(jobs, &ready, run);
         assert_eq!(is_ready.try_recv(), Ok(()));

@@ -1,4 +1,11 @@
-//! The demo: its counts agree, and the same seed gives the same text on every layout.
+//! The demo: its counts agree, the same seed gives the same text on every layout and on brokers of the user's own.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use velostream_broker::{Broker, BrokerConfig};
+use velostream_kafka::admin::Admin;
+use velostream_types::topic::Client;
 
 use crate::world::{World, send};
 
@@ -32,6 +39,33 @@ fn many_trades_go_through() {
 fn in_real_time_it_ends_by_itself() {
     let text = demo(&["--seconds", "1", "--rate", "2000"]);
     assert!(text.contains("trades made") && text.contains("agree"), "{text}");
+}
+
+#[test]
+fn on_other_brokers_it_says_the_same_and_leaves_no_topic() {
+    let broker = Broker::start(BrokerConfig::default()).expect("a free port");
+    let brokers = broker.bootstrap();
+    let own = demo(&["--records", "5000"]);
+    assert_eq!(own, demo(&["--records", "5000", "--brokers", &brokers]));
+    let live = World::new().run(&["demo", "--seconds", "1", "--brokers", &brokers]);
+    assert!(live.err.contains("topics on 127.0.0.1") && live.err.contains("volume_alerts-"), "{}", live.err);
+    assert!(live.ok().contains("agree"));
+    assert!(broker.stats().records_in > 10_000, "it was this broker: {:?}", broker.stats());
+    let settings = BTreeMap::from([("bootstrap.servers".to_owned(), brokers)]);
+    let client = Client { settings, origins: BTreeMap::new() };
+    let admin = Admin::open(&client, Duration::from_secs(10)).expect("settings are right");
+    let left: Vec<String> = admin.topics().expect("the broker answers").into_iter().map(|topic| topic.name).collect();
+    assert_eq!(left, Vec::<String>::new());
+}
+
+#[test]
+fn the_text_tells_what_goes_through_topics() {
+    let help = World::new().run(&["demo", "--help"]).ok();
+    for promise in ["topic market_data", "in this process", "reads the one before it directly", "--brokers"] {
+        assert!(help.contains(promise), "{promise} in {help}");
+    }
+    let ran = World::new().run(&["demo", "--records", "100"]);
+    assert!(ran.err.contains("topics on a broker in this process, 127.0.0.1:"), "{}", ran.err);
 }
 
 #[test]
