@@ -226,7 +226,7 @@ impl Reader<'_> {
     fn place(&mut self, known: &Known, annotation: Annotation) {
         if annotation.name == "job_mode" && annotation.value.eq_ignore_ascii_case("transactional") {
             let message = "@job_mode: transactional is not supported yet";
-            let hint = "Results are delivered at least once; remove the annotation.";
+            let hint = "results are delivered at least once; remove the annotation";
             self.diagnostics.push(Diagnostic::error("E0902", annotation.span, message).hint(hint));
         }
         let statement = self.statement_of(annotation.span);

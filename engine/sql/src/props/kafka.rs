@@ -52,8 +52,8 @@ pub(super) fn guessed(reader: &mut Reader<'_>) {
     let warning = reader
         .relation
         .warning("W0503", format!("\"{name}\" is taken for a Kafka topic of that name"))
-        .detail("Brokers are given, but neither its type nor its path or topic.")
-        .hint(format!("Say so: '{name}.type' = 'kafka_source', '{name}.topic' = '{name}'."));
+        .detail("brokers are given, but neither its type nor its path or topic")
+        .hint(format!("say so: '{name}.type' = 'kafka_source', '{name}.topic' = '{name}'"));
     reader.report(warning);
 }
 
@@ -133,7 +133,7 @@ fn writer(reader: &mut Reader<'_>, topic: String, client: Client) -> Option<Kafk
     let Some(replication) = copies.trim().parse::<i32>().ok().filter(|n| *n == -1 || (1..=32_767).contains(n)) else {
         let message = format!("property \"replication.factor\" has the bad value \"{copies}\"");
         let diagnostic = reader.place("replication.factor").error("E0513", message);
-        reader.report(diagnostic.detail("Expected a number of copies, or -1 for the cluster's default."));
+        reader.report(diagnostic.detail("expected a number of copies, or -1 for the cluster's default"));
         return None;
     };
     Some(KafkaSink {
@@ -166,7 +166,7 @@ pub(super) fn raw(reader: &mut Reader<'_>, word: &str, of_file: bool) -> Option<
         let diagnostic = reader
             .place("format")
             .error("E0521", format!("the format {word} is for topics, and \"{}\" is a file", reader.name))
-            .hint("Use csv, csv_no_header or jsonlines.");
+            .hint("use csv, csv_no_header or jsonlines");
         reader.report(diagnostic);
         return None;
     }
@@ -190,16 +190,16 @@ fn check_topic(reader: &mut Reader<'_>, key: &'static str, name: &str) -> Option
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if name.is_empty() || name.len() > TOPIC_CHARS_MAX || !name.chars().all(is_plain) || matches!(name, "." | "..") {
         let diagnostic = reader.place(key).error("E0513", format!("\"{name}\" cannot be the name of a topic")).detail(
-            format!("Topics are named by 1 to {TOPIC_CHARS_MAX} letters, digits, dots, underscores and hyphens."),
+            format!("topics are named by 1 to {TOPIC_CHARS_MAX} letters, digits, dots, underscores and hyphens"),
         );
-        reader.report(diagnostic.hint(format!("Give \"{}.topic\".", reader.name)));
+        reader.report(diagnostic.hint(format!("give \"{}.topic\"", reader.name)));
         return None;
     }
     if PLACEHOLDERS.contains(&name.to_ascii_lowercase().as_str()) {
         let warning = reader
             .place(key)
             .warning("W0504", format!("the topic \"{name}\" looks like a placeholder"))
-            .hint("Give the topic its real name, if this is not it.");
+            .hint("give the topic its real name, if this is not it");
         reader.report(warning);
     }
     Some(())
@@ -226,13 +226,13 @@ fn client(reader: &mut Reader<'_>) -> Client {
             let is_default = setting.value.eq_ignore_ascii_case("false");
             if !is_default {
                 let warning = setting.place.warning("W0513", format!("\"{}\" has no effect", setting.written));
-                reader.report(warning.detail(*reason).hint("Remove it."));
+                reader.report(warning.detail(*reason).hint("remove it"));
             }
             continue;
         }
         if setting.name == "transactional.id" && reader.side == Side::Sink {
             let message = "transactions are not supported yet: results are delivered at least once";
-            reader.report(setting.place.error("E0902", message).hint("Remove \"transactional.id\"."));
+            reader.report(setting.place.error("E0902", message).hint("remove \"transactional.id\""));
             continue;
         }
         client.origins.insert(setting.name.clone(), origin(reader, &setting.place));

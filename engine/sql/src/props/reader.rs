@@ -252,7 +252,7 @@ impl<'r> Reader<'r> {
                 Status::Inert if promises_transactions(property.name, &setting.value) => {
                     let message = format!("\"{written}\" = {} is not supported yet", setting.value);
                     let diagnostic = setting.place.error("E0902", message);
-                    self.report(diagnostic.hint("Results are delivered at least once; remove the property."));
+                    self.report(diagnostic.hint("results are delivered at least once; remove the property"));
                 }
                 Status::Inert => {
                     let message = format!("property \"{}\" has no effect yet", property.name);

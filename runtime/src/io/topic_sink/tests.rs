@@ -1,3 +1,5 @@
+//! Barriers of sinks that share a producer.
+
 use velostream_types::topic::Rejected;
 
 use super::*;
