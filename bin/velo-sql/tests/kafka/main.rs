@@ -1,8 +1,10 @@
 //! `velo-sql run` over topics, against the embedded broker: the same results as over files, restarts that lose nothing
-//! and emit no partial window, kills at random moments.
+//! and emit no partial window, kills at random moments, a broker that keeps failing.
 //!
 //! With `VELO_KAFKA=host:port` the layouts also run on a real broker.
 
+mod away;
+mod faults;
 mod kills;
 mod layouts;
 mod restarts;

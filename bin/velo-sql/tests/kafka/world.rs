@@ -48,8 +48,13 @@ pub fn send(producer: &mut dyn Produce, lines: &[(Option<&str>, String)]) {
     }
     let mut from = 0;
     while from < chunk.rows() {
-        from += producer.send(0, &chunk, from).expect("the broker is there");
+        let taken = producer.send(0, &chunk, from).expect("the broker is there");
         producer.poll().expect("the broker is there");
+        if taken == 0 {
+            // Full: only what the broker acknowledges makes room.
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+        from += taken;
     }
 }
 
