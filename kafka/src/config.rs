@@ -43,6 +43,9 @@ pub enum Role {
 
 /// Defaults of every role; the user's value wins.
 const DEFAULTS: &[(&str, &str)] = &[("allow.auto.create.topics", "false"), ("client.id", "velostream")];
+/// A broker that is away is tried again after this time at most, as Kafka's Java client does. librdkafka's own 10 s would
+/// make every row that late after a short outage.
+const RECONNECT_MAX_MS: u32 = 1_000;
 const CONSUMER_DEFAULTS: &[(&str, &str)] =
     &[("isolation.level", "read_committed"), ("check.crcs", "true"), ("fetch.queue.backoff.ms", "1")];
 const PRODUCER_DEFAULTS: &[(&str, &str)] =
@@ -156,6 +159,11 @@ impl<'a> Draft<'a> {
         draft.apply_role()?;
         for (key, value) in DEFAULTS {
             draft.default(key, value);
+        }
+        // librdkafka refuses a limit below the pause that the user wants at least.
+        let least = draft.settings.get("reconnect.backoff.ms").and_then(|ms| ms.parse::<u32>().ok());
+        if least.is_none_or(|ms| ms <= RECONNECT_MAX_MS) {
+            draft.default("reconnect.backoff.max.ms", &RECONNECT_MAX_MS.to_string());
         }
         if draft.settings.get("bootstrap.servers").is_none_or(|list| list.trim().is_empty()) {
             return Err(Fatal::new(

@@ -70,7 +70,11 @@ fn tables_are_sorted_and_names_have_one_meaning() {
 
 #[test]
 fn defaults_of_each_role() {
-    let all = [("allow.auto.create.topics", Some("false")), ("client.id", Some("velostream"))];
+    let all = [
+        ("allow.auto.create.topics", Some("false")),
+        ("client.id", Some("velostream")),
+        ("reconnect.backoff.max.ms", Some("1000")),
+    ];
     for role in [member(), fetch(), Role::Produce, Role::Admin] {
         check(&role, &[], &all);
         check(&role, &[("client.id", "mine")], &[("client.id", Some("mine"))]);
@@ -111,6 +115,11 @@ fn defaults_of_each_role() {
 fn the_users_value_wins_over_a_default() {
     check(&fetch(), &[("isolation.level", "READ_UNCOMMITTED")], &[("isolation.level", Some("read_uncommitted"))]);
     check(&fetch(), &[("fetch.queue.backoff.ms", "20")], &[("fetch.queue.backoff.ms", Some("20"))]);
+    let pauses = |least, most| {
+        check(&Role::Admin, &[("reconnect.backoff.ms", least)], &[("reconnect.backoff.max.ms", most)]);
+    };
+    pauses("50", Some("1000"));
+    pauses("5000", None);
     check(&Role::Produce, &[("partitioner", "fnv1a")], &[("partitioner", Some("fnv1a"))]);
     check(&Role::Produce, &[("delivery.timeout.ms", "9000")], &[("message.timeout.ms", Some("9000"))]);
     check(&fetch(), &[("security.protocol", "SSL")], &[("security.protocol", Some("ssl"))]);
