@@ -73,7 +73,11 @@ impl Reason {
             None => line,
         };
         let (name, text) = line.split_once(": ")?;
-        let (address, suffix) = name.rsplit_once('/')?;
+        // A coordinator that answered once goes by this name alone.
+        let (address, suffix) = match name {
+            "GroupCoordinator" | "TxnCoordinator" => (name, name),
+            _ => name.rsplit_once('/')?,
+        };
         let (text, broker) = match (suffix.parse::<i32>(), text.split_once(": ")) {
             // A coordinator: its address comes first in the text.
             (Err(_), Some((address, text))) if suffix != "bootstrap" => (text, address),

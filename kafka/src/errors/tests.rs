@@ -72,6 +72,10 @@ fn an_advertised_address_that_cannot_be_reached() {
                 service not known (after 1ms in state CONNECT)";
     let coordinator = Reason::parse(line).unwrap();
     assert_eq!((coordinator.broker.as_str(), coordinator.cause), ("kafka-0.invalid:9092", Cause::Unresolved));
+    let line = "[thrd:GroupCoordinator]: GroupCoordinator: localhost:9092: Connect to ipv4#127.0.0.1:9092 failed: Connection \
+                refused (after 0ms in state CONNECT)";
+    let coordinator = Reason::parse(line).unwrap();
+    assert_eq!((coordinator.broker.as_str(), coordinator.cause), ("localhost:9092", Cause::Refused));
     // A broker that went down is at the address that was given.
     check(
         &[PLAIN],

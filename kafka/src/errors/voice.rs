@@ -19,6 +19,8 @@ use super::{Cause, Reason};
 pub const NOTICE_INTERVAL: Duration = Duration::from_secs(60);
 /// Notices nobody fetched are kept up to this number; each is one line.
 const NOTICES_MAX: usize = 100;
+/// Things remembered as told; lines nobody parses may differ each time.
+const TOLD_MAX: usize = 100;
 
 /// What a client said. One per client; usable as its context, or called from a context with more duties.
 #[derive(Debug, Default)]
@@ -30,8 +32,10 @@ pub struct Voice {
 struct Heard {
     /// Latest reason per broker address.
     reasons: BTreeMap<String, Reason>,
-    /// When each thing was told last, and how often it was held back since.
+    /// When each thing was told last, and how often it was held back since; at most [`TOLD_MAX`].
     told: BTreeMap<String, (Instant, u32)>,
+    /// A failure was told, its end not yet.
+    is_open: bool,
     notices: Vec<String>,
     fatal: Option<String>,
 }
@@ -62,11 +66,12 @@ impl Voice {
         self.heard().fatal.clone()
     }
 
-    /// The brokers answered: reasons are history. Tells so when something was told before.
+    /// The brokers answered: reasons are history. Tells so when something was told before. A failure that comes again
+    /// within the minute is still the same one: brokers that come and go must not fill the log.
     pub fn answered(&self) {
         let mut heard = self.heard();
         if std::mem::take(&mut heard.reasons).values().any(|reason| reason.cause != Cause::Disconnected)
-            && !std::mem::take(&mut heard.told).is_empty()
+            && std::mem::take(&mut heard.is_open)
         {
             heard.notices.push("Kafka answers again".to_owned());
         }
@@ -103,7 +108,14 @@ impl Heard {
             Some((_, held)) => *held,
             None => 0,
         };
+        if self.told.len() >= TOLD_MAX {
+            self.told.retain(|_, (at, _)| now.saturating_duration_since(*at) < NOTICE_INTERVAL);
+        }
+        if self.told.len() >= TOLD_MAX {
+            self.told.pop_first();
+        }
         self.told.insert(key, (now, 0));
+        self.is_open = true;
         if self.notices.len() < NOTICES_MAX {
             self.notices.push(if held == 0 { text } else { format!("{text} ({held} more times since)") });
         }
@@ -176,8 +188,31 @@ mod tests {
         voice.answered();
         assert_eq!(voice.notices(), ["Kafka answers again"]);
         assert!(voice.reasons().is_empty());
-        voice.hear(REFUSED, start);
-        assert_eq!(voice.notices().len(), 1, "a new outage is told at once");
+        voice.answered();
+        assert!(voice.notices().is_empty(), "its end is told once");
+    }
+
+    #[test]
+    fn a_broker_that_comes_and_goes_is_told_once_a_minute() {
+        let (voice, start) = (Voice::new(), now());
+        let mut lines = Vec::new();
+        for second in 0..121 {
+            voice.hear(REFUSED, start + Duration::from_secs(second));
+            voice.answered();
+            lines.extend(voice.notices());
+        }
+        let told = "Kafka broker localhost:1: connection refused; trying again";
+        let again = "Kafka answers again";
+        let more = format!("{told} (59 more times since)");
+        assert_eq!(lines, [told, again, &more, again, &more, again]);
+    }
+
+    #[test]
+    fn lines_that_differ_each_time_cost_no_memory() {
+        let (voice, start) = (Voice::new(), now());
+        (0..10_000).for_each(|n| voice.hear(&format!("line {n}"), start + Duration::from_millis(n)));
+        let heard = voice.heard();
+        assert!(heard.told.len() <= TOLD_MAX && heard.notices.len() <= NOTICES_MAX);
     }
 
     #[test]
