@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use velostream_exec::commit::{self, Safe, SafePoint};
 use velostream_sql::plan::AppPlan;
@@ -62,6 +62,8 @@ impl Membership {
                 }
                 MemberEvent::Lost(partitions) => {
                     (self.lost, self.changed) = (true, true);
+                    // Until the group gives again, nobody knows who has what: the brokers may be away.
+                    self.heard = false;
                     self.assigned.retain(|p| !partitions.contains(p));
                     say(format!("group {} took {} partitions away", self.group, partitions.len()));
                 }
@@ -188,10 +190,9 @@ impl Job {
         };
         let session_ms = self.members.iter().map(session).max().unwrap_or(SESSION_MS);
         let patience = Duration::from_millis(session_ms) + OWNERSHIP_PATIENCE;
-        if self.known.is_some() {
-            self.count_partitions()?;
-        }
-        let begun = monotonic();
+        // Brokers that are away are waited for without end; other members are not.
+        let mut heard_at: Option<Instant> = None;
+        let mut counted = self.known.is_none();
         let mut told = false;
         loop {
             let observer = &mut options.observer;
@@ -208,14 +209,27 @@ impl Job {
                 return Ok(false);
             }
             let heard = self.members.iter().all(|m| m.heard && !m.revoking);
+            if !heard {
+                heard_at = None;
+                continue;
+            }
+            let waited = heard_at.get_or_insert_with(monotonic).elapsed();
+            if !counted {
+                match self.count_partitions() {
+                    Ok(()) => counted = true,
+                    Err(why) if !std::mem::replace(&mut told, true) => say(format!("{why}; asking again")),
+                    Err(_) => {}
+                }
+                continue;
+            }
             let some = self.members.iter().any(|m| !m.assigned.is_empty());
-            if heard && (self.owns_all() || (!self.needs_all() && some)) {
+            if self.owns_all() || (!self.needs_all() && some) {
                 return Ok(true);
             }
-            if heard && self.needs_all() && begun.elapsed() >= patience {
+            if self.needs_all() && waited >= patience {
                 return Err(self.others_have_them());
             }
-            if heard && !told && begun.elapsed() >= Duration::from_secs(2) {
+            if !told && waited >= Duration::from_secs(2) {
                 told = true;
                 say(format!("waiting for partitions: {}", self.missing()));
             }
@@ -314,10 +328,18 @@ impl Job {
         if let Some(fatal) = failed {
             return Err(fatal);
         }
-        let mut report = outcome?;
-        report.follow |= !options.kafka.until_end;
         let observer = &mut options.observer;
         let mut say = |text: String| observer(Event::Notice(&text));
+        let mut report = match outcome {
+            Ok(report) => report,
+            // What the shards could not end in good order was not committed: the next ones do it again.
+            Err(fatal) if reassigned && stop.reason().is_none() => {
+                say(format!("going on from the last commit: {fatal}"));
+                RunReport::nothing(&self.plan, stop, options.follow)
+            }
+            Err(fatal) => return Err(fatal),
+        };
+        report.follow |= !options.kafka.until_end;
         if let Some(commits) = &mut commits
             && let Some(safe) = commits.take()
         {
