@@ -19,19 +19,23 @@ pub struct Producer {
     produce: Box<dyn Produce>,
     brokers: String,
     marks: u64,
+    /// One sink waited in vain: the others of this producer would, too.
+    gave_up: bool,
 }
 
 impl Producer {
     /// Shared by the sinks of one shard that write to `brokers`.
     pub fn shared(produce: Box<dyn Produce>, brokers: String) -> SharedProducer {
-        Rc::new(RefCell::new(Producer { produce, brokers, marks: 0 }))
+        Rc::new(RefCell::new(Producer { produce, brokers, marks: 0, gave_up: false }))
     }
 
     /// Waits until everything sent is acknowledged.
     fn flush(&mut self) -> Result<(), Fatal> {
-        if self.produce.flush(FLUSH_PATIENCE)? {
+        let patience = if self.gave_up { Duration::ZERO } else { FLUSH_PATIENCE };
+        if self.produce.flush(patience)? {
             return Ok(());
         }
+        self.gave_up = true;
         let (brokers, rows) = (&self.brokers, self.produce.outstanding());
         Err(Fatal::new(format!(
             "{brokers} did not acknowledge {rows} records within {} s; what they stem from was not committed and is read \
