@@ -71,7 +71,7 @@ impl Process {
         }
     }
 
-    /// Sets a fault, past the connections it is about.
+    /// Sets a fault; not by a request, which would meet the fault itself.
     pub fn inject(&mut self, key: &str, value: &str) {
         let input = self.child.as_mut().and_then(|child| child.stdin.as_mut()).expect("it was started");
         writeln!(input, "velo.fault.{key} {value}").expect("it lives");

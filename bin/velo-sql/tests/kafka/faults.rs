@@ -1,6 +1,8 @@
 //! A broker over a folder that goes wrong five times a second and is killed every two seconds: a run that goes on all
 //! the time loses nothing, emits no window with part of its rows, and needs no more memory at the end than at first.
 //!
+//! A second test keeps the broker away for longer than the group waits for a member.
+//!
 //! `VELO_FAULT_RECORDS` is the number of records (2 million times `VELO_SHARE`), `VELO_FAULT_RATE` how many are sent per
 //! second, `VELO_SEED` chooses faults and records.
 
@@ -10,11 +12,13 @@ use std::process::Child;
 use std::time::{Duration, Instant};
 
 use super::away::Process;
-use super::world::{PATIENCE, Rng, finish, follow, key_of, producer, run, send, signal, topic, values};
+use super::world::{PATIENCE, Rng, finish, follow, key_of, producer, run, send, signal, topic, values, wait};
 
 const PARTITIONS: u32 = 3;
 /// Records of the full run.
 const RECORDS: u64 = 2_000_000;
+/// Event time of the first records.
+const BASE_MS: u64 = 1_700_000_000_000;
 /// Records per second of event time.
 const DENSITY: u64 = 25_000;
 const FAULT_EVERY: Duration = Duration::from_millis(200);
@@ -66,22 +70,32 @@ fn records() -> u64 {
     number("VELO_FAULT_RECORDS").unwrap_or(RECORDS * part / whole).max(u64::from(PARTITIONS))
 }
 
+/// Sends a record to each partition: one without any would be idle, and hold back no window.
+fn begin(brokers: &str) {
+    let mut out = producer(brokers, "t");
+    let line = |p| (key_of(p, PARTITIONS), format!("{{\"id\":0,\"k\":0,\"v\":0,\"ts\":{}}}", BASE_MS - 1_000));
+    let lines: Vec<(String, String)> = (0..PARTITIONS).map(line).collect();
+    let lines: Vec<(Option<&str>, String)> = lines.iter().map(|(k, line)| (Some(k.as_str()), line.clone())).collect();
+    send(&mut *out, &lines);
+    assert!(out.flush(PATIENCE).expect("the broker is there"), "everything is acknowledged");
+}
+
 /// Sends so many records at a steady rate, and what had to wait for the broker as fast as it takes it.
 fn feed(brokers: &str, records: u64, rate: u64, seed: u64) -> Want {
     const STEP: Duration = Duration::from_millis(5);
     let mut out = producer(brokers, "t");
     let keys: Vec<String> = (0..PARTITIONS).map(|p| key_of(p, PARTITIONS)).collect();
     let (mut rng, mut want) = (Rng(seed), Want::default());
+    want.windows.insert((0, BASE_MS - 1_000), (u64::from(PARTITIONS), 0));
     let begin = Instant::now();
     let mut id = 0;
     while id < records {
-        let due = (begin.elapsed().as_millis() as u64 * rate / 1_000).max(u64::from(PARTITIONS)).min(records);
+        let due = (begin.elapsed().as_millis() as u64 * rate / 1_000).min(records);
         let mut lines = Vec::new();
         while id < due {
-            let ts = 1_700_000_000_000 + id * 1_000 / DENSITY - rng.below(40);
+            let ts = BASE_MS + id * 1_000 / DENSITY - rng.below(40);
             let (k, v) = (rng.below(20), rng.below(1_000));
-            // The first records reach every partition: none of them is idle.
-            let p = if id < u64::from(PARTITIONS) { id } else { rng.below(u64::from(PARTITIONS)) };
+            let p = rng.below(u64::from(PARTITIONS));
             let entry = want.windows.entry((k, ts / 100 * 100)).or_default();
             *entry = (entry.0 + 1, entry.1 + v);
             if v > 989 {
@@ -172,13 +186,14 @@ fn field(row: &str, name: &str) -> u64 {
 fn a_broker_that_keeps_failing_loses_nothing() {
     let (records, seed) = (records(), number("VELO_SEED").unwrap_or(7));
     let rate = number("VELO_FAULT_RATE").unwrap_or(25_000).max(1);
-    let begin = Instant::now();
+    let started = Instant::now();
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("app.sql"), APP).expect("the app");
     let mut broker = Process::new(folder.path());
     let brokers = broker.address();
     broker.start();
     topic(&brokers, "t", PARTITIONS);
+    begin(&brokers);
     // The run begins while nobody is there.
     broker.kill();
     let log = folder.path().join("run.log");
@@ -193,7 +208,7 @@ fn a_broker_that_keeps_failing_loses_nothing() {
     let warm = Duration::from_millis(records * 1_000 / rate / WARM);
     let course = torment(&mut broker, &mut child, || feeder.is_finished(), warm, seed);
     let want = feeder.join().expect("the feed ends");
-    let fed = begin.elapsed();
+    let fed = started.elapsed();
     let end_kb = anonymous_kb(&child);
     signal(&child, "-TERM");
     let status = child.wait().expect("the run ends");
@@ -210,7 +225,7 @@ fn a_broker_that_keeps_failing_loses_nothing() {
         said().lines().count()
     );
     println!("RssAnon {warm_kb} kB warm, {end_kb} kB at the end, {peak_kb} kB at most");
-    println!("suite faults cases {records} seed {seed} seconds {:.1}", begin.elapsed().as_secs_f64());
+    println!("suite faults cases {records} seed {seed} seconds {:.1}", started.elapsed().as_secs_f64());
     assert!(end_kb <= warm_kb + GROWTH_MAX_KB, "memory grew from {warm_kb} kB to {end_kb} kB");
     keep(folder.path());
 }
@@ -222,4 +237,37 @@ fn keep(folder: &Path) {
             std::fs::copy(folder.join(name), Path::new(&to).join(name)).expect("a folder to write to");
         }
     }
+}
+
+#[test]
+fn a_broker_away_for_longer_than_the_session_is_waited_for() {
+    const ROWS: u64 = 20_000;
+    let folder = tempfile::tempdir().expect("a folder");
+    let session = "topic = 't', 'session.timeout.ms' = '6000',";
+    std::fs::write(folder.path().join("app.sql"), APP.replace("topic = 't',", session)).expect("the app");
+    let mut broker = Process::new(folder.path());
+    let brokers = broker.address();
+    broker.start();
+    topic(&brokers, "t", PARTITIONS);
+    begin(&brokers);
+    let log = folder.path().join("run.log");
+    let said = || std::fs::read_to_string(&log).unwrap_or_default();
+    let want = feed(&brokers, ROWS, ROWS, 3);
+    // Nothing of what the run writes is acknowledged before the broker is gone.
+    broker.inject("drop.before", "Produce:1000000");
+    let mut child = follow(folder.path(), "app.sql", &brokers, &["--instance-id", "one"], &log);
+    let broker_said = || std::fs::read_to_string(folder.path().join("log")).unwrap_or_default();
+    wait("rows of the run", || broker_said().contains("before Produce, as asked"));
+    broker.kill();
+    wait("the end of the session", || said().contains("took 3 partitions away"));
+    wait("the shards to end", || said().contains("going on from the last commit"));
+    broker.start();
+    wait("every kept row", || values(&brokers, "kept").len() >= want.kept.len());
+    assert!(child.try_wait().expect("a child").is_none(), "{}", said());
+    signal(&child, "-TERM");
+    let status = child.wait().expect("the run ends");
+    assert!(status.success(), "{status}\n{}", said());
+    let last = finish(run(folder.path(), "app.sql", &brokers, &["--instance-id", "one", "--until-end"]));
+    compare(&brokers, &want, &|| format!("{}\n{last}", said()));
+    keep(folder.path());
 }
