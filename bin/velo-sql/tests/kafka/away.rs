@@ -9,6 +9,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use velostream_broker::{Broker, BrokerConfig, Fault};
 
@@ -19,6 +20,8 @@ const PORT: &str = "VELO_TEST_BROKER_PORT";
 /// Ports tried are below the range from which outgoing connections get theirs: there, a client that keeps connecting to
 /// a broker that is away can take the broker's port, or even reach itself.
 const PORTS: std::ops::Range<u16> = 21_000..29_000;
+/// Distance of the ports at which two brokers of a process begin to look.
+const APART: u32 = 1_000;
 
 /// A broker that can be away.
 pub struct Process {
@@ -30,7 +33,10 @@ pub struct Process {
 impl Process {
     /// Over this folder, on a port nobody uses; not started yet.
     pub fn new(dir: &Path) -> Process {
-        let first = std::process::id() as u16 % PORTS.len() as u16;
+        // A broker that is away holds no port: each begins to look where no other one of this process does.
+        static BROKERS: AtomicU32 = AtomicU32::new(0);
+        let nth = std::process::id() + BROKERS.fetch_add(1, Ordering::Relaxed) * APART;
+        let first = (nth % PORTS.len() as u32) as u16;
         let free = |p: &u16| TcpListener::bind(("127.0.0.1", *p)).is_ok();
         let mut ports = (0..PORTS.len() as u16).map(|n| PORTS.start + (first + n) % PORTS.len() as u16);
         Process { dir: dir.to_owned(), port: ports.find(free).expect("a free port"), child: None }
