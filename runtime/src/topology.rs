@@ -107,6 +107,37 @@ pub fn pin_current_thread(_cpu: usize) -> Result<(), Fatal> {
     Ok(())
 }
 
+/// Runs `make` with the thread allowed on all of `cpus`, so that threads it starts are not bound to the
+/// thread's own core, and binds the thread again as it was.
+#[cfg(target_os = "linux")]
+pub fn unbound<T>(cpus: &[usize], make: impl FnOnce() -> T) -> T {
+    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+    let mut wide = CpuSet::new();
+    cpus.iter().filter(|cpu| **cpu < CpuSet::MAX_CPU).for_each(|cpu| wide.set(*cpu));
+    let own = sched_getaffinity(None);
+    // A system that refuses leaves the threads where they are: slower, not wrong.
+    let widened = !cpus.is_empty() && own.is_ok() && sched_setaffinity(None, &wide).is_ok();
+    let made = make();
+    if let (true, Ok(own)) = (widened, own) {
+        let _ = sched_setaffinity(None, &own);
+    }
+    made
+}
+
+/// Runs `make`; this system binds no threads.
+#[cfg(not(target_os = "linux"))]
+pub fn unbound<T>(_cpus: &[usize], make: impl FnOnce() -> T) -> T {
+    make()
+}
+
+/// CPUs for the threads of clients: those no executor is bound to where there are four or more, else all. Call it on a
+/// thread that is not bound.
+pub fn client_cpus(executors: &[Option<usize>]) -> Vec<usize> {
+    let allowed = allowed_cpus();
+    let free: Vec<usize> = allowed.iter().copied().filter(|cpu| !executors.contains(&Some(*cpu))).collect();
+    if allowed.len() >= 4 && !free.is_empty() { free } else { allowed }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -35,6 +35,7 @@ use crate::io::topic_sink::{Producer, SharedProducer, TopicSink};
 use crate::io::topic_source::{SharedFetch, TopicPartitionSource};
 use crate::mesh::MeshPort;
 use crate::stop::StopHandle;
+use crate::topology;
 use crate::wake::Bell;
 
 /// What a source reads, found once before the run.
@@ -212,6 +213,8 @@ pub struct Opener {
     pub notes: Option<Sender<Note>>,
     /// Send at the end of each turn.
     pub eager_topics: bool,
+    /// Where the threads of clients may run.
+    pub client_cpus: Vec<usize>,
 }
 
 impl Opener {
@@ -232,8 +235,10 @@ impl Opener {
     ) -> Result<LaneParts, Fatal> {
         let slab = slab_bytes(self.inputs.iter().map(|input| input.partitions() as usize).sum());
         let owned = self.owned(shard);
-        let producers = self.producers(shard, bell)?;
-        let fetches = self.fetches(&owned, slab, bell)?;
+        // A client's own threads must not share the core that this thread is bound to.
+        let (producers, fetches) = topology::unbound(&self.client_cpus, || {
+            Ok::<_, Fatal>((self.producers(shard, bell)?, self.fetches(&owned, slab, bell)?))
+        })?;
         let reader = |(source, partition)| self.reader(source, partition, slab, bell, &fetches);
         let mine = |i: &usize| writers_of(&self.plan, *i, self.shards).contains(&shard);
         let sinks =

@@ -283,6 +283,7 @@ fn run_life(
         broker,
         notes,
         eager_topics: options.profile == LatencyProfile::Low,
+        client_cpus: topology::client_cpus(&layout.cpus),
     };
     let start = report::Usage::now();
     let (batch_rows, credits) = (options.batch_rows.max(1), options.credits.max(1));

@@ -9,10 +9,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Child;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::away::Process;
-use super::world::{PATIENCE, Rng, finish, follow, key_of, producer, run, send, signal, topic, values, wait};
+use super::world::{PATIENCE, Rng, finish, follow, key_of, now, producer, run, send, signal, topic, values, wait};
 
 const PARTITIONS: u32 = 3;
 /// Records of the full run.
@@ -87,7 +87,7 @@ fn feed(brokers: &str, records: u64, rate: u64, seed: u64) -> Want {
     let keys: Vec<String> = (0..PARTITIONS).map(|p| key_of(p, PARTITIONS)).collect();
     let (mut rng, mut want) = (Rng(seed), Want::default());
     want.windows.insert((0, BASE_MS - 1_000), (u64::from(PARTITIONS), 0));
-    let begin = Instant::now();
+    let begin = now();
     let mut id = 0;
     while id < records {
         let due = (begin.elapsed().as_millis() as u64 * rate / 1_000).min(records);
@@ -131,18 +131,18 @@ struct Course {
 /// Faults and kills until the feed is over. `warm`: the time after which memory is measured.
 fn torment(broker: &mut Process, child: &mut Child, over: impl Fn() -> bool, warm: Duration, seed: u64) -> Course {
     let (mut rng, mut course) = (Rng(seed), Course::default());
-    let begin = Instant::now();
+    let begin = now();
     let (mut fault, mut restart) = (begin + FAULT_EVERY, begin + RESTART_EVERY);
     while !over() {
         let ended = child.try_wait().expect("a child");
         assert!(ended.is_none(), "the run ended by itself: {ended:?}, {course:?}");
-        let now = Instant::now();
-        if now >= restart {
+        let at = now();
+        if at >= restart {
             broker.kill();
             broker.start();
             course.restarts += 1;
             restart += RESTART_EVERY;
-        } else if now >= fault {
+        } else if at >= fault {
             let (key, value) = FAULTS[rng.below(FAULTS.len() as u64) as usize];
             broker.inject("clear", "all");
             broker.inject(key, value);
@@ -186,7 +186,7 @@ fn field(row: &str, name: &str) -> u64 {
 fn a_broker_that_keeps_failing_loses_nothing() {
     let (records, seed) = (records(), number("VELO_SEED").unwrap_or(7));
     let rate = number("VELO_FAULT_RATE").unwrap_or(25_000).max(1);
-    let started = Instant::now();
+    let started = now();
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("app.sql"), APP).expect("the app");
     let mut broker = Process::new(folder.path());
