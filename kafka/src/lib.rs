@@ -2,9 +2,11 @@
 //!
 //! [`Kafka`] is the port `velostream_types::topic::Broker`. `config` turns a user's settings into a client's, `errors`
 //! what librdkafka says into what a person can act on. `admin` asks and creates, `member` belongs to a group and commits, `fetch` reads a core's partitions, `produce` writes for a core,
-//! `notices` collects what clients have to say meanwhile. `partitioner` says where a key goes.
+//! `notices` collects what clients have to say meanwhile. `partitioner` says where a key goes, `bare` is a consumer to measure
+//! the rest against.
 
 pub mod admin;
+pub mod bare;
 pub mod config;
 pub mod errors;
 mod fetch;
