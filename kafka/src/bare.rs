@@ -1,11 +1,11 @@
 //! A consumer and nothing around it: partitions assigned from their starts, records in batches. It is the hand-written
 //! program that the drivers of this crate are measured against (`examples/pipe.rs`); the engine does not use it.
 //!
-//! All partitions come from the consumer's own queue, which is what a program does that has no reason to keep them
-//! apart. Cost per record: librdkafka's share, one call into the closure and one to give the record back.
+//! All partitions come from one queue. It is not the consumer's own, where commits and errors come too: rdkafka asks for
+//! these as events, and the batch call ends the process when it meets one. Cost per record: librdkafka's share, one call into the closure and one to give the record back.
 #![allow(unsafe_code)]
 
-use std::ffi::c_void;
+use std::ffi::{CString, c_void};
 use std::ptr;
 use std::slice;
 use std::time::Duration;
@@ -45,12 +45,22 @@ impl BareConsumer {
         for partition in 0..partitions {
             list.add_partition_offset(topic, partition, Offset::Beginning)?;
         }
+        let name = CString::new(topic)?;
+        // SAFETY: the client is a living consumer, the name ends with a zero; the queue is ours to destroy (`drop`), and
+        // so is the handle of each partition's, which stays forwarded.
+        let queue = unsafe {
+            let native = consumer.client().native_ptr();
+            let queue = sys::rd_kafka_queue_new(native);
+            for partition in 0..partitions {
+                let own = sys::rd_kafka_queue_get_partition(native, name.as_ptr(), partition);
+                if !own.is_null() {
+                    sys::rd_kafka_queue_forward(own, queue);
+                    sys::rd_kafka_queue_destroy(own);
+                }
+            }
+            queue
+        };
         consumer.assign(&list)?;
-        // SAFETY: the client is a living consumer; the queue is ours to destroy (`drop`).
-        let queue = unsafe { sys::rd_kafka_queue_get_consumer(consumer.client().native_ptr()) };
-        if queue.is_null() {
-            return Err(KafkaError::ClientCreation("this client has no consumer queue".to_owned()));
-        }
         Ok(BareConsumer { queue, slots: vec![ptr::null_mut(); BATCH_MAX].into_boxed_slice(), consumer })
     }
 
@@ -68,6 +78,8 @@ impl BareConsumer {
         if taken == 0 && wait_ms > 0 {
             taken = self.call(wait_ms, 1);
         }
+        // Commits and errors, never records.
+        self.consumer.poll(Duration::ZERO).transpose()?;
         let mut failed = None;
         for slot in &self.slots[..taken] {
             // SAFETY: librdkafka filled the first `taken` slots with messages that are ours until they are destroyed.
