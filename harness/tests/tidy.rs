@@ -31,7 +31,11 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("velo-sql", BELOW_BINARIES),
     ("velo-test", BELOW_BINARIES),
     ("velo-cli", BELOW_BINARIES),
-    ("velostream-perf", &["velostream-types", "velostream-sql", "velostream-state", "velostream-exec"]),
+    // It sends records at their due times and reads what came of them, which takes a client in its own process.
+    (
+        "velostream-perf",
+        &["velostream-types", "velostream-sql", "velostream-state", "velostream-exec", "velostream-kafka"],
+    ),
 ];
 
 /// What a crate's tests may depend on besides. Only `velostream-kafka` has librdkafka, so the conformance suite that holds

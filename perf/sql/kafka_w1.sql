@@ -1,4 +1,4 @@
--- W1 over topics: IN and OUT are topics, QUANTITY and PRICE what the filter asks for.
+-- W1 over topics: IN and OUT are topics.
 CREATE STREAM trades (
     order_id INT, symbol STRING, trader_id INT, side STRING, venue STRING, price DECIMAL(18,4), quantity INT, event_time INT
 ) WITH (
@@ -9,5 +9,5 @@ CREATE STREAM trades (
 CREATE STREAM w1 AS
 SELECT order_id, symbol, price, quantity, price * quantity AS notional
 FROM trades
-WHERE quantity > ${QUANTITY:500} AND price > ${PRICE:100}
+WHERE quantity > 500 AND price > 100
 WITH ('w1.type' = 'kafka', 'w1.topic' = '${OUT}', 'w1.format' = 'json');

@@ -8,6 +8,8 @@ mod data;
 mod decode;
 mod engine;
 mod generate;
+mod kafka;
+mod kafka_latency;
 mod limit;
 mod measure;
 mod mixed;
@@ -77,6 +79,10 @@ enum Command {
     Show(show::ShowArgs),
     /// Measure velo-sql beside the baseline and the limit, print ratios and append them to the results
     Run(run::RunArgs),
+    /// Measure velo-sql from topic to topic beside a hand-written pipe of the same job
+    Kafka(kafka::KafkaArgs),
+    /// Measure what velo-sql adds to a record's way from topic to topic
+    KafkaLatency(kafka_latency::LatencyArgs),
 }
 
 #[derive(Args)]
@@ -148,5 +154,7 @@ fn main() -> Result<()> {
         Command::Check(args) => show::check(args),
         Command::Show(args) => show::show(args),
         Command::Run(args) => run::run(args),
+        Command::Kafka(args) => kafka::run(args),
+        Command::KafkaLatency(args) => kafka_latency::run(args),
     }
 }
