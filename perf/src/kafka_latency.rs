@@ -4,7 +4,7 @@
 //! moment until it is read from the output topic by this process. Client, broker and this process share the machine.
 #![allow(clippy::disallowed_methods, reason = "measuring is reading the clock; nothing here runs on a shard")]
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -78,7 +78,7 @@ pub fn run(args: LatencyArgs) -> Result<()> {
     Ok(())
 }
 
-fn client(engine: bool, bin: &PathBuf, folder: &PathBuf, input: &str, output: &str) -> Result<Command> {
+fn client(engine: bool, bin: &Path, folder: &Path, input: &str, output: &str) -> Result<Command> {
     if !engine {
         let mut command = Command::new(bin.join("examples/pipe"));
         command.args(["--in", input, "--out", output, "--job", "w1-all", "--linger", "0"]);
@@ -97,7 +97,12 @@ fn client(engine: bool, bin: &PathBuf, folder: &PathBuf, input: &str, output: &s
 fn waker() -> (Wake, mpsc::Receiver<()>) {
     let (tell, told) = mpsc::sync_channel(1);
     // Full: it was told already.
-    (Arc::new(move || drop(tell.try_send(()))), told)
+    (
+        Arc::new(move || {
+            let _ = tell.try_send(());
+        }),
+        told,
+    )
 }
 
 /// Latencies in ms of all records behind the warm-up, ascending.

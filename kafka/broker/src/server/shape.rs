@@ -167,7 +167,8 @@ mod tests {
         let check_one = |bytes: &[u8], shape: &str, flexible, want| assert_eq!(check(bytes, shape, flexible), want);
         check_one(&[0, 1, b'a', 0, 0, 0, 7], "si", false, Ok(()));
         check_one(&[0xff, 0xff], "s", false, Ok(()));
-        check_one(&[0, 0, 0, 0, 1, 0, 0], "[{us}]bb", true, Ok(()));
+        check_one(&[0, 0, 0, 0, 0, 0, 0], "[{us}]bb", true, Ok(()));
+        check_one(&[0, 0, 0, 0, 1, 0, 0], "[{us}]bb", true, Err(ShapeError::Rest(3)));
         check_one(&[0xff, 0xfe], "s", false, Err(ShapeError::Length));
         check_one(&[0, 9, b'a'], "s", false, Err(ShapeError::Length));
         check_one(&[0x7f, 0xff, 0xff, 0xff], "[{si}]", false, Err(ShapeError::Length));
