@@ -168,7 +168,7 @@ impl Bench {
         let faults = Faults { files: PARTITIONS, ..Faults::NONE };
         let data = cached_trades(&self.cache, self.args.seed, rows, &[Format::Jsonl], &faults)?;
         let topic = input(rows);
-        self.cli(&["topic", "create", &topic, "--partitions", &PARTITIONS.to_string()])?;
+        self.cli(&["topic", "create", &topic, "--partitions", &PARTITIONS.to_string(), "--set", "retention.ms=-1"])?;
         for p in 0..PARTITIONS {
             let file = data.join(trades_name(Format::Jsonl, p, PARTITIONS));
             let file = file.to_str().context("the build folder's path is text")?;
@@ -181,7 +181,7 @@ impl Bench {
     fn turn(&mut self, client: Client, job: &str, sql: &str, rows: u64) -> Result<(Usage, u64)> {
         self.turns += 1;
         let (input, output) = (input(rows), format!("out-{}", self.turns));
-        self.cli(&["topic", "create", &output, "--partitions", &PARTITIONS.to_string()])?;
+        self.cli(&["topic", "create", &output, "--partitions", &PARTITIONS.to_string(), "--set", "retention.ms=-1"])?;
         let folder = self.cache.join("kafka");
         let brokers = &self.broker.address;
         let mut command = match client {

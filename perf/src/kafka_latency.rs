@@ -61,7 +61,11 @@ pub fn run(args: LatencyArgs) -> Result<()> {
         for (engine, found) in found.iter_mut().enumerate() {
             let [input, output] = ["in", "out"].map(|way| format!("{way}-{turn}-{engine}"));
             for topic in [&input, &output] {
-                cli(&bin, &broker, &["topic", "create", topic, "--partitions", &PARTITIONS.to_string()])?;
+                cli(
+                    &bin,
+                    &broker,
+                    &["topic", "create", topic, "--partitions", &PARTITIONS.to_string(), "--set", "retention.ms=-1"],
+                )?;
             }
             let mut command = client(engine == 1, &bin, &folder, &input, &output)?;
             command.args(["--brokers", &broker.address]).stdout(Stdio::null()).stderr(Stdio::null());

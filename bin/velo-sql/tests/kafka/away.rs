@@ -100,6 +100,7 @@ fn is_the_broker() {
         dir: Some(dir.into()),
         port: port.parse().expect("a port"),
         log: Arc::new(|line| eprintln!("{line}")),
+        maintain_every_ms: 86_400_000,
         ..BrokerConfig::default()
     };
     let broker = Broker::start(config).expect("the broker starts");
