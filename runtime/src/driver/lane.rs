@@ -362,10 +362,9 @@ impl Lane {
                 }
             };
             if !keep {
-                // The end: its file or topic is closed at once.
-                let reader = readers.remove(&(source, partition));
-                if let Some(stats) = reader.and_then(|reader| reader.input.stats()) {
-                    tell(notes, shard, News::Stands(source, partition, stats));
+                // The end: its file or topic is closed at once, and what it has to say is said now or never.
+                if let Some(mut reader) = readers.remove(&(source, partition)) {
+                    tell_reader(notes, shard, (source, partition), &mut reader);
                 }
             }
             false
@@ -417,17 +416,13 @@ impl Lane {
         if self.notes.is_none() {
             return;
         }
-        let mut said = Vec::new();
-        for ((source, partition), reader) in &mut self.readers {
-            if let Some(stats) = reader.input.stats() {
-                tell(&self.notes, self.shard, News::Stands(*source, *partition, stats));
-            }
-            said.append(&mut reader.input.notices());
+        for (key, reader) in &mut self.readers {
+            tell_reader(&self.notes, self.shard, *key, reader);
         }
         for slot in self.sinks.values_mut().chain(self.dead.values_mut()) {
-            said.append(&mut slot.sink.writer.notices());
+            let said = slot.sink.writer.notices();
+            said.into_iter().for_each(|text| tell(&self.notes, self.shard, News::Say(text)));
         }
-        said.into_iter().for_each(|text| tell(&self.notes, self.shard, News::Say(text)));
     }
 
     /// Writes what waits, in order, until a sink is full.
@@ -436,10 +431,12 @@ impl Lane {
             return Ok(());
         }
         let cell = world.cell(self.shard);
+        let (mut wrote, mut marked) = (false, false);
         while let Some(write) = self.held.pop_front() {
             match write {
                 Write::Rows(i, chunk) => {
                     let taken = append(&mut self.sinks, i, &chunk, self.held_rows)?;
+                    wrote |= taken > 0;
                     add(&cell.rows_out, taken as u64);
                     self.held_rows += taken;
                     if self.held_rows < chunk.rows() {
@@ -451,6 +448,7 @@ impl Lane {
                 }
                 Write::Dead(i, chunk) => {
                     let taken = append(&mut self.dead, i, &chunk, self.held_rows)?;
+                    wrote |= taken > 0;
                     add(&cell.rows_dead, taken as u64);
                     self.held_rows += taken;
                     if self.held_rows < chunk.rows() {
@@ -459,13 +457,25 @@ impl Lane {
                     }
                     self.held_rows = 0;
                 }
-                Write::Mark(i, barrier) => mark(&mut self.sinks, i, barrier)?,
-                Write::MarkDead(i, barrier) => mark(&mut self.dead, i, barrier)?,
+                Write::Mark(i, barrier) => {
+                    marked = true;
+                    mark(&mut self.sinks, i, barrier)?;
+                }
+                Write::MarkDead(i, barrier) => {
+                    marked = true;
+                    mark(&mut self.dead, i, barrier)?;
+                }
                 Write::Finish(i) => finish(&mut self.sinks, i)?,
                 Write::FinishDead(i) => finish(&mut self.dead, i)?,
             }
         }
-        self.serve()?;
+        if marked {
+            // Sinks that are never served are safe as soon as they are marked; no wake would tell later.
+            self.serve()?;
+        }
+        if !wrote {
+            return Ok(());
+        }
         // A shard without partitions writes what others read.
         let own = cell.polled_ns.load(Ordering::Relaxed);
         let polled_ns =
@@ -547,7 +557,10 @@ impl Lane {
 
     /// Ends a run that was stopped or failed: writers keep whole rows. The first failure to do so is returned, after
     /// all of them were asked.
-    pub fn interrupt(&mut self) -> Result<(), Fatal> {
+    ///
+    /// Only after a complete stop everything that was read is also written: a run that failed tells no end, or offsets of
+    /// rows that were decoded and went no further would be committed.
+    pub fn interrupt(&mut self, complete: bool) -> Result<(), Fatal> {
         let mut outcome = Ok(());
         for slot in self.sinks.values_mut().chain(self.dead.values_mut()).filter(|slot| slot.is_open()) {
             slot.state = SlotState::Interrupted;
@@ -556,7 +569,7 @@ impl Lane {
                 outcome = result;
             }
         }
-        if outcome.is_ok() && !self.done && self.held.is_empty() {
+        if complete && outcome.is_ok() && !self.done {
             self.tell_end();
         }
         outcome
@@ -610,6 +623,14 @@ fn mark(slots: &mut BTreeMap<usize, Slot>, i: usize, barrier: u64) -> Result<(),
     slot.sink.writer.mark(barrier)?;
     slot.marked = barrier;
     Ok(())
+}
+
+/// Tells where a partition stands and what its reader has to say.
+fn tell_reader(notes: &Option<Sender<Note>>, shard: ShardId, at: (SourceId, PartitionId), reader: &mut Reader) {
+    if let Some(stats) = reader.input.stats() {
+        tell(notes, shard, News::Stands(at.0, at.1, stats));
+    }
+    reader.input.notices().into_iter().for_each(|text| tell(notes, shard, News::Say(text)));
 }
 
 /// Nobody listens any more when the run was given up.

@@ -93,7 +93,7 @@ impl Driver {
         for mut lane in self.lanes.drain(..) {
             let shard = lane.shard();
             let end = catch_unwind(AssertUnwindSafe(|| {
-                if let Err(fatal) = lane.interrupt() {
+                if let Err(fatal) = lane.interrupt(self.world.finished() && !self.world.failed()) {
                     self.world.fail(fatal);
                 }
                 // The receiver is gone only when the run was given up; nobody wants the report then.

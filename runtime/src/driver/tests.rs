@@ -6,8 +6,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use arrow_buffer::Buffer;
+use crossbeam_channel::Receiver;
 use velostream_exec::operator::Msg;
-use velostream_exec::shard::{Demand, Envelope, ScanMark, Write};
+use velostream_exec::shard::{Demand, Envelope, Mark, STOP_BARRIER, ScanMark, Write};
 use velostream_types::time::{WM_END, WM_NONE};
 use velostream_types::{
     Chunk, EdgeId, PartitionId, PartitionSource, ShardId, SinkWriter, Slab, SlabKind, SourceId, SourcePoll,
@@ -40,6 +41,15 @@ struct Seen {
     routed: AtomicU64,
     received: AtomicU64,
     highest_low: Mutex<Vec<i64>>,
+    notes: Option<Receiver<Note>>,
+}
+
+impl Seen {
+    /// How many shards told that everything they read is written.
+    fn told_end(&self) -> usize {
+        let end = |note: Note| matches!(note.news, News::Mark(Mark::Scanned { barrier: STOP_BARRIER, .. }));
+        self.notes.as_ref().unwrap().try_iter().map(end).filter(|end| *end).count()
+    }
 }
 
 struct FakeShard {
@@ -275,7 +285,7 @@ fn backends() -> Vec<Backend> {
     vec![Backend::Threads, Backend::Glommio]
 }
 
-fn lane(case: Case, seen: &Arc<Seen>, shard: ShardId, port: crate::mesh::MeshPort) -> LaneParts {
+fn lane(case: Case, seen: &Arc<Seen>, notes: &Sender<Note>, shard: ShardId, port: crate::mesh::MeshPort) -> LaneParts {
     // Partition p lives on shard p mod shards; there is one partition more than shards.
     let owned: Vec<PartitionId> = (0..=u32::from(case.shards))
         .filter(|p| p % u32::from(case.shards) == u32::from(shard.0))
@@ -311,7 +321,7 @@ fn lane(case: Case, seen: &Arc<Seen>, shard: ShardId, port: crate::mesh::MeshPor
             fault: if shard.0 + 1 == case.shards { case.fault } else { Fault::None },
             seen: Arc::clone(seen),
         }),
-        notes: None,
+        notes: Some(notes.clone()),
     }
 }
 
@@ -320,7 +330,8 @@ fn run(
     stop: &StopHandle,
     tick: &mut dyn FnMut(&World, &Seen),
 ) -> (Result<Vec<LaneReport>, Fatal>, Arc<Seen>) {
-    let seen = Arc::new(Seen::default());
+    let (notes, told) = crossbeam_channel::unbounded();
+    let seen = Arc::new(Seen { notes: Some(told), ..Seen::default() });
     let layout = Layout {
         shards: case.shards,
         ring_slots: ring_slots(2, case.credits),
@@ -331,7 +342,9 @@ fn run(
     };
     let made = Arc::clone(&seen);
     let reports =
-        launch(&layout, &|shard, port, _| Ok(lane(case, &made, shard, port)), stop, false, &mut |w| tick(w, &seen));
+        launch(&layout, &|shard, port, _| Ok(lane(case, &made, &notes, shard, port)), stop, false, &mut |w| {
+            tick(w, &seen)
+        });
     (reports, seen)
 }
 
@@ -385,6 +398,8 @@ fn errors_panics_and_broken_contracts_end_all_shards() {
             let message = reports.unwrap_err().message;
             assert!(message.contains(expect), "{message}");
             assert_eq!(seen.interrupted.load(Ordering::Relaxed), 1, "{expect}");
+            // Or offsets of rows that were read and not written would be committed.
+            assert_eq!(seen.told_end(), 0, "{expect}");
         }
     }
 }
@@ -392,6 +407,7 @@ fn errors_panics_and_broken_contracts_end_all_shards() {
 #[test]
 fn a_lane_that_cannot_be_made_ends_the_run() {
     let seen = Arc::new(Seen::default());
+    let (notes, _told) = crossbeam_channel::unbounded();
     let layout = Layout {
         shards: 2,
         ring_slots: 4,
@@ -401,7 +417,7 @@ fn a_lane_that_cannot_be_made_ends_the_run() {
         aligned: false,
     };
     let make = |shard: ShardId, port, _: &Arc<Bell>| match shard.0 {
-        0 => Ok(lane(Case { endless: true, ..PLAIN }, &seen, shard, port)),
+        0 => Ok(lane(Case { endless: true, ..PLAIN }, &seen, &notes, shard, port)),
         _ => Err(Fatal::new("no such file")),
     };
     let error = launch(&layout, &make, &StopHandle::new(), false, &mut |_| {}).unwrap_err();
@@ -423,6 +439,7 @@ fn a_stop_loses_nothing_that_was_read() {
             reports.unwrap();
             assert_eq!(seen.routed.load(Ordering::Relaxed), seen.received.load(Ordering::Relaxed));
             assert_eq!((seen.finished.load(Ordering::Relaxed), seen.interrupted.load(Ordering::Relaxed)), (0, 1));
+            assert_eq!(seen.told_end(), usize::from(shards));
         }
     }
 }
