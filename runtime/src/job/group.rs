@@ -8,19 +8,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::Receiver;
 use velostream_exec::commit::{self, Safe, SafePoint};
-use velostream_sql::plan::AppPlan;
+use velostream_sql::plan::{AppPlan, KafkaSource};
 use velostream_types::topic::{
-    Broker, Client, Commit, CommitError, Committed, GroupMember, MemberEvent, MemberSpec, TopicPartition,
+    Broker, Client, Commit, CommitError, Committed, FetchStats, GroupMember, MemberEvent, MemberSpec, TopicPartition,
 };
 use velostream_types::{Fatal, PartitionId, SourceId};
 
 use super::commits::{self, Commits};
 use super::endpoints::TopicInput;
 use super::topics::{self, Begin, SourceTopic};
-use super::{Event, Input, MakeShard, RunOptions, RunReport, endpoints};
+use super::{Event, Input, MakeShard, Resume, RunOptions, RunReport, endpoints};
 use crate::clock::monotonic;
-use crate::driver::World;
+use crate::driver::{Note, World};
 use crate::stop::StopHandle;
 
 /// How long a poll of a member waits when there is nothing else to do.
@@ -84,12 +85,14 @@ enum LifeEnd {
 
 /// Runs a plan that reads topics.
 pub(super) fn run(
-    plan: AppPlan,
+    mut plan: AppPlan,
     mut options: RunOptions,
     broker: Arc<dyn Broker>,
     stop: &StopHandle,
     make: &MakeShard,
 ) -> Result<RunReport, Fatal> {
+    // Jobs without annotations are named by their objects.
+    plan.name_groups(|_| None);
     let plan = Arc::new(plan);
     let sources = {
         let observer = &mut options.observer;
@@ -269,13 +272,39 @@ impl Job {
 
     /// Runs the shards over the present assignment.
     fn life(&mut self, options: &mut RunOptions, stop: &StopHandle, make: &MakeShard) -> Result<LifeEnd, Fatal> {
+        let (inputs, resume) = self.begin(options)?;
+        let (notes_in, notes) = crossbeam_channel::unbounded();
+        let life = super::Life {
+            plan: Arc::clone(&self.plan),
+            inputs,
+            broker: Some(Arc::clone(&self.broker)),
+            notes: Some(notes_in),
+            resume: resume.clone(),
+        };
+        let plan = Arc::clone(&self.plan);
+        let mut watch = Watch {
+            plan: &plan,
+            members: &mut self.members,
+            sources: &self.sources,
+            points: resume.points,
+            notes,
+            commits: None,
+            committed: BTreeMap::new(),
+            failed: None,
+            reassigned: false,
+        };
+        let outcome = super::run_life(life, options, stop, make, &mut |world, observer| watch.tick(world, observer));
+        watch.end(outcome, options, stop)
+    }
+
+    /// Where the assigned partitions begin, and what operators gave out before.
+    fn begin(&mut self, options: &mut RunOptions) -> Result<(Vec<Input>, Resume), Fatal> {
         self.members.iter_mut().for_each(|m| m.changed = false);
         let begin = if self.known.is_some() { Begin::Committed } else { options.kafka.begin.clone() };
         let known = self.sources.iter().map(|s| s.partitions).collect();
         self.known.get_or_insert(known);
         let mut inputs = endpoints::inputs(&self.plan, &options.topics, options.follow)?;
-        let mut points = Vec::new();
-        let mut metadata = Vec::new();
+        let (mut points, mut metadata) = (Vec::new(), Vec::new());
         for at in 0..self.sources.len() {
             let (input, known) = self.input(at, &begin, options.kafka.until_end, &mut options.observer)?;
             metadata.extend(known);
@@ -287,77 +316,7 @@ impl Job {
             }));
             inputs[self.sources[at].source.index()] = Input::Topics(input);
         }
-        let frontiers = commits::frontiers(&self.plan, &metadata);
-        let resume = super::Resume { points: points.clone(), frontiers };
-        let (notes_in, notes_out) = crossbeam_channel::unbounded();
-        let mut commits: Option<Commits> = None;
-        let (plan, interval) = (Arc::clone(&self.plan), topics::commit_interval(&self.plan));
-        let (members, sources) = (&mut self.members, &self.sources);
-        let mut failed: Option<Fatal> = None;
-        let mut committed: BTreeMap<(SourceId, PartitionId), i64> = BTreeMap::new();
-        let mut reassigned = false;
-        let mut tick = |world: &World, observer: &mut dyn FnMut(Event<'_>)| {
-            let commits = commits.get_or_insert_with(|| {
-                Commits::new(&plan, world.shards(), &points, notes_out.clone(), interval, monotonic())
-            });
-            let mut say = |text: String| observer(Event::Notice(&text));
-            for membership in members.iter_mut() {
-                if let Err(fatal) = membership.poll(Duration::ZERO, &mut say) {
-                    failed.get_or_insert(fatal);
-                    world.stop();
-                }
-            }
-            if let Some(safe) = commits.tick(world, monotonic()) {
-                commit_all(members, sources, commits, &safe, None, &mut say);
-                committed.extend(safe.partitions.iter().map(|p| ((p.source, p.partition), p.offset)));
-            }
-            commits.take_said().into_iter().for_each(&mut say);
-            if members.iter().any(|m| m.changed) && !world.stopping() {
-                reassigned = true;
-                world.stop();
-            }
-        };
-        let life = super::Life {
-            plan: Arc::clone(&self.plan),
-            inputs,
-            broker: Some(Arc::clone(&self.broker)),
-            notes: Some(notes_in),
-            resume,
-        };
-        let outcome = super::run_life(life, options, stop, make, &mut tick);
-        if let Some(fatal) = failed {
-            return Err(fatal);
-        }
-        let observer = &mut options.observer;
-        let mut say = |text: String| observer(Event::Notice(&text));
-        let mut report = match outcome {
-            Ok(report) => report,
-            // What the shards could not end in good order was not committed: the next ones do it again.
-            Err(fatal) if reassigned && stop.reason().is_none() => {
-                say(format!("going on from the last commit: {fatal}"));
-                RunReport::nothing(&self.plan, stop, options.follow)
-            }
-            Err(fatal) => return Err(fatal),
-        };
-        report.follow |= !options.kafka.until_end;
-        if let Some(commits) = &mut commits
-            && let Some(safe) = commits.take()
-        {
-            commit_all(&mut self.members, &self.sources, commits, &safe, Some(LAST_COMMIT), &mut say);
-            committed.extend(safe.partitions.iter().map(|p| ((p.source, p.partition), p.offset)));
-        }
-        if let Some(commits) = &mut commits {
-            commits.take_said().into_iter().for_each(&mut say);
-            report.stands(commits.stands(), &committed);
-        }
-        for membership in &mut self.members {
-            if membership.revoking {
-                membership.member.release();
-            }
-            (membership.revoking, membership.lost) = (false, false);
-        }
-        let report = Box::new(report);
-        Ok(if reassigned && stop.reason().is_none() { LifeEnd::Reassigned(report) } else { LifeEnd::Over(report) })
+        Ok((inputs, Resume { points, frontiers: commits::frontiers(&self.plan, &metadata) }))
     }
 
     /// Where the assigned partitions of source number `at` begin.
@@ -398,6 +357,112 @@ impl Job {
         };
         Ok((input, metadata))
     }
+}
+
+/// What the housekeeping thread does while the shards run: serves the groups, commits, stops the shards when the
+/// assignment changes.
+struct Watch<'a> {
+    plan: &'a AppPlan,
+    members: &'a mut Vec<Membership>,
+    sources: &'a [SourceTopic],
+    points: Vec<SafePoint>,
+    notes: Receiver<Note>,
+    /// Made when the number of shards is known.
+    commits: Option<Commits>,
+    /// What was committed in this life.
+    committed: BTreeMap<(SourceId, PartitionId), i64>,
+    failed: Option<Fatal>,
+    reassigned: bool,
+}
+
+impl Watch<'_> {
+    fn tick(&mut self, world: &World, observer: &mut dyn FnMut(Event<'_>)) {
+        let mut say = |text: String| observer(Event::Notice(&text));
+        for membership in self.members.iter_mut() {
+            if let Err(fatal) = membership.poll(Duration::ZERO, &mut say) {
+                self.failed.get_or_insert(fatal);
+            }
+        }
+        let make = || {
+            let interval = topics::commit_interval(self.plan);
+            Commits::new(self.plan, world.shards(), &self.points, self.notes.clone(), interval, monotonic())
+        };
+        let commits = self.commits.get_or_insert_with(make);
+        let safe = commits.tick(world, monotonic());
+        if let Some(fatal) = lost_data(self.plan, commits.stands()) {
+            self.failed.get_or_insert(fatal);
+        }
+        if self.failed.is_some() {
+            world.stop();
+            return;
+        }
+        self.commit(safe, None, &mut say);
+        if self.members.iter().any(|m| m.changed) && !world.stopping() {
+            self.reassigned = true;
+            world.stop();
+        }
+    }
+
+    fn commit(&mut self, safe: Option<Safe>, wait: Option<Duration>, say: &mut dyn FnMut(String)) {
+        let Some(commits) = &mut self.commits else { return };
+        commits.take_said().into_iter().for_each(&mut *say);
+        if let Some(safe) = safe {
+            commit_all(self.members, self.sources, commits, &safe, wait, say);
+            self.committed.extend(safe.partitions.iter().map(|p| ((p.source, p.partition), p.offset)));
+        }
+    }
+
+    /// The shards ended: commits what they ended with and gives back what was revoked.
+    fn end(
+        mut self,
+        outcome: Result<RunReport, Fatal>,
+        options: &mut RunOptions,
+        stop: &StopHandle,
+    ) -> Result<LifeEnd, Fatal> {
+        if let Some(fatal) = self.failed {
+            return Err(fatal);
+        }
+        let mut say = |text: String| (options.observer)(Event::Notice(&text));
+        let mut report = match outcome {
+            Ok(report) => report,
+            // What the shards could not end in good order was not committed: the next ones do it again.
+            Err(fatal) if self.reassigned && stop.reason().is_none() => {
+                say(format!("going on from the last commit: {fatal}"));
+                RunReport::nothing(self.plan, stop, options.follow)
+            }
+            Err(fatal) => return Err(fatal),
+        };
+        report.follow |= !options.kafka.until_end;
+        let safe = self.commits.as_mut().and_then(Commits::take);
+        self.commit(safe, Some(LAST_COMMIT), &mut say);
+        if let Some(commits) = &self.commits {
+            report.stands(commits.stands(), &self.committed);
+        }
+        for membership in self.members.iter_mut() {
+            if membership.revoking {
+                membership.member.release();
+            }
+            (membership.revoking, membership.lost) = (false, false);
+        }
+        let report = Box::new(report);
+        let goes_on = self.reassigned && stop.reason().is_none();
+        Ok(if goes_on { LifeEnd::Reassigned(report) } else { LifeEnd::Over(report) })
+    }
+}
+
+/// A source that says `on.data.loss = fail` and lost records.
+fn lost_data(plan: &AppPlan, stands: &BTreeMap<(SourceId, PartitionId), FetchStats>) -> Option<Fatal> {
+    let lost = |(id, kafka): (SourceId, &KafkaSource)| {
+        let (at, stats) = stands.iter().find(|(at, stats)| at.0 == id && stats.records_lost > 0)?;
+        kafka.fail_on_data_loss.then(|| {
+            Fatal::new(format!(
+                "{} records of {}-{} were deleted before they were read, and on.data.loss is fail; raise the topic's \
+                 retention, then start again to go on behind the gap, or set on.data.loss to warn",
+                stats.records_lost, kafka.topic, at.1
+            ))
+        })
+    };
+    topics::kafka_sources(plan).find_map(lost)
 }
 
 /// `0:15, 1:20`, shortened.

@@ -40,14 +40,6 @@ pub struct Start {
     pub resumed: bool,
 }
 
-/// `velo_{app}_{job}`, the job being the first statement that reads the source.
-fn default_group(plan: &AppPlan, source: SourceId) -> String {
-    let reads = |node: &&velostream_sql::plan::Node| matches!(node.kind, velostream_sql::plan::NodeKind::Scan { source: s } if s == source);
-    let statement = plan.nodes.iter().find(reads).map_or(0, |node| node.statement);
-    let job = plan.statements.get(statement).map_or("job", |s| s.name.as_str());
-    format!("velo_{}_{job}", plan.name)
-}
-
 fn duration(ns: i64) -> Duration {
     Duration::from_nanos(u64::try_from(ns).unwrap_or(0))
 }
@@ -94,7 +86,7 @@ pub fn find_sources(
         found.push(SourceTopic {
             source,
             client: kafka.client.clone(),
-            group: group.unwrap_or_else(|| default_group(plan, source)),
+            group: group.unwrap_or_default(),
             topic: kafka.topic.clone(),
             partitions: wait_for_topic(kafka, broker, stop, say)?,
         });

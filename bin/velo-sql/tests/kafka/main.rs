@@ -7,5 +7,6 @@ mod away;
 mod faults;
 mod kills;
 mod layouts;
+mod lost;
 mod restarts;
 mod world;
