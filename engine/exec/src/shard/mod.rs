@@ -54,6 +54,18 @@ fn pass(passed: &mut u64, msg: &Msg) {
     }
 }
 
+/// Gives everything that arrived to a writer. Answers whether anything was taken: a message that only moved one sender's
+/// watermark gives nothing on, yet its credit may free another.
+fn drain(inlet: &mut Inlet, taken: &mut Vec<(EdgeId, ShardId)>, mut write: impl FnMut(Msg)) -> bool {
+    let before = taken.len();
+    let mut moved = false;
+    while let Some(msg) = inlet.next(&mut |edge, from| taken.push((edge, from))) {
+        moved = true;
+        write(msg);
+    }
+    moved || taken.len() > before
+}
+
 /// How a shard is set up.
 #[derive(Clone, Debug)]
 pub struct ShardOptions {
@@ -318,37 +330,23 @@ impl Shard {
                 Ok(moved)
             }
             StageKind::Write(inlet, merge) => {
-                let taken = &mut self.taken;
-                let before = taken.len();
-                let mut moved = false;
-                while let Some(msg) = inlet.next(&mut |edge, from| taken.push((edge, from))) {
-                    moved = true;
-                    match msg {
-                        Msg::Chunk(chunk) => merge.rows(chunk, &mut out.writes),
-                        Msg::Watermark(wm) => merge.watermark(wm, &mut out.writes),
-                        Msg::Barrier(STOP_BARRIER) => merge.stop(&mut out.writes),
-                        Msg::Barrier(id) => merge.mark(id, &mut out.writes),
-                        Msg::Batch(_) | Msg::Idle => {}
-                    }
-                }
-                moved |= self.taken.len() > before;
+                let moved = drain(inlet, &mut self.taken, |msg| match msg {
+                    Msg::Chunk(chunk) => merge.rows(chunk, &mut out.writes),
+                    Msg::Watermark(wm) => merge.watermark(wm, &mut out.writes),
+                    Msg::Barrier(STOP_BARRIER) => merge.stop(&mut out.writes),
+                    Msg::Barrier(id) => merge.mark(id, &mut out.writes),
+                    Msg::Batch(_) | Msg::Idle => {}
+                });
                 self.credit_local();
                 Ok(moved)
             }
             StageKind::WriteDead(inlet, merge) => {
-                let taken = &mut self.taken;
-                let before = taken.len();
-                let mut moved = false;
-                while let Some(msg) = inlet.next(&mut |edge, from| taken.push((edge, from))) {
-                    moved = true;
-                    match msg {
-                        Msg::Chunk(chunk) => merge.rows(chunk, &mut out.writes),
-                        Msg::Watermark(WM_END) => merge.finish(&mut out.writes),
-                        Msg::Barrier(id) => merge.mark(id, &mut out.writes),
-                        Msg::Batch(_) | Msg::Watermark(_) | Msg::Idle => {}
-                    }
-                }
-                moved |= self.taken.len() > before;
+                let moved = drain(inlet, &mut self.taken, |msg| match msg {
+                    Msg::Chunk(chunk) => merge.rows(chunk, &mut out.writes),
+                    Msg::Watermark(WM_END) => merge.finish(&mut out.writes),
+                    Msg::Barrier(id) => merge.mark(id, &mut out.writes),
+                    Msg::Batch(_) | Msg::Watermark(_) | Msg::Idle => {}
+                });
                 self.credit_local();
                 Ok(moved)
             }

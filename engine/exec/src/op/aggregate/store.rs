@@ -168,7 +168,9 @@ impl WindowStore {
                     late.iter().for_each(|row| self.refuse(&batch, *row as usize, cx));
                     batch = without(&batch, &late);
                 }
-                let replayed = grid.closed(&batch, self.released)?;
+                // Beyond the frontier the watermark itself tells late rows from others.
+                let replayed =
+                    grid.closed(&batch, if self.released > self.watermark { self.released } else { WM_NONE })?;
                 if !replayed.is_empty() {
                     cx.counters.replayed += replayed.len() as u64;
                     batch = without(&batch, &replayed);
