@@ -52,7 +52,7 @@ fn agree(engine: &Value, oracle: &Value) -> bool {
 }
 
 fn compare(expr: &Expr, batch: &Batch, selection: Option<&BooleanBuffer>) -> Result<(), TestCaseError> {
-    let ctx = EvalContext { run_start_ms: RUN_START_MS };
+    let ctx = EvalContext { run_start_ms: RUN_START_MS, ..EvalContext::default() };
     let got = Evaluator::new(expr).eval_selected(batch, &ctx, selection);
     prop_assert_eq!(got.column.len(), batch.rows);
     prop_assert!(got.errors.windows(2).all(|w| w[0].row < w[1].row), "errors are ascending and unique");
@@ -107,7 +107,7 @@ proptest! {
         let mut draw = Draw::new(seed);
         let batch = batch(&mut draw, rows, Regime::Extreme);
         let expr = Exprs::new(&mut draw, types(), Regime::Extreme).any(depth);
-        let ctx = EvalContext { run_start_ms: RUN_START_MS };
+        let ctx = EvalContext { run_start_ms: RUN_START_MS, ..EvalContext::default() };
         let mut evaluator = Evaluator::new(&expr);
         let whole = evaluator.eval(&batch, &ctx);
         for row in 0..rows {
@@ -124,7 +124,7 @@ proptest! {
         let mut draw = Draw::new(seed);
         let batch = batch(&mut draw, rows, Regime::Extreme);
         let expr = Exprs::new(&mut draw, types(), Regime::Extreme).of(Want::Boolean, depth);
-        let filtered = Evaluator::new(&expr).filter_mask(&batch, &EvalContext { run_start_ms: RUN_START_MS });
+        let filtered = Evaluator::new(&expr).filter_mask(&batch, &EvalContext { run_start_ms: RUN_START_MS, ..EvalContext::default() });
         for row in 0..rows {
             let want = oracle_answer(&expr, &batch, row) == Ok(Value::Bool(true));
             prop_assert_eq!(filtered.keep.value(row), want, "row {}: {:#?}", row, expr);

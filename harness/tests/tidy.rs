@@ -10,16 +10,18 @@ use std::path::{Path, PathBuf};
 /// ARCHITECTURE.md, bottom first.
 const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("velostream-types", &[]),
-    ("velostream-sql", &["velostream-types"]),
+    ("velostream-functions", &["velostream-types"]),
+    ("velostream-sql", &["velostream-types", "velostream-functions"]),
     ("velostream-state", &["velostream-types"]),
     ("velostream-broker", &["velostream-types"]),
     ("velostream-kafka", &["velostream-types"]),
-    ("velostream-exec", &["velostream-types", "velostream-sql", "velostream-state"]),
+    ("velostream-exec", &["velostream-types", "velostream-functions", "velostream-sql", "velostream-state"]),
     ("velostream-runtime", &["velostream-types", "velostream-sql", "velostream-state", "velostream-exec"]),
     (
         "velostream-harness",
         &[
             "velostream-types",
+            "velostream-functions",
             "velostream-sql",
             "velostream-state",
             "velostream-exec",
@@ -44,6 +46,7 @@ const TESTS_MAY_DEPEND_ON: &[(&str, &[&str])] = &[("velostream-kafka", &["velost
 
 const BELOW_BINARIES: &[&str] = &[
     "velostream-types",
+    "velostream-functions",
     "velostream-sql",
     "velostream-state",
     "velostream-exec",
@@ -56,7 +59,7 @@ const BELOW_BINARIES: &[&str] = &[
 /// Wrapped so that they can be replaced: each has at most one importer.
 const ONE_IMPORTER: &[&str] = &["glommio", "rdkafka", "sqlparser"];
 /// Below the ports: plain single-threaded code, the same in production, in a test and in the simulator.
-const BELOW_PORTS: &[&str] = &["engine/types/", "engine/sql/", "engine/exec/", "state/"];
+const BELOW_PORTS: &[&str] = &["engine/types/", "engine/functions/", "engine/sql/", "engine/exec/", "state/"];
 const LINES_MAX: usize = 900;
 /// A SAFETY proof stands at most this many lines above its block.
 const PROOF_LINES_MAX: usize = 20;

@@ -78,8 +78,21 @@ pub enum Command {
     Validate(ValidateArgs),
     /// Show the plan: operators, shuffles, state and its growth, emission rules
     Explain(ExplainArgs),
+    /// The functions of the dialect: how they are called, what they give, with examples
+    Functions(FunctionsArgs),
     /// A generated market feed through Kafka topics and three chained jobs; needs no server
     Demo(DemoArgs),
+}
+
+/// `velo-sql functions`.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct FunctionsArgs {
+    /// Functions to tell about, in any case; without one, all are listed
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// The whole reference page as Markdown
+    #[arg(long, conflicts_with = "names")]
+    pub markdown: bool,
 }
 
 /// Where the SQL comes from.

@@ -1,6 +1,6 @@
 //! `velo-sql`: run, validate and explain SQL over streams. Arguments and wiring only; the work is in the libraries.
 //!
-//! `args` reads the command line, `app` compiles, `run`, `validate`, `explain` and `demo` are the commands, `summary`
+//! `args` reads the command line, `app` compiles, `run`, `validate`, `explain`, `functions` and `demo` are the commands, `summary`
 //! and `progress` what `run` tells people and programs. Exit codes: 0 done, 1 invalid SQL or failure, 2 usage, 130/143
 //! an interrupted bounded run.
 
@@ -9,6 +9,7 @@ mod args;
 mod demo;
 mod explain;
 mod figures;
+mod functions;
 mod kafka;
 mod progress;
 mod run;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         Command::Validate(args) => validate::validate(&args),
         Command::Explain(args) => explain::explain(&args),
         Command::Demo(args) => demo::demo(&args),
+        Command::Functions(args) => functions::functions(&args),
     };
     match result {
         Ok(code) => code,

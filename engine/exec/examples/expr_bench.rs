@@ -96,7 +96,7 @@ fn keep<T>(value: T) {
 
 fn run(batch: &Batch, expr: Expr) -> f64 {
     let mut evaluator = Evaluator::new(&expr);
-    let ctx = EvalContext { run_start_ms: 0 };
+    let ctx = EvalContext::default();
     time(|| keep(evaluator.eval(black_box(batch), &ctx)))
 }
 

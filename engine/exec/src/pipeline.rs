@@ -171,7 +171,7 @@ impl Lowering<'_> {
     }
 
     fn operator(&self, node: &Node) -> Box<dyn Operator> {
-        let ctx = EvalContext { run_start_ms: self.options.run_start_ms };
+        let ctx = EvalContext { run_start_ms: self.options.run_start_ms, now_ns: 0, seed: self.options.seed };
         match &node.kind {
             NodeKind::Filter { predicate } => Box::new(Filter::new(predicate, ctx, Arc::clone(&self.names), node.dlq)),
             NodeKind::Project { exprs, event_time } => {

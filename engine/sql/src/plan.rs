@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use velostream_functions::Function;
 use velostream_types::topic::{Client, StartAt};
 use velostream_types::{DataType, DlqId, EdgeId, NodeId, SchemaRef, SourceId, Span, Value};
 
@@ -572,6 +573,13 @@ pub enum ExprKind {
     },
     /// Text concatenation, NULL-propagating.
     Concat(Vec<Expr>),
+    /// A call of a catalogue function; arguments were cast to what its parameters take.
+    Call {
+        /// Which.
+        function: &'static Function,
+        /// By position.
+        args: Vec<Expr>,
+    },
 }
 
 /// One step of a flat arithmetic chain.

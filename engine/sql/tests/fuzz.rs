@@ -157,6 +157,7 @@ fn columns(expr: &Expr, input: &Schema, text: &str) {
             columns(right, input, text);
         }
         ExprKind::And(list) | ExprKind::Or(list) | ExprKind::Coalesce(list) | ExprKind::Concat(list) => each(list),
+        ExprKind::Call { args, .. } => each(args),
         ExprKind::InList { operand, list, .. } => {
             columns(operand, input, text);
             each(list);

@@ -5,8 +5,9 @@
 
 use std::cmp::Ordering;
 
+use velostream_functions::{Arg, Call, Function, Nulls, RowContext};
 use velostream_sql::plan::{ArithmeticOp, ArithmeticStep, CompareOp, Expr, ExprKind, SystemColumn};
-use velostream_types::{DataType, ErrorCode, Span, Value};
+use velostream_types::{Batch, DataType, ErrorCode, RowMeta, SourceId, Span, Value};
 
 use super::convert;
 use super::number::Number;
@@ -93,6 +94,35 @@ pub fn eval(expr: &Expr, row: &Row<'_>) -> Result<Value, OracleError> {
             }
         }
         ExprKind::Concat(operands) => concat(operands, row),
+        ExprKind::Call { function, args } => call(function, args, expr, row),
+    }
+}
+
+/// The function's own kernel over this row alone: what functions give is proved against other engines and by the
+/// catalogue's examples; here it is proved that batches do not change it.
+fn call(function: &'static Function, args: &[Expr], expr: &Expr, row: &Row<'_>) -> Answer {
+    let values: Vec<Value> = args.iter().map(|arg| eval(arg, row)).collect::<Result<_, _>>()?;
+    if function.nulls == Nulls::Propagate && values.iter().any(Value::is_null) {
+        return Ok(Value::Null);
+    }
+    let meta = RowMeta::plain(SourceId(0), row.partition, row.offset);
+    let batch = Batch::new(Vec::new(), 1, meta);
+    let context = RowContext {
+        batch: &batch,
+        now_ns: 0,
+        run_start_ms: row.timestamp_ms,
+        seed: 0,
+        site: u64::from(expr.span.start),
+    };
+    let views: Vec<(Arg<'_>, &DataType)> =
+        values.iter().zip(args).map(|(v, e)| (Arg::Const(v), &e.data_type)).collect();
+    let constants: Vec<Option<&Value>> = values.iter().map(Some).collect();
+    let prepared = function.prepare.and_then(|prepare| prepare(&constants).ok().flatten());
+    let mut call = Call::new(context, &views, &expr.data_type, None, prepared.as_ref());
+    let column = (function.kernel)(&mut call);
+    match call.into_failures().pop() {
+        Some(failure) => fail(failure.fail.code, expr.span),
+        None => Ok(column.value(0)),
     }
 }
 

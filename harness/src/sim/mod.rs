@@ -116,6 +116,7 @@ impl World {
             let owned: Vec<(SourceId, PartitionId)> =
                 self.feeds.keys().filter(|(_, p)| p.0 % u32::from(shards) == u32::from(id)).copied().collect();
             let options = ShardOptions {
+                seed: 0,
                 batch_rows: self.options.batch_rows,
                 credits: self.options.credits,
                 run_start_ms: 0,

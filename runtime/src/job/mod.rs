@@ -198,6 +198,11 @@ pub struct Resume {
     pub frontiers: Vec<(NodeId, i64)>,
 }
 
+/// What RANDOM and UUID stem from: two apps differ, two runs of one do not.
+fn seed_of(plan: &AppPlan) -> u64 {
+    plan.name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+}
+
 /// Makes a shard.
 pub type MakeShard = dyn Fn(ShardSeed) -> Result<Box<dyn Turn>, Fatal> + Sync;
 
@@ -205,7 +210,8 @@ pub type MakeShard = dyn Fn(ShardSeed) -> Result<Box<dyn Turn>, Fatal> + Sync;
 pub fn run(plan: AppPlan, options: RunOptions, stop: &StopHandle) -> Result<RunReport, Fatal> {
     run_with(plan, options, stop, &|seed| {
         let ShardSeed { plan, id, shards, owned, partitions, batch_rows, credits, run_start_ms, resume } = seed;
-        let options = ShardOptions { batch_rows, credits, run_start_ms, partitions, check: false };
+        let options =
+            ShardOptions { batch_rows, credits, run_start_ms, seed: seed_of(&plan), partitions, check: false };
         let mut shard = Shard::new(plan, id, shards, &owned, options);
         let progress = |at: &SafePoint| PartitionProgress {
             source: at.source,

@@ -8,7 +8,7 @@ use velostream_types::{Batch, ErrorCode, RecordError, Span, Stage};
 
 use super::datum::Datum;
 use super::node::{Kind, Node};
-use super::{EvalContext, RowError, arith, case, cast, compare, in_list, logic, system, text};
+use super::{EvalContext, RowError, arith, call, case, cast, compare, in_list, logic, system, text};
 
 /// Rows for which errors count; `None` is all of them.
 pub(super) type Selection<'a> = Option<&'a BooleanBuffer>;
@@ -86,6 +86,9 @@ impl<'a> Session<'a> {
                 cast::cast(value, &operand.data_type, node, *try_cast, selection, self)
             }
             Kind::Concat(operands) => text::concat(operands, selection, self),
+            Kind::Call { function, args, prepared } => {
+                call::call(function, args, prepared.as_ref(), node, selection, self)
+            }
         }
     }
 }

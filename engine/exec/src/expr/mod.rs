@@ -16,6 +16,7 @@ mod arith_dec;
 mod arith_float;
 mod arith_int;
 mod arith_wide;
+mod call;
 mod case;
 mod cast;
 mod cast_number;
@@ -45,10 +46,14 @@ use self::eval::Session;
 use self::node::Node;
 
 /// What an evaluation needs beside the batch.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct EvalContext {
     /// `_timestamp` of rows whose source gives none, ms.
     pub run_start_ms: i64,
+    /// The turn's time, ns: what NOW answers.
+    pub now_ns: i64,
+    /// The run's seed.
+    pub seed: u64,
 }
 
 /// One failed row.

@@ -2,6 +2,7 @@
 //!
 //! Only what evaluates without error or counter is folded: a constant that fails fails per row, when it is reached.
 
+use velostream_functions::{Function, Prepared};
 use velostream_sql::plan::{ArithmeticOp, CompareOp, Expr, ExprKind, SystemColumn};
 use velostream_types::{Batch, DataType, RowMeta, SourceId, Span, Value};
 
@@ -62,6 +63,11 @@ pub(super) enum Kind {
         try_cast: bool,
     },
     Concat(Vec<Node>),
+    Call {
+        function: &'static Function,
+        args: Vec<Node>,
+        prepared: Option<Prepared>,
+    },
 }
 
 /// One step of an arithmetic chain.
@@ -112,6 +118,7 @@ impl Node {
             ExprKind::Coalesce(operands) => Kind::Coalesce(all(operands)),
             ExprKind::Cast { operand, try_cast } => Kind::Cast { operand: boxed(operand), try_cast: *try_cast },
             ExprKind::Concat(operands) => Kind::Concat(all(operands)),
+            ExprKind::Call { function, args } => call(function, args),
         };
         Node { kind, data_type: expr.data_type.clone(), span: expr.span }.folded()
     }
@@ -138,7 +145,7 @@ impl Node {
             return self;
         }
         let batch = Batch::new(Vec::new(), 1, RowMeta::plain(SourceId(0), 0, 0));
-        let ctx = EvalContext { run_start_ms: 0 };
+        let ctx = EvalContext::default();
         let mut session = Session::new(&batch, &ctx);
         let value = session.eval(&self, None).into_column(1).value(0);
         if session.errors.is_empty() && session.division_by_zero == 0 && session.rounded == 0 {
@@ -158,12 +165,22 @@ impl Node {
             Kind::IsNull { operand, .. } | Kind::Cast { operand, .. } => fixed(operand),
             Kind::Compare { left, right, .. } | Kind::Distinct { left, right, .. } => fixed(left) && fixed(right),
             Kind::And(list) | Kind::Or(list) | Kind::Coalesce(list) | Kind::Concat(list) => list.iter().all(fixed),
+            Kind::Call { function, args, .. } => !function.volatile && args.iter().all(fixed),
             Kind::InList { operand, list, .. } => fixed(operand) && list.nodes().iter().all(fixed),
             Kind::Case { branches, otherwise } => {
                 branches.iter().all(|(w, t)| fixed(w) && fixed(t)) && otherwise.as_deref().is_none_or(fixed)
             }
         }
     }
+}
+
+/// A call whose constants were looked at. The binder refused those that are bad, so one that is bad here is left to fail
+/// row by row.
+fn call(function: &'static Function, args: &[Expr]) -> Kind {
+    let args = all(args);
+    let constants: Vec<Option<&Value>> = args.iter().map(Node::as_const).collect();
+    let prepared = function.prepare.and_then(|prepare| prepare(&constants).ok().flatten());
+    Kind::Call { function, args, prepared }
 }
 
 fn boxed(expr: &Expr) -> Box<Node> {

@@ -50,7 +50,7 @@ fn batch(columns: Vec<Column>) -> Batch {
 }
 
 fn run(expr: &Expr, columns: Vec<Column>) -> Evaluated {
-    Evaluator::new(expr).eval(&batch(columns), &EvalContext { run_start_ms: 5 })
+    Evaluator::new(expr).eval(&batch(columns), &EvalContext { run_start_ms: 5, ..EvalContext::default() })
 }
 
 /// The rows' values as text; a failed row shows its code.
@@ -103,7 +103,7 @@ fn a_row_outside_the_selection_neither_fails_nor_counts() {
     let halves = arith(int(1), ArithmeticOp::Divide, col(0, INT), DataType::Float);
     let input = batch(vec![ints(&[Some(0), Some(0), Some(3)])]);
     let selection = BooleanBuffer::from(vec![false, true, true]);
-    let ctx = EvalContext { run_start_ms: 0 };
+    let ctx = EvalContext { run_start_ms: 0, ..EvalContext::default() };
     let got = Evaluator::new(&quotient).eval_selected(&input, &ctx, Some(&selection));
     assert_eq!(got.errors.iter().map(|e| e.row).collect::<Vec<u32>>(), [1]);
     assert_eq!(Evaluator::new(&halves).eval_selected(&input, &ctx, Some(&selection)).division_by_zero, 1);
@@ -129,7 +129,9 @@ fn a_constant_that_fails_does_so_only_where_it_is_reached() {
 #[test]
 fn filters_keep_true_only() {
     let predicate = compared(col(0, INT), CompareOp::Greater, int(1));
-    let got = Evaluator::new(&predicate)
-        .filter_mask(&batch(vec![ints(&[Some(2), Some(1), None])]), &EvalContext { run_start_ms: 0 });
+    let got = Evaluator::new(&predicate).filter_mask(
+        &batch(vec![ints(&[Some(2), Some(1), None])]),
+        &EvalContext { run_start_ms: 0, ..EvalContext::default() },
+    );
     assert_eq!(got.keep.values().iter().collect::<Vec<bool>>(), [true, false, false]);
 }

@@ -49,6 +49,7 @@ impl Operator for Filter {
             return Ok(());
         };
         cx.counters.rows_in += batch.rows as u64;
+        self.ctx.now_ns = cx.now_ns;
         let mask = self.predicate.filter_mask(&batch, &self.ctx);
         cx.counters.division_by_zero += mask.division_by_zero;
         bury(mask.errors, &batch, &self.names, self.dlq, cx);

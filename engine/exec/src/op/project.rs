@@ -107,6 +107,7 @@ impl Operator for Project {
             return Ok(());
         };
         cx.counters.rows_in += batch.rows as u64;
+        self.ctx.now_ns = cx.now_ns;
         let mut errors = Vec::new();
         let columns = self.compute(&batch, &mut errors, cx);
         let mut out = Batch { columns, rows: batch.rows, meta: batch.meta.clone() };

@@ -75,6 +75,8 @@ pub struct ShardOptions {
     pub credits: u32,
     /// Time of the run's start, ms: `_timestamp` of rows without one.
     pub run_start_ms: i64,
+    /// What RANDOM and UUID stem from beside a row's place.
+    pub seed: u64,
     /// Partitions of each source over all shards.
     pub partitions: Vec<u32>,
     /// Watch every operator's contract; the feature `check` does so everywhere.

@@ -64,6 +64,9 @@ impl<'q> Grouped<'q> {
     }
 }
 
+/// Names of aggregate functions.
+pub(super) const NAMES: [&str; 9] = ["COUNT", "SUM", "AVG", "MIN", "MAX", "FIRST", "FIRST_VALUE", "LAST", "LAST_VALUE"];
+
 /// The aggregate function of this name.
 pub(super) fn function(name: &str, star: bool) -> Option<AggregateFn> {
     Some(match name.to_ascii_uppercase().as_str() {

@@ -230,7 +230,7 @@ impl Binder<'_> {
         }
     }
 
-    fn both<'q>(
+    pub(super) fn both<'q>(
         &mut self,
         left: &'q ast::Expr,
         right: &'q ast::Expr,
@@ -240,7 +240,7 @@ impl Binder<'_> {
         (left, self.bind(right, scope))
     }
 
-    fn compare(&mut self, op: CompareOp, left: Expr, right: Expr, span: Span) -> Option<Expr> {
+    pub(super) fn compare(&mut self, op: CompareOp, left: Expr, right: Expr, span: Span) -> Option<Expr> {
         let (left, right) = self.comparable(left, right, span)?;
         if left.data_type == DataType::Json && op != CompareOp::Equal && op != CompareOp::NotEqual {
             self.report(Diagnostic::error("E0302", span, "JSON values have no order"));
@@ -267,7 +267,7 @@ impl Binder<'_> {
     }
 
     /// Casts to `to` where asked; text literals become the date or timestamp they name.
-    fn coerce(&mut self, expr: Expr, to: Option<DataType>) -> Option<Expr> {
+    pub(super) fn coerce(&mut self, expr: Expr, to: Option<DataType>) -> Option<Expr> {
         let Some(to) = to else { return Some(expr) };
         let ExprKind::Literal(Value::Str(text)) = &expr.kind else { return Some(cast_to(expr, to)) };
         if let Some(value) = time_literal(text, &to) {
@@ -356,7 +356,7 @@ impl Binder<'_> {
     }
 
     /// Casts all to their common type.
-    fn unified(&mut self, list: Vec<Expr>, what: &str, span: Span) -> Option<(Vec<Expr>, DataType)> {
+    pub(super) fn unified(&mut self, list: Vec<Expr>, what: &str, span: Span) -> Option<(Vec<Expr>, DataType)> {
         let mut target = DataType::Null;
         let is_text = |e: &Expr| matches!(&e.kind, ExprKind::Literal(Value::Str(_)));
         let dated = list.iter().any(|e| matches!(e.data_type, DataType::Date | DataType::Timestamp));
@@ -412,89 +412,6 @@ impl Binder<'_> {
         }
         Some(Expr { kind: ExprKind::Cast { operand: Box::new(operand), try_cast }, data_type, span })
     }
-
-    fn call<'q>(
-        &mut self,
-        name: &'q Ident,
-        args: &'q [ast::Expr],
-        star: bool,
-        span: Span,
-        scope: &mut Scope<'q>,
-    ) -> Option<Expr> {
-        if let Some(function) = super::aggregate::function(&name.name, star) {
-            return self.aggregate_call(function, name, args, span, scope);
-        }
-        let upper = name.name.to_uppercase();
-        let wrong = |least: usize, most: usize| args.len() < least || args.len() > most || star;
-        match upper.as_str() {
-            "COALESCE" | "IFNULL" | "NULLIF" => {
-                let (least, most) = if upper == "COALESCE" { (1, usize::MAX) } else { (2, 2) };
-                if wrong(least, most) {
-                    let expect = if upper == "COALESCE" { "at least 1 argument" } else { "2 arguments" };
-                    let message = format!("{upper} takes {expect}, not {}", args.len());
-                    self.report(Diagnostic::error("E0207", span, message));
-                    return None;
-                }
-            }
-            "TUMBLE_START" | "TUMBLE_END" | "WINDOW_START" | "WINDOW_END" => {
-                return self.window_bound_call(upper.ends_with("START"), &upper, span, scope);
-            }
-            _ => return self.unknown_function(name, &upper),
-        }
-        if upper == "NULLIF" {
-            return self.null_if(&args[0], &args[1], span, scope);
-        }
-        let operands: Vec<Option<Expr>> = args.iter().map(|e| self.bind(e, scope)).collect();
-        let operands: Option<Vec<Expr>> = operands.into_iter().collect();
-        let (operands, data_type) = self.unified(operands?, &upper, span)?;
-        Some(Expr { kind: ExprKind::Coalesce(operands), data_type, span })
-    }
-
-    /// `NULLIF(a, b)`: NULL when both are equal, else a.
-    fn null_if<'q>(&mut self, a: &'q ast::Expr, b: &'q ast::Expr, span: Span, scope: &mut Scope<'q>) -> Option<Expr> {
-        let (left, right) = self.both(a, b, scope);
-        let value = self.bind(a, scope)?;
-        let equal = self.compare(CompareOp::Equal, left?, right?, span)?;
-        let data_type = value.data_type.clone();
-        let branches = vec![(equal, literal(Value::Null, span))];
-        Some(Expr { kind: ExprKind::Case { branches, otherwise: Some(Box::new(value)) }, data_type, span })
-    }
-
-    fn unknown_function(&mut self, name: &Ident, upper: &str) -> Option<Expr> {
-        const NOW: [&str; 18] = [
-            "COALESCE",
-            "IFNULL",
-            "NULLIF",
-            "COUNT",
-            "SUM",
-            "AVG",
-            "MIN",
-            "MAX",
-            "FIRST",
-            "LAST",
-            "FIRST_VALUE",
-            "LAST_VALUE",
-            "TUMBLE_START",
-            "TUMBLE_END",
-            "WINDOW_START",
-            "WINDOW_END",
-            "CAST",
-            "TRY_CAST",
-        ];
-        if super::later::FUNCTIONS.contains(&upper) {
-            let message = format!("function {upper} is not supported yet");
-            self.report(Diagnostic::error("E0901", name.span, message));
-            return None;
-        }
-        let mut diagnostic =
-            Diagnostic::error("E0206", name.span, format!("function \"{}\" does not exist", name.name));
-        let known = NOW.iter().chain(&super::later::FUNCTIONS).copied();
-        if let Some(near) = crate::suggest::closest(upper, known) {
-            diagnostic = diagnostic.hint(format!("did you mean {near}?"));
-        }
-        self.report(diagnostic);
-        None
-    }
 }
 
 /// A constant.
@@ -502,11 +419,11 @@ pub(super) fn literal(value: Value, span: Span) -> Expr {
     Expr { data_type: value.data_type(), kind: ExprKind::Literal(value), span }
 }
 
-fn boolean(kind: ExprKind, span: Span) -> Expr {
+pub(super) fn boolean(kind: ExprKind, span: Span) -> Expr {
     Expr { kind, data_type: DataType::Boolean, span }
 }
 
-fn cast_to(expr: Expr, data_type: DataType) -> Expr {
+pub(super) fn cast_to(expr: Expr, data_type: DataType) -> Expr {
     let span = expr.span;
     Expr { kind: ExprKind::Cast { operand: Box::new(expr), try_cast: false }, data_type, span }
 }

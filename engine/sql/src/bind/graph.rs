@@ -302,6 +302,7 @@ pub(super) fn columns(expr: &mut Expr, f: &mut impl FnMut(&mut usize)) {
         ExprKind::And(list) | ExprKind::Or(list) | ExprKind::Coalesce(list) | ExprKind::Concat(list) => {
             list.iter_mut().for_each(|x| columns(x, f));
         }
+        ExprKind::Call { args, .. } => args.iter_mut().for_each(|x| columns(x, f)),
         ExprKind::InList { operand, list, .. } => {
             columns(operand, f);
             list.iter_mut().for_each(|x| columns(x, f));

@@ -6,6 +6,7 @@
 //! columns, `compile` numbers and checks the whole.
 
 mod aggregate;
+mod call;
 mod expr;
 mod graph;
 mod later;

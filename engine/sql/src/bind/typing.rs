@@ -134,6 +134,7 @@ pub(super) fn can_fail(expr: &Expr) -> bool {
                 matches!(expr.data_type, DataType::String | DataType::Float) && operand.data_type != DataType::String;
             can_fail(operand) || !(*try_cast || safe)
         }
+        ExprKind::Call { function, args } => function.fails || args.iter().any(can_fail),
     }
 }
 

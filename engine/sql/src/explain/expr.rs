@@ -192,6 +192,12 @@ impl Printer<'_> {
                 self.expr(operand);
                 let _ = write!(self.out, " AS {})", expr.data_type);
             }
+            ExprKind::Call { function, args } => {
+                self.push(function.name);
+                self.push("(");
+                self.list(args, ", ", Binding::Or);
+                self.push(")");
+            }
         }
     }
 

@@ -242,7 +242,9 @@ fn concatenation_propagates_null() {
 fn metadata_reads_as_columns() {
     let of = |c| expr(ExprKind::System(c), INT);
     let mut input = batch(vec![ints(&[Some(0), Some(0)])]);
-    let show = |input: &Batch, c| shown(&Evaluator::new(&of(c)).eval(input, &EvalContext { run_start_ms: 5 }));
+    let show = |input: &Batch, c| {
+        shown(&Evaluator::new(&of(c)).eval(input, &EvalContext { run_start_ms: 5, ..EvalContext::default() }))
+    };
     assert_eq!(show(&input, SystemColumn::Timestamp), ["5", "5"]);
     assert_eq!(show(&input, SystemColumn::EventTime), ["5", "5"]);
     assert_eq!(show(&input, SystemColumn::EventTimeNs), ["5000000", "5000000"]);

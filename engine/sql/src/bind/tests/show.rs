@@ -111,5 +111,6 @@ pub(super) fn expr(e: &Expr) -> String {
         ExprKind::Coalesce(l) => format!("coalesce({})", list(l)),
         ExprKind::Cast { operand, .. } => format!("cast({} as {})", expr(operand), e.data_type),
         ExprKind::Concat(l) => format!("concat({})", list(l)),
+        ExprKind::Call { function, args } => format!("{}({})", function.name.to_lowercase(), list(args)),
     }
 }

@@ -1,0 +1,33 @@
+//! `velo-sql functions`: what the dialect's functions are called, take and give.
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+use velostream_functions::{all, find, reference};
+
+use crate::args::FunctionsArgs;
+
+/// Tells about the functions named, or lists all.
+pub fn functions(args: &FunctionsArgs) -> anyhow::Result<ExitCode> {
+    if args.markdown {
+        print!("{}", reference::markdown());
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.names.is_empty() {
+        for function in all() {
+            println!("{:<46} {}", function.signature, function.doc);
+        }
+    }
+    for name in &args.names {
+        let Some(function) = find(name) else {
+            let known = all().flat_map(|f| f.aliases.iter().chain([&f.name]).copied());
+            let near = velostream_sql::suggest::similar(name, known, 3);
+            if near.is_empty() {
+                bail!("there is no function \"{name}\"; `velo-sql functions` lists them all");
+            }
+            bail!("there is no function \"{name}\"; did you mean {}?", near.join(", "));
+        };
+        print!("{}", reference::text(function));
+    }
+    Ok(ExitCode::SUCCESS)
+}

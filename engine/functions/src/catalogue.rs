@@ -1,0 +1,41 @@
+//! All groups together.
+
+use crate::function::Function;
+use crate::{pattern, string};
+
+const GROUPS: &[&[Function]] = &[string::FUNCTIONS, pattern::FUNCTIONS];
+
+/// Every function, by group.
+pub fn all() -> impl Iterator<Item = &'static Function> {
+    GROUPS.iter().flat_map(|group| group.iter())
+}
+
+/// The function of this name or alias, whatever its case.
+pub fn find(name: &str) -> Option<&'static Function> {
+    let is = |own: &str| own.eq_ignore_ascii_case(name);
+    all().find(|f| is(f.name) || f.aliases.iter().any(|alias| is(alias)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn entries_are_whole_and_names_are_unique() {
+        let mut names = BTreeSet::new();
+        for function in all() {
+            let mut own = function.aliases.to_vec();
+            own.push(function.name);
+            for name in own {
+                assert!(names.insert(name), "{name} stands twice");
+                assert_eq!(name, name.to_uppercase());
+            }
+            assert!(function.signature.starts_with(function.name), "{}: {:?}", function.name, function.signature);
+            assert!(function.doc.ends_with('.') && !function.doc.contains('\n'), "{}", function.name);
+            assert!(!function.examples.is_empty() || function.volatile, "{} has no example", function.name);
+            assert!(function.optional <= function.params.len(), "{}", function.name);
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The scalar functions of the dialect: each has one entry in the catalogue of its group, which carries its names,
+//! signature, type rule, NULL rule, documentation, examples and kernel. The binder asks the catalogue what a call means,
+//! the expression engine calls the kernel, and the reference page is written from the same entries.
+//!
+//! A kernel computes one column from columns ([`Call`]). Invariants: it looks at live rows only, a row that fails is
+//! reported once and is NULL, and its result depends on the row's values and logical types alone, never on the physical
+//! kind of a column. Cost: one loop per call and batch; nothing is allocated per row but what the result holds.
+
+mod call;
+mod catalogue;
+mod function;
+mod pattern;
+pub mod reference;
+mod string;
+
+pub use call::{Arg, Args, Call, Exact, Fail, Failure, Floats, Ints, Outcome, RowContext, Texts, shortened};
+pub use catalogue::{all, find};
+pub use function::{ArgType, BadConstant, Function, Group, Nulls, Param, Prepare, Prepared, Returns, Taken};
