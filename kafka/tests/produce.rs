@@ -9,6 +9,7 @@ use std::time::Duration;
 use velostream_broker::Fault;
 use velostream_kafka::{Kafka, partition_of};
 use velostream_types::Chunk;
+use velostream_types::headers::Headers;
 use velostream_types::topic::{Broker, Produce, ProduceSpec};
 
 use world::{Got, PATIENCE, World, from, wake};
@@ -18,7 +19,8 @@ fn produce(world: &World, topics: &[&str], settings: &[(&str, &str)]) -> (Box<dy
     client.settings.extend(settings.iter().map(|(key, value)| (key.to_string(), value.to_string())));
     let topics = topics.iter().map(|topic| topic.to_string()).collect();
     let (wake, woken) = wake();
-    (Kafka.produce(ProduceSpec { client, topics, eager: true }, wake).unwrap(), woken)
+    let eager = !client.settings.contains_key("linger.ms");
+    (Kafka.produce(ProduceSpec { client, topics, eager }, wake).unwrap(), woken)
 }
 
 fn rows(values: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Chunk {
@@ -144,6 +146,8 @@ fn a_record_too_large_is_handed_back_and_holds_its_mark() {
         let (mut produce, woken) = produce(&world, &["t", "small"], settings);
         let mut large = rows(["x".repeat(50_000)]);
         large.keys = vec![Some(b"key".as_slice().into())];
+        large.headers = vec![Some(b"\x02\x02a\x021".as_slice().into())];
+        (large.event_ns, large.times_ms) = (vec![7_000_001], vec![11]);
         assert_eq!(produce.send(1, &large, 0).unwrap(), 1);
         assert_eq!(produce.send(0, &rows(["fine"]), 0).unwrap(), 1);
         produce.mark(1);
@@ -155,6 +159,11 @@ fn a_record_too_large_is_handed_back_and_holds_its_mark() {
         assert_eq!((rejected.len(), rejected[0].topic, rejected[0].key.as_deref()), (1, 1, Some(b"key".as_slice())));
         assert_eq!(rejected[0].value.as_ref().map(Vec::len), Some(50_000));
         assert!(rejected[0].reason.contains("arge"), "{}", rejected[0].reason);
+        assert_eq!(rejected[0].timestamp_ms, Some(11));
+        let headers: Vec<_> = Headers::new(rejected[0].headers.as_deref().unwrap()).collect();
+        let value = |value: &'static str| Some(value.as_bytes());
+        let ns = (b"_EVENT_TIME_NS".as_slice(), value("7000001"));
+        assert_eq!(headers, [(b"a".as_slice(), value("1")), (b"_EVENT_TIME", value("7")), ns]);
         assert_eq!(produce.acknowledged(), 0);
         assert!(!produce.flush(PATIENCE).unwrap(), "nothing to wait for, and not everything is safe");
         produce.buried(1);
@@ -163,6 +172,29 @@ fn a_record_too_large_is_handed_back_and_holds_its_mark() {
     };
     check(&[("max.message.bytes", "10000")], &[]);
     check(&[], &[("message.max.bytes", "10000")]);
+}
+
+#[test]
+fn of_a_batch_too_large_only_the_record_at_fault_is_handed_back() {
+    let world = World::new();
+    world.topic("small", 1, &[("max.message.bytes", "10000"), ("retention.ms", "-1")]);
+    let (mut produce, _woken) = produce(&world, &["small"], &[("linger.ms", "200")]);
+    let small = |from: u32| (from..from + 40).map(|row| format!("{row:0>1000}"));
+    let mut chunk = rows(small(0).chain(["x".repeat(50_000)]).chain(small(40)));
+    chunk.times_ms = (1_000..1_081).collect();
+    assert_eq!(produce.send(0, &chunk, 0).unwrap(), 81);
+    produce.mark(1);
+    assert!(!produce.flush(PATIENCE).unwrap(), "all but one");
+    let rejected = produce.take_rejected();
+    assert_eq!(rejected.iter().map(|r| r.value.as_ref().unwrap().len()).collect::<Vec<_>>(), [50_000]);
+    assert_eq!((produce.outstanding(), produce.acknowledged()), (1, 0));
+    produce.buried(1);
+    assert_eq!(produce.acknowledged(), 1);
+    let got = read(&world, "small", 0);
+    let times: Vec<i64> = got.iter().map(|got| got.timestamp_ms).collect();
+    assert_eq!(times, (1_000..1_040).chain(1_041..1_081).collect::<Vec<_>>(), "timestamps survive");
+    let values: Vec<Vec<u8>> = got.into_iter().filter_map(|got| got.value).collect();
+    assert_eq!(values, small(0).chain(small(40)).map(String::into_bytes).collect::<Vec<_>>(), "in order, once");
 }
 
 #[test]

@@ -233,6 +233,10 @@ pub struct Rejected {
     pub key: Option<Vec<u8>>,
     /// Value.
     pub value: Option<Vec<u8>>,
+    /// Headers, encoded as [`crate::headers`] says.
+    pub headers: Option<Vec<u8>>,
+    /// Timestamp, ms.
+    pub timestamp_ms: Option<i64>,
 }
 
 /// One core's producer for one cluster.

@@ -43,7 +43,12 @@ pub(super) struct Outgoing<'a> {
     pub(super) headers: Option<HeaderList>,
     /// Comes back in the delivery report.
     pub(super) group: u64,
+    /// Comes back, too: nothing else was under way when it was sent.
+    pub(super) is_alone: bool,
 }
+
+/// Set in what comes back of a record that was sent alone; groups are counted from 0 and never get there.
+const ALONE: u64 = 1 << 63;
 
 /// Headers in librdkafka's own form.
 pub(super) struct HeaderList(*mut RDKafkaHeaders);
@@ -63,6 +68,13 @@ impl HeaderList {
     }
 }
 
+/// Headers in the record format as a list, and whether all of them could be read.
+pub(super) fn header_list(encoded: &[u8]) -> (HeaderList, bool) {
+    let (mut list, mut read) = (HeaderList::new(), crate::headers::headers(encoded));
+    read.by_ref().for_each(|(key, value)| list.add(key, value));
+    (list, read.is_whole())
+}
+
 impl Drop for HeaderList {
     fn drop(&mut self) {
         // SAFETY: still ours: `Handle::send` forgets a list that librdkafka took.
@@ -73,28 +85,60 @@ impl Drop for HeaderList {
 /// A delivery report, valid inside the closure it is handed to.
 pub(super) struct Report<'a> {
     pub(super) group: u64,
+    pub(super) is_alone: bool,
     pub(super) error: Option<RDKafkaErrorCode>,
     pub(super) topic: &'a str,
     pub(super) key: Option<&'a [u8]>,
     pub(super) value: Option<&'a [u8]>,
+    /// Of records that were not written.
+    pub(super) timestamp_ms: Option<i64>,
     message: *const sys::rd_kafka_message_t,
 }
 
 impl Report<'_> {
     /// Sends the record again behind what waits, as it was.
     pub(super) fn resend(&self, handle: &Handle) -> Result<(), RDKafkaErrorCode> {
-        // SAFETY: the message is alive inside the closure; its topic handle is one of ours, its headers are copied.
-        let (topic, partition, timestamp_ms, headers) = unsafe {
-            let mut list = ptr::null_mut();
-            let found = sys::rd_kafka_message_headers(self.message, &mut list);
-            let is_there = found == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR && !list.is_null();
-            let headers = is_there.then(|| HeaderList(sys::rd_kafka_headers_copy(list)));
-            let timestamp_ms = sys::rd_kafka_message_timestamp(self.message, ptr::null_mut());
-            ((*self.message).rkt, (*self.message).partition, timestamp_ms, headers)
-        };
-        let timestamp_ms = (timestamp_ms >= 0).then_some(timestamp_ms);
-        let record = Outgoing { key: self.key, value: self.value, timestamp_ms, headers, group: self.group };
-        handle.enqueue(topic, partition, record)
+        let headers = self.list().map(|list| {
+            // SAFETY: the list is alive inside the closure; the copy is ours.
+            HeaderList(unsafe { sys::rd_kafka_headers_copy(list) })
+        });
+        // SAFETY: the message is alive inside the closure; its topic handle is one of ours.
+        let topic = unsafe { (*self.message).rkt };
+        let (timestamp_ms, group) = (self.timestamp_ms, self.group);
+        let record = Outgoing { key: self.key, value: self.value, timestamp_ms, headers, group, is_alone: false };
+        handle.enqueue(topic, self.partition(), record)
+    }
+
+    pub(super) fn partition(&self) -> i32 {
+        // SAFETY: the message is alive inside the closure.
+        unsafe { (*self.message).partition }
+    }
+
+    /// The headers in the record format.
+    pub(super) fn headers(&self) -> Option<Vec<u8>> {
+        let list = self.list()?;
+        // SAFETY: the list is alive inside the closure.
+        let count = unsafe { sys::rd_kafka_header_cnt(list) };
+        let mut out = Vec::new();
+        crate::headers::write_count(&mut out, count);
+        for at in 0..count {
+            let (mut name, mut value, mut length) = (ptr::null(), ptr::null(), 0);
+            // SAFETY: `at` is below the count, so that all three are set: the name to a string that ends with a zero,
+            // the value to `length` bytes or null, all property of the list.
+            let (name, value) = unsafe {
+                sys::rd_kafka_header_get_all(list, at, &mut name, &mut value, &mut length);
+                (CStr::from_ptr(name), bytes(value, length))
+            };
+            crate::headers::write_header(&mut out, name.to_bytes(), value);
+        }
+        Some(out)
+    }
+
+    fn list(&self) -> Option<*mut RDKafkaHeaders> {
+        let mut list = ptr::null_mut();
+        // SAFETY: the message is alive inside the closure; the list stays its property and lives as long as it does.
+        let found = unsafe { sys::rd_kafka_message_headers(self.message, &mut list) };
+        (found == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR && !list.is_null()).then_some(list)
     }
 }
 
@@ -162,9 +206,19 @@ impl Handle {
         self.enqueue(self.topics[topic], ANY_PARTITION, record)
     }
 
+    /// Hands a record over for a partition.
+    pub(super) fn send_to(
+        &self,
+        (topic, partition): (usize, i32),
+        record: Outgoing<'_>,
+    ) -> Result<(), RDKafkaErrorCode> {
+        self.enqueue(self.topics[topic], partition, record)
+    }
+
     fn enqueue(&self, topic: *mut RDKafkaTopic, partition: i32, record: Outgoing<'_>) -> Result<(), RDKafkaErrorCode> {
         use sys::rd_kafka_vtype_t as V;
-        let Outgoing { key, value, timestamp_ms, headers, group } = record;
+        let Outgoing { key, value, timestamp_ms, headers, group, is_alone } = record;
+        let opaque = if is_alone { group | ALONE } else { group };
         let ((key, key_len), (value, value_len)) = (parts(key), parts(value));
         let list = headers.as_ref().map_or(ptr::null_mut(), |headers| headers.0);
         // SAFETY: each tag is followed by the arguments librdkafka reads for it, in C's types: pointers, int, size_t,
@@ -185,7 +239,7 @@ impl Handle {
                 key,
                 key_len,
                 V::RD_KAFKA_VTYPE_OPAQUE,
-                ptr::without_provenance_mut::<c_void>(group as usize),
+                ptr::without_provenance_mut::<c_void>(opaque as usize),
                 V::RD_KAFKA_VTYPE_TIMESTAMP,
                 timestamp_ms.unwrap_or(0),
                 V::RD_KAFKA_VTYPE_HEADERS,
@@ -218,7 +272,7 @@ impl Handle {
                     if message.is_null() {
                         break;
                     }
-                    each(report(&*message));
+                    each(report(message));
                 },
                 sys::RD_KAFKA_EVENT_STATS => {
                     self.notices().stats_raw(CStr::from_ptr(sys::rd_kafka_event_stats(event)).to_bytes());
@@ -261,16 +315,42 @@ impl Handle {
     }
 }
 
-/// SAFETY: `message` is one of a live delivery report event, which outlives `'a`.
-unsafe fn report(message: &sys::rd_kafka_message_t) -> Report<'_> {
+/// SAFETY: `message` is one of a live delivery report event, which outlives `'a`, and nobody else refers to it.
+unsafe fn report<'a>(message: *const sys::rd_kafka_message_t) -> Report<'a> {
+    // SAFETY: the caller's promise.
+    let timestamp_ms = unsafe { timestamp_of_failed(message.cast_mut()) };
     // SAFETY: topic, key and value are the message's and live as long; a topic's name is ASCII and ends with a zero.
-    let (topic, key, value) = unsafe {
-        let topic = CStr::from_ptr(sys::rd_kafka_topic_name(message.rkt));
-        (topic.to_str().unwrap_or_default(), bytes(message.key, message.key_len), bytes(message.payload, message.len))
+    let (message, topic, key, value) = unsafe {
+        let lent = &*message;
+        let topic = CStr::from_ptr(sys::rd_kafka_topic_name(lent.rkt));
+        let (key, value) = (bytes(lent.key, lent.key_len), bytes(lent.payload, lent.len));
+        (lent, topic.to_str().unwrap_or_default(), key, value)
     };
     let is_fine = message.err == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR;
     let error = (!is_fine).then(|| message.err.into());
-    Report { group: message._private.addr() as u64, error, topic, key, value, message }
+    let opaque = message._private.addr() as u64;
+    let (group, is_alone) = (opaque & !ALONE, opaque & ALONE != 0);
+    Report { group, is_alone, error, topic, key, value, timestamp_ms, message }
+}
+
+/// The timestamp of a message that was not written. librdkafka keeps it to itself while the message has an error, so that
+/// the error is taken off for the question.
+///
+/// SAFETY: `message` is alive, and nobody else refers to it.
+unsafe fn timestamp_of_failed(message: *mut sys::rd_kafka_message_t) -> Option<i64> {
+    // SAFETY: the caller's promise; a report's message is the application's alone, in memory that librdkafka allocated to
+    // be written to. A null type pointer is allowed.
+    let timestamp_ms = unsafe {
+        let error = (*message).err;
+        if error == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
+            return None;
+        }
+        (*message).err = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR;
+        let timestamp_ms = sys::rd_kafka_message_timestamp(message, ptr::null_mut());
+        (*message).err = error;
+        timestamp_ms
+    };
+    (timestamp_ms >= 0).then_some(timestamp_ms)
 }
 
 impl Drop for Handle {

@@ -1,5 +1,6 @@
 //! Writing records: one producer per core and cluster, behind `velostream_types::topic::Produce`.
 
+mod alone;
 mod handle;
 mod marks;
 mod rdkafka;

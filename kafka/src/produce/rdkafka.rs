@@ -1,8 +1,9 @@
 //! One core's producer through librdkafka: idempotent, acks=all, retried without end by librdkafka itself.
 //!
 //! A record carries the number of its group of marks ([`Marks`]); a delivery report gives it back. Records a broker
-//! refuses for what they are wait for the dead letter; every other failure is fatal, because the order of the records
-//! behind it is gone: the job starts again from its commit.
+//! refuses for what they are wait for the dead letter, those of a batch that is too large after each was sent alone
+//! ([`Alone`]); every other failure is fatal, because the order of the records behind it is gone: the job starts again
+//! from its commit.
 //!
 //! Cost per record: one hand-over (librdkafka allocates and copies) and one report; headers and their list are
 //! allocated only for sinks that have them.
@@ -11,13 +12,14 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use velostream_types::headers::HeaderBuilder;
 use velostream_types::topic::{Produce, ProduceSpec, Rejected, Wake};
 use velostream_types::{Chunk, Fatal};
 
-use super::handle::{Handle, HeaderList, Outgoing};
+use super::alone::{Alone, rejected};
+use super::handle::{Handle, HeaderList, Outgoing, header_list};
 use super::marks::Marks;
 use crate::config::{Role, client_config, not_created};
-use crate::headers::headers;
 use crate::notices::{Notices, now};
 
 /// How long a start waits for the brokers.
@@ -35,6 +37,7 @@ pub(crate) struct RdkafkaProduce {
     topics: Vec<String>,
     marks: Marks,
     rejected: Vec<Rejected>,
+    alone: Alone,
     failed: Option<Fatal>,
     /// Text of the numbers in headers.
     number: String,
@@ -46,6 +49,8 @@ enum Verdict {
     Rejected,
     /// Another record of its batch was at fault.
     Again,
+    /// The record or its batch is too large.
+    TooLarge,
     /// The producer cannot go on.
     Fatal,
 }
@@ -53,14 +58,13 @@ enum Verdict {
 fn verdict(code: RDKafkaErrorCode) -> Verdict {
     use RDKafkaErrorCode as Code;
     match code {
-        Code::MessageSizeTooLarge
-        | Code::InvalidMessage
+        Code::MessageSizeTooLarge | Code::MessageBatchTooLarge => Verdict::TooLarge,
+        Code::InvalidMessage
         | Code::InvalidMessageSize
         | Code::InvalidTimestamp
         | Code::InvalidRecord
         | Code::PolicyViolation
-        | Code::UnsupportedForMessageFormat
-        | Code::MessageBatchTooLarge => Verdict::Rejected,
+        | Code::UnsupportedForMessageFormat => Verdict::Rejected,
         Code::InvalidDifferentRecord => Verdict::Again,
         _ => Verdict::Fatal,
     }
@@ -78,8 +82,15 @@ impl RdkafkaProduce {
         let notices = Notices::new(&spec.client);
         let handle = Handle::new(&config, notices, &spec.topics, Box::new(move || wake()))
             .map_err(|error| not_created(&spec.client, &error))?;
-        let (topics, marks, rejected) = (spec.topics.clone(), Marks::default(), Vec::new());
-        let mut produce = RdkafkaProduce { handle, topics, marks, rejected, failed: None, number: String::new() };
+        let mut produce = RdkafkaProduce {
+            handle,
+            topics: spec.topics.clone(),
+            marks: Marks::default(),
+            rejected: Vec::new(),
+            alone: Alone::default(),
+            failed: None,
+            number: String::new(),
+        };
         for topic in &spec.topics {
             produce.find(topic)?;
         }
@@ -128,24 +139,29 @@ impl RdkafkaProduce {
 
     /// Takes the reports that wait, and those that come within `wait`.
     fn serve(&mut self, mut wait: Duration) -> Result<(), Fatal> {
-        let RdkafkaProduce { handle, topics, marks, rejected, failed, .. } = self;
+        let RdkafkaProduce { handle, topics, marks, rejected: refused, alone, failed, .. } = self;
         while handle.serve(wait, |report| {
+            if report.is_alone {
+                alone.reported();
+            }
             let Some(code) = report.error else { return marks.delivered(report.group) };
-            let again = matches!(verdict(code), Verdict::Again).then(|| report.resend(handle));
-            match (again, verdict(code)) {
-                (Some(Ok(())), _) => {}
-                (None, Verdict::Rejected) => {
-                    let topic = topics.iter().position(|topic| topic == report.topic).unwrap_or_default();
-                    let (key, value) = (report.key.map(<[u8]>::to_vec), report.value.map(<[u8]>::to_vec));
-                    rejected.push(Rejected { topic, reason: code.to_string(), key, value });
+            let topic = topics.iter().position(|topic| topic == report.topic).unwrap_or_default();
+            match verdict(code) {
+                Verdict::Again if report.resend(handle).is_ok() => {}
+                Verdict::TooLarge if !report.is_alone => alone.add(topic, &report),
+                Verdict::TooLarge | Verdict::Rejected => {
+                    refused.push(rejected(topic, code, &report));
                     marks.refused(report.group);
                 }
-                _ => {
+                Verdict::Again | Verdict::Fatal => {
                     failed.get_or_insert_with(|| undelivered(handle.notices(), report.topic, code));
                 }
             }
         }) {
             wait = Duration::ZERO;
+        }
+        if let Err((topic, code)) = alone.advance(handle, marks.in_flight()) {
+            failed.get_or_insert_with(|| undelivered(handle.notices(), &topics[topic], code));
         }
         if let Some((code, text)) = self.handle.client().fatal_error() {
             let cluster = self.handle.notices().cluster();
@@ -161,19 +177,12 @@ impl RdkafkaProduce {
         if own.is_none() && event_ns.is_none() {
             return Ok(None);
         }
-        let mut list = HeaderList::new();
-        if let Some(bytes) = own {
-            let mut read = headers(bytes);
-            read.by_ref().for_each(|(key, value)| list.add(key, value));
-            if !read.is_whole() {
-                return Err(Fatal::new("headers of a row do not have the form of Kafka's record format"));
-            }
+        let (mut list, is_whole) = own.map_or_else(|| (HeaderList::new(), true), header_list);
+        if !is_whole {
+            return Err(Fatal::new("headers of a row do not have the form of Kafka's record format"));
         }
-        if let Some(event_ns) = event_ns {
-            list.add(b"_EVENT_TIME", Some(text(&mut self.number, event_ns.div_euclid(1_000_000))));
-            if event_ns.rem_euclid(1_000_000) != 0 {
-                list.add(b"_EVENT_TIME_NS", Some(text(&mut self.number, event_ns)));
-            }
+        for (key, value) in event_ns.into_iter().flat_map(event_time) {
+            list.add(key.as_bytes(), Some(text(&mut self.number, value)));
         }
         Ok(Some(list))
     }
@@ -185,18 +194,20 @@ impl RdkafkaProduce {
         let is_delete = rows.deletes.get(row).copied().unwrap_or(false);
         let value = (!is_delete).then(|| value_of(rows, row));
         let group = self.marks.group();
-        let record = Outgoing { key, value, timestamp_ms: rows.times_ms.get(row).copied(), headers, group };
+        let timestamp_ms = rows.times_ms.get(row).copied();
+        let record = Outgoing { key, value, timestamp_ms, headers, group, is_alone: false };
         match self.handle.send(topic, record) {
             Ok(()) => {
                 self.marks.sent();
                 Ok(true)
             }
             Err(RDKafkaErrorCode::QueueFull) => Ok(false),
-            Err(code) if matches!(verdict(code), Verdict::Rejected) => {
+            Err(code) if matches!(verdict(code), Verdict::TooLarge | Verdict::Rejected) => {
                 self.marks.sent();
                 self.marks.refused(group);
                 let (key, value) = (key.map(<[u8]>::to_vec), value.map(<[u8]>::to_vec));
-                self.rejected.push(Rejected { topic, reason: code.to_string(), key, value });
+                let headers = row_headers(rows, row);
+                self.rejected.push(Rejected { topic, reason: code.to_string(), key, value, headers, timestamp_ms });
                 Ok(true)
             }
             Err(code) => Err(undelivered(self.handle.notices(), &self.topics[topic], code)),
@@ -207,6 +218,9 @@ impl RdkafkaProduce {
 impl Produce for RdkafkaProduce {
     fn send(&mut self, topic: usize, rows: &Chunk, from: usize) -> Result<usize, Fatal> {
         self.serve(Duration::ZERO)?;
+        if self.alone.is_busy() {
+            return Ok(0);
+        }
         let mut has_looked = false;
         let mut row = from;
         while row < rows.rows() {
@@ -265,6 +279,26 @@ impl Produce for RdkafkaProduce {
     fn notices(&mut self) -> Vec<String> {
         self.handle.notices().take()
     }
+}
+
+/// A row's own headers and those of its event time, in the record format.
+fn row_headers(rows: &Chunk, row: usize) -> Option<Vec<u8>> {
+    let (own, event_ns) = (rows.headers.get(row).and_then(Option::as_deref), rows.event_ns.get(row));
+    if own.is_none() && event_ns.is_none() {
+        return None;
+    }
+    let mut headers = HeaderBuilder::default();
+    headers.extend(own.unwrap_or_default());
+    for (key, value) in event_ns.into_iter().flat_map(|event_ns| event_time(*event_ns)) {
+        headers.push(key.as_bytes(), Some(value.to_string().as_bytes()));
+    }
+    Some(headers.finish())
+}
+
+/// The headers that tell an event time: in ms, and in ns where it is no whole ms.
+fn event_time(event_ns: i64) -> impl Iterator<Item = (&'static str, i64)> {
+    let exact = (event_ns.rem_euclid(1_000_000) != 0).then_some(("_EVENT_TIME_NS", event_ns));
+    std::iter::once(("_EVENT_TIME", event_ns.div_euclid(1_000_000))).chain(exact)
 }
 
 /// A row without its terminator.
