@@ -6,7 +6,7 @@ use velostream_types::{Schema, Span};
 
 use crate::diag::Diagnostic;
 use crate::plan::{
-    Format, KafkaSink, LateStrategy, MissingTime, SinkConnector, SinkFormat, SourceConnector, TimeFormat,
+    Failure, Format, KafkaSink, LateStrategy, MissingTime, SinkConnector, SinkFormat, SourceConnector, TimeFormat,
 };
 
 /// One `key = value` of a WITH clause or SET statement as written.
@@ -57,6 +57,8 @@ pub struct SourceSpec {
     pub dlq_topic: Option<Box<KafkaSink>>,
     /// FALSE: bad records are counted only.
     pub dlq_enabled: bool,
+    /// What becomes of bad records.
+    pub failure: Failure,
 }
 
 /// A sink's properties.
@@ -76,6 +78,8 @@ pub struct SinkSpec {
     pub dlq_topic: Option<Box<KafkaSink>>,
     /// FALSE: bad records are counted only.
     pub dlq_enabled: bool,
+    /// What becomes of bad records.
+    pub failure: Failure,
 }
 
 /// Properties of the relations a statement names: implemented by `props::Resolver`, by tests with maps.

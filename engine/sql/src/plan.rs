@@ -719,6 +719,18 @@ pub enum SinkFormat {
     Raw(RawKind),
 }
 
+/// What becomes of a bad record (`failure_strategy`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Failure {
+    /// SendToDLQ: it goes to the dead letters, or is only counted where these are switched off.
+    #[default]
+    DeadLetter,
+    /// LogAndContinue: the log tells of it, and it is passed over.
+    Log,
+    /// FailBatch: the run stops in front of it.
+    Stop,
+}
+
 /// Where bad records go.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DlqPlan {
@@ -728,8 +740,10 @@ pub struct DlqPlan {
     pub path: PathBuf,
     /// Write to this topic instead: original bytes, key and headers, the reason in headers.
     pub topic: Option<Box<KafkaSink>>,
-    /// FALSE: counted only (`LogAndContinue`, `enable_dlq=false`).
+    /// FALSE: nothing is written (`enable_dlq=false`, or another strategy than [`Failure::DeadLetter`]).
     pub enabled: bool,
+    /// What becomes of a bad record.
+    pub failure: Failure,
     /// Edge to its writer.
     pub edge: EdgeId,
 }

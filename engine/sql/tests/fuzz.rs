@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use velostream_sql::diag::{Diagnostic, Severity};
 use velostream_sql::endpoint::{Catalog, CatalogError, Endpoints, SinkSpec, SourceSpec, WithEntry};
 use velostream_sql::plan::{
-    Compression, Expr, ExprKind, Format, MissingTime, NodeKind, SinkConnector, SinkFormat, SourceConnector, TimeFormat,
+    Compression, Expr, ExprKind, Failure, Format, MissingTime, NodeKind, SinkConnector, SinkFormat, SourceConnector,
+    TimeFormat,
 };
 use velostream_sql::{BindOptions, compile};
 use velostream_types::{DataType, Field, Schema, Span};
@@ -42,6 +43,7 @@ impl Endpoints for World {
             dlq_path: None,
             dlq_topic: None,
             dlq_enabled: true,
+            failure: Failure::DeadLetter,
         })
     }
 
@@ -55,6 +57,7 @@ impl Endpoints for World {
             dlq_path: None,
             dlq_topic: None,
             dlq_enabled: true,
+            failure: Failure::DeadLetter,
         };
         Ok(name.len().is_multiple_of(2).then_some(spec))
     }

@@ -33,6 +33,8 @@ pub enum Stage {
     Process,
     /// Columns to bytes.
     Serialize,
+    /// Bytes to the sink.
+    Write,
 }
 
 impl Stage {
@@ -42,6 +44,7 @@ impl Stage {
             Stage::Deserialize => "deserialize",
             Stage::Process => "process",
             Stage::Serialize => "serialize",
+            Stage::Write => "write",
         }
     }
 }
@@ -73,6 +76,8 @@ pub enum ErrorCode {
     GroupOverflow,
     /// R0303: event time missing, malformed or out of range.
     EventTime,
+    /// R0401: the sink refused the record for what it is (too large).
+    Refused,
 }
 
 impl ErrorCode {
@@ -91,6 +96,7 @@ impl ErrorCode {
             ErrorCode::Late => "R0301",
             ErrorCode::GroupOverflow => "R0302",
             ErrorCode::EventTime => "R0303",
+            ErrorCode::Refused => "R0401",
         }
     }
 }
@@ -108,6 +114,7 @@ impl ErrorCode {
             | ErrorCode::Late
             | ErrorCode::GroupOverflow
             | ErrorCode::EventTime => "sql_execution",
+            ErrorCode::Refused => "unknown",
         }
     }
 }

@@ -108,6 +108,11 @@ pub trait SinkWriter {
     fn safe(&mut self, marked: u64) -> Result<u64, Fatal> {
         Ok(marked)
     }
+    /// Rows taken since the last call that the sink refused for what they are: they are in the dead letters, or on their
+    /// way there, and safe only when those are.
+    fn take_refused(&mut self) -> u64 {
+        0
+    }
     /// Messages for the log since the last call.
     fn notices(&mut self) -> Vec<String> {
         Vec::new()

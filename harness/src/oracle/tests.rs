@@ -50,7 +50,14 @@ impl Plan {
             sources: vec![source],
             nodes: vec![],
             sinks: vec![],
-            dlqs: vec![DlqPlan { name: "d".into(), path: PathBuf::new(), topic: None, enabled: true, edge: EdgeId(0) }],
+            dlqs: vec![DlqPlan {
+                name: "d".into(),
+                path: PathBuf::new(),
+                topic: None,
+                enabled: true,
+                failure: Failure::DeadLetter,
+                edge: EdgeId(0),
+            }],
             statements: vec![],
             edges: 0,
         };

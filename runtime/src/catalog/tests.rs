@@ -1,6 +1,6 @@
 //! Samples: whole records, enough of them, from every partition.
 
-use velostream_sql::plan::TimeFormat;
+use velostream_sql::plan::{Failure, TimeFormat};
 use velostream_types::topic::{
     Client, Fetch, FetchSpec, GroupMember, LogBounds, MemberSpec, NewTopic, Produce, ProduceSpec, StartAt, Wake,
 };
@@ -42,6 +42,7 @@ fn spec(connector: SourceConnector, format: Format) -> SourceSpec {
         dlq_path: None,
         dlq_topic: None,
         dlq_enabled: true,
+        failure: Failure::DeadLetter,
     }
 }
 

@@ -15,11 +15,14 @@ use velostream_exec::operator::NodeCounters;
 use velostream_exec::shard::{Demand, Inbox, Mark, Outbox, PartitionProgress, Progress, STOP_BARRIER, Write};
 use velostream_types::time::WM_END;
 use velostream_types::topic::FetchStats;
-use velostream_types::{Chunk, Clock, Fatal, PartitionId, PartitionSource, ShardId, SinkWriter, SourceId, SourcePoll};
+use velostream_types::{
+    Chunk, Clock, DlqId, Fatal, PartitionId, PartitionSource, ShardId, SinkWriter, SourceId, SourcePoll,
+};
 
 use super::Turn;
 use super::world::{World, add};
-use crate::clock::RunClock;
+use crate::clock::{RunClock, monotonic};
+use crate::io::passed_over::PassedOver;
 use crate::mesh::MeshPort;
 
 /// When a partition that had nothing is asked again.
@@ -81,6 +84,8 @@ struct Slot {
     dirty: bool,
     state: SlotState,
     rows: u64,
+    /// Rows the sink took and then refused; not among `rows`.
+    refused: u64,
     /// Last barrier set, and the last one that was told to be safe.
     marked: u64,
     told: u64,
@@ -97,6 +102,14 @@ enum SlotState {
 impl Slot {
     fn is_open(&self) -> bool {
         self.state == SlotState::Open
+    }
+
+    /// Moves rows that were refused since the last call from written to refused; answers how many.
+    fn count_refused(&mut self) -> u64 {
+        let refused = self.sink.writer.take_refused();
+        self.refused += refused;
+        self.rows = self.rows.saturating_sub(refused);
+        refused
     }
 }
 
@@ -140,6 +153,8 @@ pub struct SinkProgress {
     pub sink: usize,
     /// Rows written.
     pub rows: u64,
+    /// Rows that the sink refused; their bytes are in the dead letters.
+    pub refused: u64,
     /// Completed; FALSE when the run was stopped before.
     pub finished: bool,
 }
@@ -207,12 +222,16 @@ pub struct Lane {
     stop_seen: bool,
     progress_due_ns: i64,
     latency: Histogram<u64>,
+    /// Bad records that are only logged, by destination.
+    passed: BTreeMap<DlqId, PassedOver>,
 }
 
 fn slots(sinks: Vec<(usize, Sink)>) -> BTreeMap<usize, Slot> {
     sinks
         .into_iter()
-        .map(|(i, sink)| (i, Slot { sink, dirty: false, state: SlotState::Open, rows: 0, marked: 0, told: 0 }))
+        .map(|(i, sink)| {
+            (i, Slot { sink, dirty: false, state: SlotState::Open, rows: 0, refused: 0, marked: 0, told: 0 })
+        })
         .collect()
 }
 
@@ -243,6 +262,7 @@ impl Lane {
             stop_seen: false,
             progress_due_ns: 0,
             latency: Histogram::new_with_bounds(1, 60_000_000_000, 2).expect("the bounds are valid constants"),
+            passed: BTreeMap::new(),
         }
     }
 
@@ -270,6 +290,7 @@ impl Lane {
             return Ok(Round::Idle(None));
         }
         self.serve()?;
+        self.count_refused(world);
         let stop = world.stopping();
         if !self.held.is_empty() {
             self.write(world)?;
@@ -398,6 +419,9 @@ impl Lane {
         for mark in self.outbox.marks.drain(..) {
             tell(&self.notes, self.shard, News::Mark(mark));
         }
+        for (dlq, records, last) in self.outbox.passed_over.drain(..) {
+            self.passed.entry(dlq).or_default().add(records, last);
+        }
         self.held.extend(self.outbox.writes.drain(..));
         self.write(world)?;
         self.flush(progress != Progress::Busy)?;
@@ -406,15 +430,20 @@ impl Lane {
             self.progress_due_ns = now_ns + PROGRESS_NS;
             let rows_in = self.turn.partitions().iter().map(|p| p.rows).sum();
             world.cell(self.shard).rows_in.store(rows_in, Ordering::Relaxed);
-            self.tell_standing();
+            self.tell_standing(false);
         }
         Ok(())
     }
 
     /// Where the partitions stand in their logs, and what sources and sinks have to say.
-    fn tell_standing(&mut self) {
+    fn tell_standing(&mut self, at_end: bool) {
         if self.notes.is_none() {
             return;
+        }
+        if !self.passed.is_empty() {
+            let now = monotonic();
+            let said = self.passed.values_mut().filter_map(|passed| passed.take(now, at_end));
+            said.for_each(|text| tell(&self.notes, self.shard, News::Say(text)));
         }
         for (key, reader) in &mut self.readers {
             tell_reader(&self.notes, self.shard, *key, reader);
@@ -503,6 +532,16 @@ impl Lane {
         Ok(())
     }
 
+    /// Rows that sinks refused are dead letters instead.
+    fn count_refused(&mut self, world: &World) {
+        let refused: u64 = self.sinks.values_mut().filter(|slot| slot.sink.served).map(Slot::count_refused).sum();
+        if refused > 0 {
+            let cell = world.cell(self.shard);
+            cell.rows_out.store(cell.rows_out.load(Ordering::Relaxed).saturating_sub(refused), Ordering::Relaxed);
+            add(&cell.rows_dead, refused);
+        }
+    }
+
     /// A stop does not wait for ever for a sink that takes nothing.
     fn give_up_in_time(&mut self, stop: bool) -> Result<(), Fatal> {
         let now_ns = self.elapsed_ns();
@@ -577,7 +616,7 @@ impl Lane {
 
     /// Everything that was read is written, safe, and known by its place.
     fn tell_end(&mut self) {
-        self.tell_standing();
+        self.tell_standing(true);
         let partitions = self.turn.scan_marks();
         tell(&self.notes, self.shard, News::Mark(Mark::Scanned { barrier: STOP_BARRIER, partitions }));
         for i in self.sinks.keys() {
@@ -590,16 +629,17 @@ impl Lane {
 
     /// What the lane did.
     pub fn report(&mut self) -> LaneReport {
-        let progress = |(sink, slot): (&usize, &Slot)| {
+        let progress = |(sink, slot): (&usize, &mut Slot)| {
+            slot.count_refused();
             let finished = slot.state == SlotState::Finished;
-            SinkProgress { sink: *sink, rows: slot.rows, finished }
+            SinkProgress { sink: *sink, rows: slot.rows, refused: slot.refused, finished }
         };
         LaneReport {
             shard: self.shard,
             counters: self.turn.counters(),
             partitions: self.turn.partitions(),
-            sinks: self.sinks.iter().map(progress).collect(),
-            dead: self.dead.iter().map(progress).collect(),
+            sinks: self.sinks.iter_mut().map(progress).collect(),
+            dead: self.dead.iter_mut().map(progress).collect(),
             credit_waits: self.turn.credit_waits(),
             latency: self.latency.clone(),
         }

@@ -362,7 +362,10 @@ fn every_byte_arrives_on_both_backends() {
             assert_eq!((seen.finished.load(Ordering::Relaxed), seen.interrupted.load(Ordering::Relaxed)), (1, 0));
             assert_eq!(reports.len(), usize::from(shards));
             assert!(reports.iter().all(|r| r.partitions.iter().all(|p| p.ended)));
-            assert_eq!(reports[0].sinks, [SinkProgress { sink: 0, rows: u64::from(shards), finished: true }]);
+            assert_eq!(
+                reports[0].sinks,
+                [SinkProgress { sink: 0, rows: u64::from(shards), refused: 0, finished: true }]
+            );
         }
     }
 }

@@ -1,7 +1,8 @@
 //! A broker's topic as a sink: the sinks of one cluster share one producer per shard.
 //!
 //! Barriers of different sinks reach the shared producer at different moments, so each is given a mark of the
-//! producer's own, which rise in the order they are set; a barrier is safe when its mark is acknowledged.
+//! producer's own, which rise in the order they are set; a barrier is safe when its mark is acknowledged. A record that
+//! the brokers refuse holds its mark until what becomes of it (`refused`) is safe.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -11,8 +12,21 @@ use std::time::Duration;
 use velostream_types::topic::Produce;
 use velostream_types::{Chunk, Fatal, SinkWriter};
 
+use super::refused::Grave;
+use crate::clock::monotonic;
+
 /// How long the end of a run waits for acknowledgements.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What becomes of the records that one topic refuses.
+pub struct TopicGrave {
+    /// The topic.
+    pub topic: String,
+    /// Position in the producer's graves.
+    pub grave: usize,
+    /// Its records are dead letters.
+    pub is_letters: bool,
+}
 
 /// A shard's producer for one cluster.
 pub struct Producer {
@@ -21,19 +35,84 @@ pub struct Producer {
     marks: u64,
     /// One sink waited in vain: the others of this producer would, too.
     gave_up: bool,
+    /// By position of the topic.
+    topics: Vec<TopicGrave>,
+    graves: Vec<Grave>,
+    /// Refused records that are not safe yet, in order: their grave and their number in it.
+    refused: VecDeque<(usize, u64)>,
+    /// How many records each topic refused since that was last asked.
+    counts: Vec<u64>,
+    /// The run ends: graves say their last words.
+    at_end: bool,
 }
 
 impl Producer {
-    /// Shared by the sinks of one shard that write to `brokers`.
-    pub fn shared(produce: Box<dyn Produce>, brokers: String) -> SharedProducer {
-        Rc::new(RefCell::new(Producer { produce, brokers, marks: 0, gave_up: false }))
+    /// Shared by the sinks of one shard that write to `brokers`; `topics` are those of the producer.
+    pub fn shared(
+        produce: Box<dyn Produce>,
+        brokers: String,
+        topics: Vec<TopicGrave>,
+        graves: Vec<Grave>,
+    ) -> SharedProducer {
+        let counts = vec![0; topics.len()];
+        Rc::new(RefCell::new(Producer {
+            produce,
+            brokers,
+            marks: 0,
+            gave_up: false,
+            topics,
+            graves,
+            refused: VecDeque::new(),
+            counts,
+            at_end: false,
+        }))
     }
 
-    /// Waits until everything sent is acknowledged.
-    fn flush(&mut self) -> Result<(), Fatal> {
-        let patience = if self.gave_up { Duration::ZERO } else { FLUSH_PATIENCE };
-        if self.produce.flush(patience)? {
+    /// Takes reports, and sees to the records that were refused.
+    fn serve(&mut self) -> Result<(), Fatal> {
+        self.produce.poll()?;
+        self.bury()
+    }
+
+    fn bury(&mut self) -> Result<(), Fatal> {
+        for rejected in self.produce.take_rejected() {
+            let at = rejected.topic;
+            let TopicGrave { topic, grave, is_letters } = &self.topics[at];
+            let number = self.graves[*grave].bury(rejected, topic, *is_letters)?;
+            self.refused.push_back((*grave, number));
+            self.counts[at] += 1;
+        }
+        if self.refused.is_empty() {
             return Ok(());
+        }
+        self.graves.iter_mut().try_for_each(Grave::serve)?;
+        let mut buried = 0;
+        while self.refused.pop_front_if(|(grave, number)| *number <= self.graves[*grave].safe()).is_some() {
+            buried += 1;
+        }
+        self.produce.buried(buried);
+        Ok(())
+    }
+
+    /// Waits until everything sent is acknowledged, refused records in their dead letters.
+    fn flush(&mut self) -> Result<(), Fatal> {
+        self.at_end = true;
+        let deadline = monotonic() + if self.gave_up { Duration::ZERO } else { FLUSH_PATIENCE };
+        loop {
+            let left = deadline.saturating_duration_since(monotonic());
+            if self.produce.flush(left)? {
+                return Ok(());
+            }
+            self.bury()?;
+            self.graves.iter_mut().try_for_each(|grave| grave.flush(left))?;
+            self.bury()?;
+            if self.produce.outstanding() == 0 {
+                return Ok(());
+            }
+            // Without refused records it waited for the brokers, in vain.
+            if left.is_zero() || self.refused.is_empty() {
+                break;
+            }
         }
         self.gave_up = true;
         let (brokers, rows) = (&self.brokers, self.produce.outstanding());
@@ -76,9 +155,13 @@ impl SinkWriter for TopicSink {
 
     fn offer(&mut self, rows: &Chunk, from: usize) -> Result<usize, Fatal> {
         let mut producer = self.producer.borrow_mut();
+        if producer.graves.iter().any(Grave::is_full) {
+            producer.serve()?;
+            return Ok(0);
+        }
         let taken = producer.produce.send(self.topic, rows, from)?;
         if from + taken < rows.rows() {
-            producer.produce.poll()?;
+            producer.serve()?;
         }
         Ok(taken)
     }
@@ -107,14 +190,7 @@ impl SinkWriter for TopicSink {
 
     fn safe(&mut self, _marked: u64) -> Result<u64, Fatal> {
         let mut producer = self.producer.borrow_mut();
-        producer.produce.poll()?;
-        if let Some(rejected) = producer.produce.take_rejected().first() {
-            let bytes = rejected.value.as_ref().map_or(0, Vec::len);
-            return Err(Fatal::new(format!(
-                "topic {} refused a record of {bytes} bytes: {}",
-                self.name, rejected.reason
-            )));
-        }
+        producer.serve()?;
         let acknowledged = producer.produce.acknowledged();
         while let Some((barrier, _)) = self.waiting.pop_front_if(|(_, mark)| *mark <= acknowledged) {
             self.safe = barrier;
@@ -122,8 +198,18 @@ impl SinkWriter for TopicSink {
         Ok(self.safe)
     }
 
+    fn take_refused(&mut self) -> u64 {
+        let mut producer = self.producer.borrow_mut();
+        // Dead letters were counted when they were made.
+        if producer.topics[self.topic].is_letters { 0 } else { std::mem::take(&mut producer.counts[self.topic]) }
+    }
+
     fn notices(&mut self) -> Vec<String> {
-        self.producer.borrow_mut().produce.notices()
+        let mut producer = self.producer.borrow_mut();
+        let Producer { produce, graves, at_end, .. } = &mut *producer;
+        let mut lines = produce.notices();
+        lines.extend(graves.iter_mut().flat_map(|grave| grave.notices(*at_end)));
+        lines
     }
 }
 

@@ -14,7 +14,7 @@ use crossbeam_channel::Sender;
 use velostream_exec::pipeline::{home_of, writers_of};
 use velostream_sql::endpoint::CatalogError;
 use velostream_sql::plan::{
-    AppPlan, DlqPlan, KafkaSink, NodeKind, SinkConnector, SinkFormat, SinkPlan, SourceConnector,
+    AppPlan, DlqPlan, Failure, KafkaSink, NodeKind, SinkConnector, SinkFormat, SinkPlan, SourceConnector,
 };
 use velostream_types::topic::{Broker, Client, FetchFrom, FetchSpec, ProduceSpec, TopicPartition};
 use velostream_types::{Fatal, PartitionId, PartitionSource, ShardId, SinkWriter, SourceId};
@@ -28,10 +28,12 @@ use crate::io::file_sink::{FileSink, FileSinkOptions};
 use crate::io::file_source::{FileSource, OneRow, slab_bytes};
 use crate::io::header_line;
 use crate::io::memory::{Retention, Topic, Topics};
+use crate::io::passed_over::PassedOver;
 use crate::io::paths::expand;
+use crate::io::refused::{Grave, Letters, Place};
 use crate::io::stdout::StdoutSink;
 use crate::io::table::Table;
-use crate::io::topic_sink::{Producer, SharedProducer, TopicSink};
+use crate::io::topic_sink::{Producer, SharedProducer, TopicGrave, TopicSink};
 use crate::io::topic_source::{SharedFetch, TopicPartitionSource};
 use crate::mesh::MeshPort;
 use crate::stop::StopHandle;
@@ -189,6 +191,19 @@ pub fn allow_open_files(inputs: &[Input]) {
 /// Files open besides the partitions': sinks, dead letters, rings, the binary.
 const OTHER_FILES: u64 = 256;
 
+fn no_client() -> Fatal {
+    Fatal::new("this build of the engine has no Kafka client")
+}
+
+/// Largest dead letter that is sent, bytes: librdkafka's own limit.
+const LETTER_BYTES_MAX: u64 = 1_000_000_000;
+
+/// Where dead letters of the query that writes sink number `sink` go.
+pub fn dlq_of(plan: &AppPlan, sink: usize) -> usize {
+    let writes = |node: &&velostream_sql::plan::Node| matches!(node.kind, NodeKind::Sink { sink: n, .. } if n == sink);
+    plan.nodes.iter().find(writes).map_or(0, |node| node.dlq.index())
+}
+
 /// Producers of a shard: cluster, topics by position, and the producer itself.
 type Producers = Vec<(Client, Vec<String>, SharedProducer)>;
 /// Fetchers of a shard by partition, with its number in the fetcher.
@@ -259,34 +274,68 @@ impl Opener {
     }
 
     fn broker(&self) -> Result<&dyn Broker, Fatal> {
-        self.broker.as_deref().ok_or_else(|| Fatal::new("this build of the engine has no Kafka client"))
+        self.broker.as_deref().ok_or_else(no_client)
     }
 
     /// One producer per cluster that the shard writes to.
     fn producers(&self, shard: ShardId, bell: &Arc<Bell>) -> Result<Producers, Fatal> {
         let sinks = self.plan.sinks.iter().enumerate().filter_map(|(i, sink)| match &sink.connector {
             SinkConnector::Kafka(kafka) if writers_of(&self.plan, i, self.shards).contains(&shard) => {
-                Some(kafka.as_ref())
+                Some((kafka.as_ref(), dlq_of(&self.plan, i), false))
             }
             _ => None,
         });
-        let dead =
-            self.plan.dlqs.iter().enumerate().filter(|(i, dlq)| dlq.enabled && home_of(*i, self.shards) == shard);
-        let mut topics: BTreeMap<&Client, Vec<String>> = BTreeMap::new();
-        for kafka in sinks.chain(dead.filter_map(|(_, dlq)| dlq.topic.as_deref())) {
-            let topics = topics.entry(&kafka.client).or_default();
-            if !topics.contains(&kafka.topic) {
-                topics.push(kafka.topic.clone());
+        let dead = self.plan.dlqs.iter().enumerate().filter_map(|(i, dlq)| {
+            let topic = dlq.topic.as_deref().filter(|_| dlq.enabled && home_of(i, self.shards) == shard)?;
+            Some((topic, i, true))
+        });
+        let mut clusters: BTreeMap<&Client, (Vec<TopicGrave>, Vec<usize>)> = BTreeMap::new();
+        for (kafka, dlq, is_letters) in sinks.chain(dead) {
+            let (topics, dlqs) = clusters.entry(&kafka.client).or_default();
+            if topics.iter().any(|known| known.topic == kafka.topic) {
+                continue;
             }
+            let grave = dlqs.iter().position(|known| *known == dlq).unwrap_or_else(|| {
+                dlqs.push(dlq);
+                dlqs.len() - 1
+            });
+            topics.push(TopicGrave { topic: kafka.topic.clone(), grave, is_letters });
         }
         let mut producers = Producers::default();
-        for (client, topics) in topics {
-            let spec = ProduceSpec { client: client.clone(), topics: topics.clone(), eager: self.eager_topics };
-            let bell = Arc::clone(bell);
-            let produce = self.broker()?.produce(spec, Arc::new(move || bell.ring()))?;
-            producers.push((client.clone(), topics, Producer::shared(produce, client.brokers().to_owned())));
+        for (client, (topics, dlqs)) in clusters {
+            let names: Vec<String> = topics.iter().map(|topic| topic.topic.clone()).collect();
+            let spec = ProduceSpec { client: client.clone(), topics: names.clone(), eager: self.eager_topics };
+            let ring = Arc::clone(bell);
+            let produce = self.broker()?.produce(spec, Arc::new(move || ring.ring()))?;
+            let graves = dlqs.iter().map(|dlq| self.grave(*dlq, bell)).collect::<Result<Vec<Grave>, Fatal>>()?;
+            let brokers = client.brokers().to_owned();
+            producers.push((client.clone(), names, Producer::shared(produce, brokers, topics, graves)));
         }
         Ok(producers)
+    }
+
+    /// What becomes of refused records whose dead letters are those of destination `dlq`.
+    fn grave(&self, dlq: usize, bell: &Arc<Bell>) -> Result<Grave, Fatal> {
+        let plan = &self.plan.dlqs[dlq];
+        let place = match (plan.failure, plan.enabled, &plan.topic) {
+            (Failure::Log, ..) => Place::Log(PassedOver::default()),
+            (Failure::Stop, ..) | (Failure::DeadLetter, false, _) => Place::Stop,
+            (Failure::DeadLetter, true, None) => Place::File(DeadLetterFile::new(plan.path.clone(), true)),
+            (Failure::DeadLetter, true, Some(kafka)) => {
+                let broker = self.broker.clone().ok_or_else(no_client)?;
+                let (mut client, topics) = (kafka.client.clone(), vec![kafka.topic.clone()]);
+                // What the other producer does not even send may fit into the dead letters' topic.
+                client.settings.insert("message.max.bytes".to_owned(), LETTER_BYTES_MAX.to_string());
+                let spec = ProduceSpec { client, topics, eager: true };
+                let (bell, cpus) = (Arc::clone(bell), self.client_cpus.clone());
+                let open = move || {
+                    let bell = Arc::clone(&bell);
+                    topology::unbound(&cpus, || broker.produce(spec.clone(), Arc::new(move || bell.ring())))
+                };
+                Place::Topic(Letters::new(kafka.topic.clone(), Box::new(open)))
+            }
+        };
+        Ok(Grave::new(place, self.plan.name.clone(), self.clock))
     }
 
     /// One fetcher per cluster and group over the shard's partitions.

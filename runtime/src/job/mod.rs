@@ -18,7 +18,7 @@ use velostream_types::{Clock, Fatal, NodeId, PartitionId, ShardId, SourceId};
 
 use crate::backend::{Backend, BackendChoice};
 use crate::clock::RunClock;
-use crate::driver::{self, Layout, Note, Turn};
+use crate::driver::{self, Layout, News, Note, Turn};
 use crate::io::memory::Topics;
 use crate::mesh::ring_slots;
 use crate::stop::StopHandle;
@@ -244,8 +244,16 @@ pub fn run_with(
         return group::run(plan, options, broker, stop, make);
     }
     let inputs = inputs(&plan, &options.topics, options.follow)?;
-    let life = Life { plan: Arc::new(plan), inputs, broker: None, notes: None, resume: Resume::default() };
-    run_life(life, &mut options, stop, make, &mut |_, _| {})
+    let (notes_in, notes) = crossbeam_channel::unbounded();
+    let notes_in = Some(notes_in);
+    let life = Life { plan: Arc::new(plan), inputs, broker: None, notes: notes_in, resume: Resume::default() };
+    run_life(life, &mut options, stop, make, &mut |_, observer| {
+        for note in notes.try_iter() {
+            if let News::Say(text) = note.news {
+                observer(Event::Notice(&text));
+            }
+        }
+    })
 }
 
 /// What one life of the shards works on.

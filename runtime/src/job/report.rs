@@ -15,7 +15,7 @@ use velostream_types::time::{WM_NONE, ns_to_ms};
 use velostream_types::topic::FetchStats;
 use velostream_types::{PartitionId, SourceId};
 
-use crate::driver::{LaneReport, Layout, World, start_of_run};
+use crate::driver::{LaneReport, Layout, SinkProgress, World, start_of_run};
 use crate::io::file_sink::partial_path;
 use crate::stop::{StopHandle, StopReason};
 
@@ -158,6 +158,8 @@ pub struct SinkReport {
     pub name: String,
     /// Rows written.
     pub rows: u64,
+    /// Rows that it refused for what they are; their bytes are in its query's dead letters.
+    pub refused: u64,
     /// Complete; FALSE when the run was stopped before.
     pub finished: bool,
     /// Where an unfinished file's rows are.
@@ -323,6 +325,7 @@ impl RunReport {
         }
         for (own, before) in self.sinks.iter_mut().zip(&earlier.sinks) {
             own.rows += before.rows;
+            own.refused += before.refused;
         }
         self.nodes.iter_mut().zip(&earlier.nodes).for_each(|(own, before)| own.add(before));
         self
@@ -346,6 +349,14 @@ pub(super) fn assemble(facts: Facts<'_>) -> RunReport {
     let mut nodes = vec![NodeCounters::default(); plan.nodes.len()];
     for lane in &lanes {
         nodes.iter_mut().zip(&lane.counters).for_each(|(sum, own)| sum.add(own));
+    }
+    let refused = lanes.iter().flat_map(|lane| &lane.sinks).filter(|sink| sink.refused > 0);
+    for SinkProgress { sink, refused, .. } in refused {
+        let writes =
+            |node: &&velostream_sql::plan::Node| matches!(node.kind, NodeKind::Sink { sink: n, .. } if n == *sink);
+        if let Some(node) = plan.nodes.iter().find(writes) {
+            nodes[node.id.index()].dead_lettered += refused;
+        }
     }
     let partitions = partitions(plan, &lanes);
     let sources = sources(plan, &nodes, &lanes);
@@ -429,7 +440,9 @@ fn sinks(plan: &AppPlan, lanes: &[LaneReport], follow: bool) -> Vec<SinkReport> 
             SinkConnector::File { path, append: false, .. } if !finished && !follow => Some(partial_path(path)),
             _ => None,
         };
-        SinkReport { name: sink.name.clone(), rows: own().map(|progress| progress.rows).sum(), finished, partial }
+        let rows = own().map(|progress| progress.rows).sum();
+        let refused = own().map(|progress| progress.refused).sum();
+        SinkReport { name: sink.name.clone(), rows, refused, finished, partial }
     };
     plan.sinks.iter().enumerate().map(report).collect()
 }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use velostream_exec::operator::{Msg, NodeCounters};
 use velostream_exec::shard::{Demand, Envelope, Inbox, Outbox, PartitionProgress, Progress, ScanMark, Write};
 use velostream_sql::plan::{
-    Compression, DlqPlan, Format, Node, NodeKind, SinkConnector, SinkFormat, SinkPlan, SourceConnector, SourcePlan,
-    StatementPlan,
+    Compression, DlqPlan, Failure, Format, Node, NodeKind, SinkConnector, SinkFormat, SinkPlan, SourceConnector,
+    SourcePlan, StatementPlan,
 };
 use velostream_types::time::{WM_END, WM_NONE};
 use velostream_types::{Chunk, DataType, DlqId, EdgeId, Field, NodeId, Schema, SlabKind, SourcePoll, Span};
@@ -199,7 +199,14 @@ fn plan(source: SourceConnector, sink: SinkConnector, dlq: PathBuf) -> AppPlan {
             pass_through: false,
             statement: 0,
         }],
-        dlqs: vec![DlqPlan { name: "lines".into(), path: dlq, topic: None, enabled: true, edge: EdgeId(1) }],
+        dlqs: vec![DlqPlan {
+            name: "lines".into(),
+            path: dlq,
+            topic: None,
+            enabled: true,
+            failure: Failure::DeadLetter,
+            edge: EdgeId(1),
+        }],
         statements: vec![StatementPlan { name: "copy".into(), is_table: false, span: Span::default() }],
         edges: 2,
     }

@@ -8,5 +8,6 @@ mod faults;
 mod kills;
 mod layouts;
 mod lost;
+mod refused;
 mod restarts;
 mod world;

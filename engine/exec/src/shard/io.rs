@@ -1,7 +1,7 @@
 //! What a shard exchanges with the world in one turn. The runtime, the scenario runner and the simulator all drive
 //! shards through these types alone.
 
-use velostream_types::{Chunk, EdgeId, NodeId, PartitionId, ShardId, SourceId, SourcePoll};
+use velostream_types::{Chunk, DlqId, EdgeId, NodeId, PartitionId, ShardId, SourceId, SourcePoll};
 
 use crate::operator::Msg;
 
@@ -124,6 +124,8 @@ pub struct Outbox {
     pub writes: Vec<Write>,
     /// What is known of barriers.
     pub marks: Vec<Mark>,
+    /// Bad records that are only logged: by destination how many, and what was wrong with the last.
+    pub passed_over: Vec<(DlqId, u64, String)>,
     /// Lowest watermark among this shard's unfinished partitions; `WM_END` when all are finished.
     pub low: i64,
 }

@@ -14,7 +14,7 @@ mod writer;
 
 use std::sync::Arc;
 
-use velostream_sql::plan::AppPlan;
+use velostream_sql::plan::{AppPlan, Failure};
 use velostream_state::snapshot::{SnapshotError, SnapshotReader, SnapshotWriter, StateTable};
 use velostream_types::time::WM_END;
 use velostream_types::{Chunk, DeadLetter, DlqId, EdgeId, Fatal, NodeId, PartitionId, ShardId, SourceId, vnode};
@@ -276,7 +276,7 @@ impl Shard {
             for stage in (0..self.lowered.stages.len()).rev() {
                 moved |= self.step(stage, out)?;
             }
-            moved |= self.flush_dead();
+            moved |= self.flush_dead(&mut out.passed_over)?;
             if !moved {
                 return Ok(());
             }
@@ -430,19 +430,30 @@ impl Shard {
         }
     }
 
-    /// Encodes fresh dead letters and hands waiting ones to their outlets; closes the outlets after the last stage.
-    fn flush_dead(&mut self) -> bool {
+    /// Sees to fresh bad records as their destination says.
+    fn fail_records(&mut self, passed_over: &mut Vec<(DlqId, u64, String)>) -> Result<(), Fatal> {
         for (dlq, letter) in self.dead.drain(..) {
             let plan = &self.plan.dlqs[dlq.index()];
-            if plan.enabled {
-                let chunk = &mut self.dead_chunks[dlq.index()];
-                let now_ms = velostream_types::time::ns_to_ms(self.now_ns);
-                match plan.topic {
-                    Some(_) => dead_record(&letter, &self.plan.name, now_ms, chunk),
-                    None => encode_dead_letter(&letter, &self.plan.name, now_ms, chunk),
+            match plan.failure {
+                Failure::Stop => return Err(dead::stops_at(&letter)),
+                Failure::Log => dead::pass_over(dlq, &letter, passed_over),
+                Failure::DeadLetter if plan.enabled => {
+                    let chunk = &mut self.dead_chunks[dlq.index()];
+                    let now_ms = velostream_types::time::ns_to_ms(self.now_ns);
+                    match plan.topic {
+                        Some(_) => dead_record(&letter, &self.plan.name, now_ms, chunk),
+                        None => encode_dead_letter(&letter, &self.plan.name, now_ms, chunk),
+                    }
                 }
+                Failure::DeadLetter => {}
             }
         }
+        Ok(())
+    }
+
+    /// Encodes fresh dead letters and hands waiting ones to their outlets; closes the outlets after the last stage.
+    fn flush_dead(&mut self, passed_over: &mut Vec<(DlqId, u64, String)>) -> Result<bool, Fatal> {
+        self.fail_records(passed_over)?;
         let mut moved = false;
         for n in 0..self.lowered.dead.len() {
             let slot = &mut self.slots[self.lowered.dead[n]].msg;
@@ -462,7 +473,7 @@ impl Shard {
             }
             moved = !self.lowered.dead.is_empty();
         }
-        moved
+        Ok(moved)
     }
 
     /// Gives a barrier to the dead-letter edges once every stage let it pass: no record before it can fail any more.

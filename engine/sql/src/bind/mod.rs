@@ -30,7 +30,7 @@ use crate::diag::{Diagnostic, Severity};
 use crate::endpoint::{Catalog, Endpoints, WithEntry};
 use crate::parse::ast::{Declare, Ident, Query, Statement, StatementKind};
 use crate::parse::{Script, parse};
-use crate::plan::{AppPlan, SinkFormat, SinkPlan, StatementPlan};
+use crate::plan::{AppPlan, Failure, SinkFormat, SinkPlan, StatementPlan};
 use graph::Graph;
 use query::{Output, Target};
 use sink::DlqDraft;
@@ -179,7 +179,13 @@ impl<'a> Binder<'a> {
         let fallback = format!("query_{}", statement.number);
         let shown = name.map_or(fallback, |n| n.name.clone());
         self.statement = self.statements.len();
-        self.dlqs.push(DlqDraft { name: shown.clone(), path: None, topic: None, enabled: true });
+        self.dlqs.push(DlqDraft {
+            name: shown.clone(),
+            path: None,
+            topic: None,
+            enabled: true,
+            failure: Failure::DeadLetter,
+        });
         self.statements.push(StatementPlan { name: shown.clone(), is_table, span: statement.span });
         let span = name.map_or(query.span, |n| n.span);
         let target = Target { name, is_table, has_readers, span };

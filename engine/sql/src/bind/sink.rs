@@ -12,7 +12,9 @@ use super::source::raw_type;
 use crate::diag::Diagnostic;
 use crate::endpoint::{SinkSpec, WithEntry};
 use crate::parse::ast::Query;
-use crate::plan::{DlqPlan, Expr, ExprKind, KafkaSink, NodeKind, RawKind, Route, SinkConnector, SinkFormat, SinkPlan};
+use crate::plan::{
+    DlqPlan, Expr, ExprKind, Failure, KafkaSink, NodeKind, RawKind, Route, SinkConnector, SinkFormat, SinkPlan,
+};
 use crate::suggest;
 
 /// Dead letters of one statement, before files are named.
@@ -21,6 +23,7 @@ pub(super) struct DlqDraft {
     pub path: Option<PathBuf>,
     pub topic: Option<Box<KafkaSink>>,
     pub enabled: bool,
+    pub failure: Failure,
 }
 
 impl<'a> Binder<'a> {
@@ -85,7 +88,7 @@ impl<'a> Binder<'a> {
             node = flow.node;
         }
         let upsert = target.is_table && flow.changelog;
-        let SinkSpec { mut connector, format, dlq_path, dlq_topic, dlq_enabled, .. } = spec;
+        let SinkSpec { mut connector, format, dlq_path, dlq_topic, dlq_enabled, failure, .. } = spec;
         let mut ordered = flow.ordered;
         if let SinkConnector::Kafka(kafka) = &mut connector {
             // Each core writes its own keys; nothing merges the rows of several.
@@ -100,7 +103,8 @@ impl<'a> Binder<'a> {
         let sink = NodeKind::Sink { sink: self.sinks.len(), edge: EdgeId(0) };
         let node = self.graph.add(sink, Some(node), Vec::new(), flow.changelog, statement);
         self.graph.nodes[node].schema = schema.clone();
-        self.dlqs[statement] = DlqDraft { name: name.clone(), path: dlq_path, topic: dlq_topic, enabled: dlq_enabled };
+        self.dlqs[statement] =
+            DlqDraft { name: name.clone(), path: dlq_path, topic: dlq_topic, enabled: dlq_enabled, failure };
         self.sinks.push(SinkPlan { name, connector, format, schema, key, upsert, ordered, pass_through, statement });
         Some(output)
     }
@@ -189,6 +193,7 @@ impl<'a> Binder<'a> {
             dlq_path: None,
             dlq_topic: None,
             dlq_enabled: true,
+            failure: Failure::DeadLetter,
         }
     }
 
@@ -248,13 +253,15 @@ impl<'a> Binder<'a> {
         let mut plans = Dlqs { folder, plans: Vec::new(), paths: BTreeMap::new() };
         for source in &mut self.graph.sources {
             let spec = source.spec.as_ref();
-            let path = spec.and_then(|s| s.dlq_path.clone());
-            let topic = spec.and_then(|s| s.dlq_topic.clone());
-            let enabled = spec.is_some_and(|s| s.dlq_enabled);
-            source.plan.dlq = plans.add(&source.plan.name, path, topic, enabled);
+            source.plan.dlq = plans.add(DlqDraft {
+                name: source.plan.name.to_string(),
+                path: spec.and_then(|s| s.dlq_path.clone()),
+                topic: spec.and_then(|s| s.dlq_topic.clone()),
+                enabled: spec.is_some_and(|s| s.dlq_enabled),
+                failure: spec.map(|s| s.failure).unwrap_or_default(),
+            });
         }
-        let statements: Vec<DlqId> =
-            self.dlqs.iter().map(|d| plans.add(&d.name, d.path.clone(), d.topic.clone(), d.enabled)).collect();
+        let statements: Vec<DlqId> = std::mem::take(&mut self.dlqs).into_iter().map(|d| plans.add(d)).collect();
         for node in &mut self.graph.nodes {
             node.dlq = match &node.kind {
                 NodeKind::Scan { source } => self.graph.sources[source.index()].plan.dlq,
@@ -286,12 +293,17 @@ struct Dlqs {
 }
 
 impl Dlqs {
-    fn add(&mut self, name: &str, path: Option<PathBuf>, topic: Option<Box<KafkaSink>>, enabled: bool) -> DlqId {
+    fn add(&mut self, draft: DlqDraft) -> DlqId {
+        if draft.failure != Failure::DeadLetter {
+            // Nothing is written, so there is nothing to share.
+            return self.push(draft.name, PathBuf::new(), None, false, draft.failure);
+        }
+        let DlqDraft { name, path, topic, enabled, .. } = draft;
         if let Some(topic) = topic {
             return self.add_topic(name, topic, enabled);
         }
         let own = path.is_none();
-        let stem = file_stem(name);
+        let stem = file_stem(&name);
         let mut path = path.unwrap_or_else(|| self.folder.join(format!("{stem}-dlq.jsonl")));
         let mut n = 1;
         while let Some(&known) = self.paths.get(&path) {
@@ -301,14 +313,13 @@ impl Dlqs {
             n += 1;
             path = self.folder.join(format!("{stem}_{n}-dlq.jsonl"));
         }
-        let id = DlqId(self.plans.len() as u16);
-        self.paths.insert(path.clone(), id);
-        self.plans.push(DlqPlan { name: name.to_owned(), path, topic: None, enabled, edge: EdgeId(0) });
+        let id = self.push(name, path.clone(), None, enabled, Failure::DeadLetter);
+        self.paths.insert(path, id);
         id
     }
 
     /// Equal topics of one cluster are one destination.
-    fn add_topic(&mut self, name: &str, topic: Box<KafkaSink>, enabled: bool) -> DlqId {
+    fn add_topic(&mut self, name: String, topic: Box<KafkaSink>, enabled: bool) -> DlqId {
         let is_same = |plan: &DlqPlan| {
             plan.enabled == enabled
                 && plan
@@ -319,9 +330,19 @@ impl Dlqs {
         if let Some(known) = self.plans.iter().position(is_same) {
             return DlqId(known as u16);
         }
+        self.push(name, PathBuf::new(), Some(topic), enabled, Failure::DeadLetter)
+    }
+
+    fn push(
+        &mut self,
+        name: String,
+        path: PathBuf,
+        topic: Option<Box<KafkaSink>>,
+        enabled: bool,
+        failure: Failure,
+    ) -> DlqId {
         let id = DlqId(self.plans.len() as u16);
-        let path = PathBuf::new();
-        self.plans.push(DlqPlan { name: name.to_owned(), path, topic: Some(topic), enabled, edge: EdgeId(0) });
+        self.plans.push(DlqPlan { name, path, topic, enabled, failure, edge: EdgeId(0) });
         id
     }
 }

@@ -5,8 +5,8 @@ use velostream_types::topic::{Client, StartAt};
 
 use super::expr::name;
 use crate::plan::{
-    AppPlan, Compression, EventTimeSpec, Format, KafkaSource, KeyFormat, MissingTime, RawKind, Repr, SinkConnector,
-    SinkFormat, SinkPlan, SourceConnector, SourcePlan, TimeField, TimeFormat,
+    AppPlan, Compression, DlqPlan, EventTimeSpec, Failure, Format, KafkaSource, KeyFormat, MissingTime, RawKind, Repr,
+    SinkConnector, SinkFormat, SinkPlan, SourceConnector, SourcePlan, TimeField, TimeFormat,
 };
 
 /// TRUE when a source may never end.
@@ -233,6 +233,8 @@ pub fn dead_letters(plan: &AppPlan, at: usize) -> String {
             Some(kafka) => format!("kafka topic {} on {}", kafka.topic, kafka.client.brokers()),
             None => dlq.path.display().to_string(),
         },
+        Some(DlqPlan { failure: Failure::Log, .. }) => "logged, and passed over (LogAndContinue)".to_owned(),
+        Some(DlqPlan { failure: Failure::Stop, .. }) => "stop the run (FailBatch)".to_owned(),
         _ => "counted only".to_owned(),
     }
 }

@@ -104,6 +104,7 @@ fn app(source: SourcePlan, nodes: Vec<Node>, sinks: Vec<SinkPlan>, statements: &
         path: PathBuf::from(format!("out/{name}-dlq.jsonl")),
         topic: None,
         enabled,
+        failure: Failure::DeadLetter,
         edge: EdgeId(9),
     };
     AppPlan {

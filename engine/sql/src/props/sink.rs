@@ -10,7 +10,7 @@ use super::reader::Reader;
 use super::setting::{Giver, Rank};
 use super::source::field;
 use crate::endpoint::SinkSpec;
-use crate::plan::{Compression, KafkaSink, SinkConnector, SinkFormat};
+use crate::plan::{Compression, Failure, KafkaSink, SinkConnector, SinkFormat};
 
 /// Builds the sink: the inner `None` when nothing says where to, the outer when an error was reported.
 pub(super) fn build(reader: &mut Reader<'_>) -> Option<Option<SinkSpec>> {
@@ -29,12 +29,12 @@ pub(super) fn build(reader: &mut Reader<'_>) -> Option<Option<SinkSpec>> {
         SinkConnector::Kafka(kafka) => Some((kafka.topic.as_str(), &kafka.client)),
         _ => None,
     };
-    let DeadLetters { path: dlq_path, topic: dlq_topic, enabled: dlq_enabled } = dead_letters(reader, topic);
+    let DeadLetters { path: dlq_path, topic: dlq_topic, enabled: dlq_enabled, failure } = dead_letters(reader, topic);
     let key_field = match topic.is_some() && reader.given("key.field").is_some() {
         true => field(reader, "key.field"),
         false => None,
     };
-    Some(Some(SinkSpec { connector, format, key_field, implied, dlq_path, dlq_topic, dlq_enabled }))
+    Some(Some(SinkSpec { connector, format, key_field, implied, dlq_path, dlq_topic, dlq_enabled, failure }))
 }
 
 /// What kind of sink is meant, and whether nothing but known brokers says so; the inner `None` when nothing at all does.
@@ -205,6 +205,8 @@ pub(super) struct DeadLetters {
     pub topic: Option<Box<KafkaSink>>,
     /// They are written at all.
     pub enabled: bool,
+    /// What becomes of a bad record.
+    pub failure: Failure,
 }
 
 /// Where bad records go; `topic` is the topic that is read or written, if it is one.
@@ -212,10 +214,10 @@ pub(super) fn dead_letters(reader: &mut Reader<'_>, topic: Option<(&str, &Client
     let path = reader.path("dead.letter.queue.path");
     let topic = if kafka::topic_is_stronger(reader) { kafka::dead_letters(reader, topic) } else { None };
     let path = path.filter(|_| topic.is_none());
-    let mut enabled = reader.flag("dead.letter.queue.enabled").unwrap_or(true);
+    let mut failure = Failure::DeadLetter;
     match reader.word("failure_strategy") {
-        Some("log") => enabled = false,
-        Some("fail") => reader.later("failure_strategy", "failure_strategy = FailBatch"),
+        Some("log") => failure = Failure::Log,
+        Some("fail") => failure = Failure::Stop,
         Some("retry") => {
             let message = "record errors are never retried; they go to the dead letters";
             let warning = reader.place("failure_strategy").warning("W0513", message);
@@ -223,7 +225,8 @@ pub(super) fn dead_letters(reader: &mut Reader<'_>, topic: Option<(&str, &Client
         }
         _ => {}
     }
-    DeadLetters { path, topic, enabled }
+    let enabled = reader.flag("dead.letter.queue.enabled").unwrap_or(true) && failure == Failure::DeadLetter;
+    DeadLetters { path, topic, enabled, failure }
 }
 
 #[cfg(test)]

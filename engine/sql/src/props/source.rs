@@ -21,7 +21,7 @@ pub(super) fn build(reader: &mut Reader<'_>) -> Option<SourceSpec> {
         SourceConnector::Kafka(kafka) => Some((kafka.topic.as_str(), &kafka.client)),
         _ => None,
     };
-    let DeadLetters { path: dlq_path, topic: dlq_topic, enabled: dlq_enabled } = dead_letters(reader, topic);
+    let DeadLetters { path: dlq_path, topic: dlq_topic, enabled: dlq_enabled, failure } = dead_letters(reader, topic);
     let event_time_format = time_format(reader);
     let event_time_field = field(reader, "event.time.field");
     let watermark_bound_ns = watermark(reader);
@@ -50,6 +50,7 @@ pub(super) fn build(reader: &mut Reader<'_>) -> Option<SourceSpec> {
         dlq_path,
         dlq_topic,
         dlq_enabled,
+        failure,
     })
 }
 

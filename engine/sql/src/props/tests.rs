@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::plan::{
-    Compression, Format, LateStrategy, MissingTime, SinkConnector, SinkFormat, SourceConnector, TimeFormat,
+    Compression, Failure, Format, LateStrategy, MissingTime, SinkConnector, SinkFormat, SourceConnector, TimeFormat,
 };
 
 const SPAN: Span = Span::new(900, 906);
@@ -85,6 +85,7 @@ fn a_path_needs_nothing_else() {
         dlq_path: None,
         dlq_topic: None,
         dlq_enabled: true,
+        failure: Failure::DeadLetter,
     };
     assert_eq!(spec, expect);
     assert_eq!(source("data/*.jsonl.gz", &[]).unwrap().format, Format::JsonLines);
@@ -142,6 +143,7 @@ fn every_source_property_arrives() {
         dlq_path: Some("app/bad.jsonl".into()),
         dlq_topic: None,
         dlq_enabled: false,
+        failure: Failure::Log,
     };
     assert_eq!(spec, expect);
 }
@@ -263,7 +265,6 @@ fn what_is_not_built_says_so() {
     check(source_error("t.csv", &[("late.data.strategy", "update_previous")]), "late.data.strategy = update_previous");
     check(source_error("t.csv", &[("watermark.strategy", "punctuated")]), "watermark.strategy = punctuated");
     check(source_error("t.csv", &[("recursive", "true")]), "property \"recursive\"");
-    check(source_error("t.csv", &[("failure_strategy", "FailBatch")]), "failure_strategy = FailBatch");
     check(sink_error("o.csv", &[("compression", "snappy")]), "compression = snappy");
     check(sink_error("out-%Y-%m.csv", &[]), "a strftime pattern in a sink's path");
     assert!(source("t.csv", &[("recursive", "false"), ("file.wait.timeout", "0")]).is_ok());

@@ -3,6 +3,8 @@
 use velostream_types::topic::Rejected;
 
 use super::*;
+use crate::clock::RunClock;
+use crate::io::refused::Place;
 
 /// Takes `room` rows, acknowledges marks up to `acknowledged`.
 struct Fake {
@@ -60,7 +62,10 @@ fn rows(n: usize) -> Chunk {
 #[test]
 fn a_barrier_of_one_sink_is_safe_with_its_own_mark_only() {
     let fake = Rc::new(RefCell::new(Fake { room: 5, acknowledged: 0, sent: 0, marked_at: Vec::new() }));
-    let producer = Producer::shared(Box::new(Handle(Rc::clone(&fake))), "localhost:9092".into());
+    let topic = |name: &str| TopicGrave { topic: name.into(), grave: 0, is_letters: false };
+    let (topics, brokers) = (vec![topic("a"), topic("b")], "localhost:9092".into());
+    let grave = Grave::new(Place::Stop, "app".into(), RunClock::Fixed(0));
+    let producer = Producer::shared(Box::new(Handle(Rc::clone(&fake))), brokers, topics, vec![grave]);
     let mut a = TopicSink::new(Rc::clone(&producer), 0, "a".into());
     let mut b = TopicSink::new(producer, 1, "b".into());
     assert_eq!(a.offer(&rows(3), 0), Ok(3));

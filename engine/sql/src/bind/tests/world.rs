@@ -8,7 +8,7 @@ use velostream_types::{DataType, Field, Schema, Span};
 
 use crate::diag::Diagnostic;
 use crate::endpoint::{Catalog, CatalogError, Endpoints, SinkSpec, SourceSpec, WithEntry};
-use crate::plan::{Compression, Format, MissingTime, SinkConnector, SinkFormat, SourceConnector, TimeFormat};
+use crate::plan::{Compression, Failure, Format, MissingTime, SinkConnector, SinkFormat, SourceConnector, TimeFormat};
 use crate::{BindOptions, Compiled, compile};
 
 /// Endpoints by `path` property or by a name with a dot in it.
@@ -66,6 +66,7 @@ impl Endpoints for Files {
             dlq_path: None,
             dlq_topic: None,
             dlq_enabled: true,
+            failure: Failure::DeadLetter,
         })
     }
 
@@ -87,6 +88,7 @@ impl Endpoints for Files {
             dlq_path: None,
             dlq_topic: None,
             dlq_enabled: true,
+            failure: Failure::DeadLetter,
         }))
     }
 }
