@@ -4,6 +4,7 @@
 //! statement they precede or stand in, and override the app there. Values only: what they do is decided by who reads
 //! them.
 
+mod failure;
 mod keys;
 mod metric;
 mod scan;
@@ -111,8 +112,8 @@ pub fn parse_annotations(
     reader.finish()
 }
 
-/// Reads the annotations of a text and gives its plan the names they say: the app's, and from it and the jobs' the
-/// consumer groups nobody named. Which statement a line belongs to is known of a sound app only; of others the lines'
+/// Reads the annotations of a text and gives its plan the names they say (the app's, and from it and the jobs' the
+/// consumer groups nobody named) and what becomes of bad records. Which statement a line belongs to is known of a sound app only; of others the lines'
 /// own mistakes are told.
 pub fn annotate(plan: Option<&mut AppPlan>, text: &str, env: Env<'_>) -> Vec<Diagnostic> {
     let mut order: Vec<(Span, usize)> =
@@ -128,6 +129,9 @@ pub fn annotate(plan: Option<&mut AppPlan>, text: &str, env: Env<'_>) -> Vec<Dia
     };
     if let Some(name) = app.app_name() {
         plan.name = name.to_owned();
+    }
+    for ((_, statement), annotations) in order.iter().zip(&statements) {
+        failure::apply(plan, *statement, annotations);
     }
     let job = |statement: usize| {
         let at = order.iter().position(|(_, i)| *i == statement)?;

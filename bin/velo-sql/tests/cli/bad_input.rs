@@ -46,6 +46,26 @@ fn values_that_do_not_fit_are_dead_letters_of_their_query() {
 }
 
 #[test]
+fn bad_records_may_be_passed_over_or_stop_the_run() {
+    let check = |sql: &str, strategy: &str, code: i32, rows: &str, said: &str| {
+        let world = World::with(&[("x.csv", "a,b\n1,2\n9223372036854775807,3\n4,5,6\n7,8\n")]);
+        let sql = format!("SET 'failure_strategy' = '{strategy}'; {sql} INTO 'out.jsonl'");
+        let ran = world.run(&["run", "-e", &sql]);
+        assert_eq!(ran.code, Some(code), "{}", ran.err);
+        assert!(ran.err.contains(said), "{}", ran.err);
+        let found = if code == 0 { world.read("out.jsonl") } else { String::new() };
+        assert_eq!((found.as_str(), world.files().iter().any(|f| f.contains("dlq"))), (rows, false));
+    };
+    let plus = "SELECT a + 1 AS n FROM 'x.csv'";
+    let rows = "{\"n\":2}\n{\"n\":8}\n";
+    check(plus, "LogAndContinue", 0, rows, "passed over a bad record: x.csv, partition 0, offset 1: R0201");
+    check(plus, "LogAndContinue", 0, rows, "passed over a bad record: x.csv, partition 0, offset 2: R0104");
+    let stops = "a bad record stops the run (failure_strategy = FailBatch): x.csv, partition 0, offset ";
+    check(plus, "FailBatch", 1, "", stops);
+    check("SELECT a FROM 'x.csv'", "FailBatch", 1, "", &format!("{stops}2: R0104"));
+}
+
+#[test]
 fn empty_files_give_empty_results() {
     let ran = check("x.csv", "", "SELECT a FROM 'x.csv'", "", 0);
     assert!(ran.summary()["diagnostics"][0]["code"].as_str() == Some("W0501"), "{ran:?}");

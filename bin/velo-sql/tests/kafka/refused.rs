@@ -169,3 +169,27 @@ fn a_run_goes_on_behind_a_refused_record() {
     signal(&child, "-TERM");
     assert!(child.wait().expect("it ended").success());
 }
+
+#[test]
+fn fail_batch_stops_in_front_of_the_record_every_time() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let broker = broker();
+    let brokers = broker.bootstrap();
+    super::world::topic(&brokers, "t", 1);
+    let mut out = producer(&brokers, "t");
+    let line = |text: &str| (Some("x"), text.to_owned());
+    send(&mut *out, &[line("{\"n\":1}"), line("{\"n\":2}"), line("{\"n\":oops}"), line("{\"n\":4}")]);
+    assert!(out.flush(PATIENCE).expect("the broker is there"));
+    let app = "CREATE STREAM t (n INT) WITH (type = 'kafka', topic = 't', failure_strategy = 'FailBatch');
+               CREATE STREAM out AS SELECT n FROM t WITH ('out.type' = 'kafka', 'out.topic' = 'out');";
+    std::fs::write(folder.path().join("app.sql"), app).expect("the app");
+    for _ in 0..2 {
+        let output = run(folder.path(), "app.sql", &brokers, &["--until-end"]).output().expect("velo-sql starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("(failure_strategy = FailBatch): t, partition 0, offset 2: R0101"), "{said}");
+    }
+    assert!(records(&brokers, "t-dlq").is_empty() && !values(&brokers, "out").iter().any(|row| row.contains('4')));
+    let said = finish(run(folder.path(), "app.sql", &brokers, &["--until-end", "--from", "0:3"]));
+    assert_eq!(values(&brokers, "out").last().map(String::as_str), Some("{\"n\":4}"), "{said}");
+}

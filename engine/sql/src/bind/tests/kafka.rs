@@ -175,3 +175,37 @@ fn explained() {
     insta::assert_snapshot!(explain(&plan, true));
     insta::assert_snapshot!(acl_text(&plan));
 }
+
+#[test]
+fn a_failure_strategy_holds_for_the_statement_and_its_own_source() {
+    let query = |name: &str, with: &str| {
+        format!("CREATE STREAM {name} AS SELECT id + 1 AS n FROM orders WITH ('{name}.type' = 'kafka'{with});\n")
+    };
+    let check = |statements: String, expect: &[&str]| {
+        let plan = plan(&statements);
+        let text = explain(&plan, false);
+        let line = |l: &str| l.trim_start().starts_with("bad records:") || l.trim_start().starts_with("dead letters:");
+        let lines: Vec<&str> = text.lines().filter(|l| line(l)).map(str::trim).collect();
+        assert_eq!(lines, expect, "{statements}\n{text}");
+        let edges: std::collections::BTreeSet<u16> = plan.dlqs.iter().map(|dlq| dlq.edge.0).collect();
+        assert!(edges.len() == plan.dlqs.len() && edges.iter().all(|edge| *edge < plan.edges), "an edge each");
+    };
+    let (to, logged, stop) = ("kafka topic", "logged, and passed over (LogAndContinue)", "stop the run (FailBatch)");
+    let source = format!("bad records: {to} orders-dlq on h:9092");
+    let out = format!("dead letters: {to} a-dlq on localhost:9092");
+    check(query("a", ""), &[&source, &out]);
+    let dead = |what: &str| format!("dead letters: {what}");
+    check(query("a", ", 'a.failure_strategy' = 'FailBatch'"), &[&source, &dead(stop)]);
+    check(
+        format!("-- @failure_strategy: LogAndContinue\n{}", query("a", "")),
+        &[&format!("bad records: {logged}"), &dead(logged)],
+    );
+    check(
+        format!("-- @failure_strategy: FailBatch\n{}{}", query("a", ""), query("b", "")),
+        &[&source, &dead(stop), &format!("dead letters: {to} b-dlq on localhost:9092")],
+    );
+    check(
+        format!("-- @enable_dlq: false\n{}", query("a", ", 'a.failure_strategy' = 'FailBatch'")),
+        &["bad records: counted only", &dead(stop)],
+    );
+}
