@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use velostream_sql::plan::{AppPlan, Node, NodeKind, Route, SinkConnector};
+use velostream_sql::plan::{AppPlan, Node, NodeKind, Route, SinkConnector, SourceConnector, SourcePlan};
 use velostream_types::{EdgeId, NodeId, PartitionId, ShardId, SourceId};
 
 use crate::check::Checked;
@@ -93,7 +93,7 @@ pub fn lower(
         shards,
         owned,
         options,
-        names: plan.sources.iter().map(|s| Arc::clone(&s.name)).collect(),
+        names: plan.sources.iter().map(place_of).collect(),
         out: Lowered {
             stages: Vec::new(),
             send: vec![None; usize::from(plan.edges)],
@@ -108,6 +108,14 @@ pub fn lower(
     }
     lowering.dead_letters();
     lowering.out
+}
+
+/// What dead letters call a source: its topic, else its name.
+pub fn place_of(source: &SourcePlan) -> Arc<str> {
+    match &source.connector {
+        SourceConnector::Kafka(kafka) => Arc::from(kafka.topic.as_str()),
+        _ => Arc::clone(&source.name),
+    }
 }
 
 /// Who cuts a relation off after its first rows.

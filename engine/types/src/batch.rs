@@ -4,12 +4,16 @@
 //! rows), in the order of that partition. That makes partition and source constants of the batch and lets lateness be
 //! judged per row without a look-up: each row carries the watermark its own partition had just before it.
 
+use std::sync::Arc;
+
 use arrow_array::{Array, BinaryViewArray, BooleanArray};
-use arrow_buffer::ScalarBuffer;
+use arrow_buffer::{Buffer, ScalarBuffer};
 use arrow_select::filter::FilterBuilder;
 
 use crate::column::Column;
+use crate::error::RecordOrigin;
 use crate::ids::SourceId;
+use crate::ports::RecordRef;
 
 /// Positions of the rows in their partition.
 #[derive(Clone, Debug)]
@@ -48,6 +52,30 @@ pub enum RowOrder {
     },
 }
 
+/// The framed records that a batch's rows came from, to find a row's key and headers by its offset.
+#[derive(Clone, Debug)]
+pub struct RecordSlab {
+    /// Their bytes.
+    pub bytes: Buffer,
+    /// Where they are in it, by ascending offset.
+    pub records: Arc<Vec<RecordRef>>,
+}
+
+impl RecordSlab {
+    /// What the broker said about the record at `offset`, besides its value.
+    pub fn origin(&self, offset: i64) -> Option<Box<RecordOrigin>> {
+        let at = self.records.binary_search_by_key(&offset, |record| record.offset).ok()?;
+        let record = &self.records[at];
+        let part = |range: Option<(u32, u32)>| range.map(|(from, to)| self.bytes[from as usize..to as usize].to_vec());
+        Some(Box::new(RecordOrigin {
+            timestamp_ms: record.timestamp_ms,
+            key: part(record.key),
+            headers: part(record.headers),
+            null_value: record.value.is_none(),
+        }))
+    }
+}
+
 /// Metadata of a batch's rows; what the plan does not need is `None`.
 #[derive(Clone, Debug)]
 pub struct RowMeta {
@@ -67,6 +95,8 @@ pub struct RowMeta {
     pub timestamp: Option<ScalarBuffer<i64>>,
     /// The record's original bytes, for dead letters and pass-through.
     pub raw: Option<BinaryViewArray>,
+    /// The records the rows came from, for dead letters; `None` for rows of files and of operators.
+    pub records: Option<RecordSlab>,
     /// +1 or -1 per row of a changelog; append-only plans never allocate it.
     pub weight: Option<ScalarBuffer<i8>>,
 }
@@ -83,6 +113,7 @@ impl RowMeta {
             wm_own: None,
             timestamp: None,
             raw: None,
+            records: None,
             weight: None,
         }
     }
@@ -129,6 +160,7 @@ impl RowMeta {
             wm_own: self.wm_own.as_ref().map(&num),
             timestamp: self.timestamp.as_ref().map(&num),
             raw: self.raw.as_ref().map(raw),
+            records: self.records.clone(),
             weight: self.weight.as_ref().map(bytes),
         }
     }

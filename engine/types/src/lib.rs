@@ -19,7 +19,7 @@ pub mod topic;
 mod value;
 pub mod vnode;
 
-pub use batch::{Batch, Offsets, RowMeta, RowOrder};
+pub use batch::{Batch, Offsets, RecordSlab, RowMeta, RowOrder};
 pub use chunk::Chunk;
 pub use column::Column;
 pub use datatype::{DataType, Field, Schema, SchemaRef, unify};

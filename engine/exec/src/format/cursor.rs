@@ -1,15 +1,31 @@
 //! A slab with the place up to which it was decoded.
 
-use velostream_types::{RecordRef, Slab, SlabKind, Utf8Slab};
+use std::sync::Arc;
+
+use velostream_types::{RecordRef, RecordSlab, Slab, SlabKind, Utf8Slab};
 
 /// Bytes a cell can address; what lies beyond waits for the next slab.
 const ADDRESSABLE: usize = u32::MAX as usize;
+
+/// A slab's framing; shared with the batches that are decoded from it.
+#[derive(Debug)]
+pub(super) enum Framing {
+    /// See [`SlabKind::Stream`].
+    Stream {
+        /// No more bytes follow.
+        at_end: bool,
+        /// Position of the first byte in the stream.
+        position: u64,
+    },
+    /// See [`SlabKind::Records`].
+    Records(Arc<Vec<RecordRef>>),
+}
 
 /// One slab on its way through the decoder. Owns nothing but shares of the slab's memory.
 #[derive(Debug)]
 pub struct SlabCursor {
     pub(super) slab: Utf8Slab,
-    pub(super) kind: SlabKind,
+    pub(super) kind: Framing,
     /// Stream: bytes used. Records: records used.
     pub(super) at: usize,
 }
@@ -28,18 +44,17 @@ impl SlabCursor {
                 bytes = bytes.slice_with_length(0, whole);
             }
         }
+        let kind = match kind {
+            SlabKind::Stream { at_end, position } => Framing::Stream { at_end, position },
+            SlabKind::Records(records) => Framing::Records(Arc::new(records)),
+        };
         SlabCursor { slab: Utf8Slab::new(bytes), kind, at: 0 }
     }
 
-    /// All bytes of the slab.
-    pub fn bytes(&self) -> &[u8] {
-        self.slab.bytes()
-    }
-
-    /// The framed record at this offset of its partition.
-    pub fn record(&self, offset: i64) -> Option<&RecordRef> {
-        let SlabKind::Records(records) = &self.kind else { return None };
-        records.binary_search_by_key(&offset, |r| r.offset).ok().map(|at| &records[at])
+    /// The slab's records, if it is framed.
+    pub fn records(&self) -> Option<RecordSlab> {
+        let Framing::Records(records) = &self.kind else { return None };
+        Some(RecordSlab { bytes: self.slab.buffer().clone(), records: Arc::clone(records) })
     }
 }
 

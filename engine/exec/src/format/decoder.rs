@@ -10,12 +10,12 @@ use arrow_array::builder::BinaryViewBuilder;
 use arrow_buffer::ScalarBuffer;
 use velostream_sql::plan::{Format, RawKind, SourcePlan};
 use velostream_types::time::NS_PER_MS;
-use velostream_types::{Column, ErrorCode, Offsets, RecordError, RecordRef, SlabKind, Stage};
+use velostream_types::{Column, ErrorCode, Offsets, RecordError, RecordRef, Stage};
 
 use super::cells::{BLOCK_ROWS, Block, Cell, Kind, MAX_FIELD, Record};
 use super::column::{ColumnBuilder, Fault, Source};
 use super::csv::{CsvTokeniser, Dialect};
-use super::cursor::SlabCursor;
+use super::cursor::{Framing, SlabCursor};
 use super::headers::event_time_ns;
 use super::json::JsonTokeniser;
 use super::number::Grammar;
@@ -233,7 +233,7 @@ impl Decoder {
                 break;
             }
         }
-        if let SlabKind::Stream { position, .. } = &cursor.kind {
+        if let Framing::Stream { position, .. } = &cursor.kind {
             self.position = position + cursor.at as u64;
         }
         bad.sort_by_key(|b| b.offset);
@@ -243,8 +243,8 @@ impl Decoder {
     /// Starts a batch with room for the rows that can still come.
     fn open(&mut self, cursor: &SlabCursor, max_rows: usize) {
         let left = match &cursor.kind {
-            SlabKind::Stream { .. } => (cursor.slab.bytes().len() - cursor.at) / 2 + 1,
-            SlabKind::Records(records) => records.len() - cursor.at,
+            Framing::Stream { .. } => (cursor.slab.bytes().len() - cursor.at) / 2 + 1,
+            Framing::Records(records) => records.len() - cursor.at,
         };
         let rows = left.min(max_rows);
         self.rows.clear();
@@ -255,14 +255,14 @@ impl Decoder {
     fn fill(&mut self, cursor: &mut SlabCursor, room: usize, bad: &mut Vec<BadRecord>) -> SlabState {
         let bytes = cursor.slab.bytes();
         match &cursor.kind {
-            SlabKind::Records(records) => {
+            Framing::Records(records) => {
                 cursor.at = self.fill_framed(bytes, cursor.slab.is_valid(), records, cursor.at, room, bad);
                 match cursor.at < records.len() {
                     true => SlabState::More,
                     false => SlabState::NeedSlab { consumed: bytes.len(), grow: false },
                 }
             }
-            SlabKind::Stream { at_end, position } => {
+            Framing::Stream { at_end, position } => {
                 let long = self.long.take();
                 let (valid, base) = (cursor.slab.is_valid(), *position);
                 let mut feed = Feed { at: cursor.at, room, long, valid, base, ..self.feed(bytes, *at_end) };
@@ -381,8 +381,8 @@ impl Decoder {
             let record = self.block.records()[fault.row];
             let cell = self.block.column(*column)[fault.row];
             let base = match &cursor.kind {
-                SlabKind::Stream { position, .. } => Some(position + record.start as u64),
-                SlabKind::Records(_) => None,
+                Framing::Stream { position, .. } => Some(position + record.start as u64),
+                Framing::Records(_) => None,
             };
             bad.push(BadRecord {
                 offset: record.offset,
@@ -397,8 +397,8 @@ impl Decoder {
     /// Steps back to `record`, which the next batch begins with.
     fn rewind(&mut self, cursor: &mut SlabCursor, first: usize, record: Record, bad: &mut Vec<BadRecord>) {
         cursor.at = match &cursor.kind {
-            SlabKind::Stream { .. } => record.start,
-            SlabKind::Records(records) => {
+            Framing::Stream { .. } => record.start,
+            Framing::Records(records) => {
                 first + records[first..].iter().position(|r| r.offset == record.offset).unwrap_or(0)
             }
         };
@@ -421,8 +421,8 @@ impl Decoder {
             false => Offsets::List(self.rows.iter().map(|r| r.offset).collect::<Vec<i64>>().into()),
         };
         let (timestamps, event_times, null_values) = match &cursor.kind {
-            SlabKind::Stream { .. } => (None, None, 0),
-            SlabKind::Records(records) => {
+            Framing::Stream { .. } => (None, None, 0),
+            Framing::Records(records) => {
                 let records = &records[first..cursor.at];
                 let times: Vec<i64> = self.rows.iter().map(|r| r.timestamp_ms).collect();
                 let nulls = if self.null_is_bad { 0 } else { records.iter().filter(|r| r.value.is_none()).count() };

@@ -12,19 +12,22 @@ use std::sync::Arc;
 use velostream_sql::plan::SourcePlan;
 use velostream_types::time::{WM_END, WM_NONE};
 use velostream_types::{
-    Batch, Column, DeadLetter, DlqId, ErrorCode, PartitionId, RecordError, RecordOrigin, RowMeta, RowOrder, SourceId,
+    Batch, Column, DeadLetter, DlqId, ErrorCode, PartitionId, RecordError, RecordSlab, RowMeta, RowOrder, SourceId,
     SourcePoll, Stage,
 };
 
 use super::io::{Demand, ScanMark, Stair};
 use crate::format::{Decoded, Decoder, SlabCursor, SlabState};
 use crate::operator::{Msg, NodeCounters};
+use crate::pipeline::place_of;
 use crate::watermark::{PartitionClock, missing_is_error};
 
 /// Reading side of one source.
 pub struct Scan {
     source: SourceId,
     plan: Arc<SourcePlan>,
+    /// What dead letters call it.
+    place: Arc<str>,
     partitions: Vec<Partition>,
     /// Output that follows the last batch: watermark, end.
     ready: VecDeque<Msg>,
@@ -139,6 +142,7 @@ impl Scan {
             .collect();
         let mut scan = Scan {
             source,
+            place: place_of(&plan),
             plan,
             partitions,
             ready: VecDeque::new(),
@@ -321,6 +325,7 @@ impl Scan {
         let left =
             plan.max_records.map_or(usize::MAX, |max| usize::try_from(max - p.rows.min(max)).unwrap_or(usize::MAX));
         let mut decoded = p.decoder.decode(cursor, max_rows.min(left.max(1)));
+        let records = cursor.records();
         counters.rounded += decoded.rounded;
         counters.dropped += decoded.null_values;
         counters.rows_in += decoded.rows as u64 + decoded.bad.len() as u64;
@@ -328,13 +333,13 @@ impl Scan {
             counters.dead_lettered += 1;
             let letter = DeadLetter {
                 error: bad.error,
-                source: Arc::clone(&plan.name),
+                source: Arc::clone(&self.place),
                 partition: p.id.0,
                 offset: bad.offset,
                 position: bad.position,
                 full_length: bad.full_length,
                 bytes: bad.bytes,
-                origin: origin_of(cursor, bad.offset),
+                origin: records.as_ref().and_then(|records| records.origin(bad.offset)),
             };
             dead.push((plan.dlq, letter));
         }
@@ -356,7 +361,8 @@ impl Scan {
         }
         if decoded.rows > 0 {
             p.last_rows_ns = Some(now_ns);
-            let batch = stamped(&plan, self.source, p, decoded, self.run_start_ms, dead, counters);
+            let batch =
+                stamped((&plan, &self.place), self.source, p, (decoded, records), self.run_start_ms, dead, counters);
             counters.rows_out += batch.rows as u64;
             if batch.rows > 0 {
                 self.ready.push_back(Msg::Batch(batch));
@@ -414,10 +420,10 @@ impl Scan {
 /// Turns decoded columns into a batch with event time; rows whose event time is bad go to the dead letter where the
 /// policy says so.
 fn stamped(
-    plan: &SourcePlan,
+    (plan, place): (&SourcePlan, &Arc<str>),
     source: SourceId,
     p: &mut Partition,
-    decoded: Decoded,
+    (decoded, records): (Decoded, Option<RecordSlab>),
     run_start_ms: i64,
     dead: &mut Vec<(DlqId, DeadLetter)>,
     counters: &mut NodeCounters,
@@ -431,6 +437,7 @@ fn stamped(
         wm_own: None,
         timestamp: decoded.timestamps,
         raw: decoded.raw,
+        records,
         weight: None,
     };
     let (Some(spec), Some(clock)) = (&plan.event_time, p.clock.as_mut()) else {
@@ -457,7 +464,7 @@ fn stamped(
             message: "event time is missing, malformed or outside 1677-2262".into(),
             span: None,
         };
-        dead.push((plan.dlq, letter_of(&plan.name, &batch, *row as usize, error)));
+        dead.push((plan.dlq, letter_of(place, &batch, *row as usize, error)));
     }
     let bad: Vec<bool> = {
         let mut keep = vec![true; batch.rows];
@@ -481,20 +488,8 @@ pub fn letter_of(name: &Arc<str>, batch: &Batch, row: usize, error: RecordError)
         position: None,
         full_length: None,
         bytes,
-        origin: None,
+        origin: batch.meta.records.as_ref().and_then(|records| records.origin(batch.meta.offsets.at(row))),
     }
-}
-
-/// What the broker said about the record at `offset`, besides its value.
-fn origin_of(cursor: &SlabCursor, offset: i64) -> Option<Box<RecordOrigin>> {
-    let record = cursor.record(offset)?;
-    let part = |range: Option<(u32, u32)>| range.map(|(from, to)| cursor.bytes()[from as usize..to as usize].to_vec());
-    Some(Box::new(RecordOrigin {
-        timestamp_ms: record.timestamp_ms,
-        key: part(record.key),
-        headers: part(record.headers),
-        null_value: record.value.is_none(),
-    }))
 }
 
 /// Values of a row that never had bytes of its own (a row an operator made), for its dead letter.

@@ -130,7 +130,8 @@ impl Rows {
         let rows = self.causes.len();
         let mut columns: Vec<Column> = self.keys.into_iter().chain(self.results).map(|b| b.finish()).collect();
         let taken = batch.meta.take(&self.causes);
-        let mut meta = RowMeta { raw: None, weight: store.spec.retract.then(|| self.weights.into()), ..taken };
+        let mut meta =
+            RowMeta { raw: None, records: None, weight: store.spec.retract.then(|| self.weights.into()), ..taken };
         if let Some(grid) = store.grid {
             let ends: Vec<i64> = self.windows.iter().map(|w| grid.end(*w)).collect();
             columns.push(Column::ints(self.windows.iter().map(|w| ns_to_ms(*w)).collect(), None));

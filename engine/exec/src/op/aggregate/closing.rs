@@ -132,6 +132,7 @@ impl Leaving {
             wm_own: windowed.then(|| vec![forwarded; rows].into()),
             timestamp: windowed.then(|| vec![ns_to_ms(time); rows].into()),
             raw: None,
+            records: None,
             weight: None,
         }
     }

@@ -324,8 +324,7 @@ impl WindowStore {
             position: None,
             full_length: None,
             bytes: batch.meta.raw.as_ref().map_or_else(Vec::new, |raw| raw.value(row).to_vec()),
-
-            origin: None,
+            origin: batch.meta.records.as_ref().and_then(|records| records.origin(batch.meta.offsets.at(row))),
         };
         cx.counters.dead_lettered += 1;
         cx.dead.push((self.place.dlq, letter));
