@@ -30,6 +30,7 @@ fn of_topic(null_value_is_bad: bool) -> SourcePlan {
         topic_wait_ns: 0,
         topic_retry_ns: 0,
         topic_retry_max_ns: 0,
+        topic_retry_growth: velostream_sql::plan::RetryGrowth::By(0),
         connect_timeout_ns: 0,
         commit_interval_ns: 1,
         partitioned_by: None,

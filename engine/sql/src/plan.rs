@@ -176,6 +176,8 @@ pub struct KafkaSource {
     pub topic_retry_ns: i64,
     /// Highest pause between looks, ns.
     pub topic_retry_max_ns: i64,
+    /// How the pauses grow.
+    pub topic_retry_growth: RetryGrowth,
     /// How long to wait for the brokers at start, ns (`broker.connect.timeout`).
     pub connect_timeout_ns: i64,
     /// Time between commits, ns (`commit.interval`); the shortest of an app's sources counts.
@@ -717,6 +719,15 @@ pub enum SinkFormat {
     Table,
     /// The only column as the record's value, without a terminator.
     Raw(RawKind),
+}
+
+/// From one pause between looks to the next (`topic.retry.strategy`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryGrowth {
+    /// `fixed` (0) and `linear`: so many ns longer each time.
+    By(i64),
+    /// `exponential`: so many thousandths of the pause before.
+    Thousandths(u32),
 }
 
 /// What becomes of a bad record (`failure_strategy`).

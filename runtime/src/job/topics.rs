@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use velostream_sql::plan::{AppPlan, KafkaSink, KafkaSource, SinkConnector, SourceConnector};
+use velostream_sql::plan::{AppPlan, KafkaSink, KafkaSource, RetryGrowth, SinkConnector, SourceConnector};
 use velostream_types::topic::{Broker, Client, Committed, LogBounds, NewTopic, StartAt, TopicPartition};
 use velostream_types::{Fatal, SourceId};
 
@@ -39,6 +39,9 @@ pub struct Start {
     /// TRUE when it goes on where the group stood.
     pub resumed: bool,
 }
+
+/// Between two looks for a topic at least.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 
 fn duration(ns: i64) -> Duration {
     Duration::from_nanos(u64::try_from(ns).unwrap_or(0))
@@ -101,7 +104,7 @@ fn wait_for_topic(
     say: &mut dyn FnMut(String),
 ) -> Result<u32, Fatal> {
     let (begun, patience) = (monotonic(), duration(kafka.topic_wait_ns));
-    let mut pause = duration(kafka.topic_retry_ns).max(Duration::from_millis(10));
+    let mut pause = duration(kafka.topic_retry_ns).max(SHORTEST_PAUSE);
     loop {
         match broker.partitions(&kafka.client, &kafka.topic, duration(kafka.connect_timeout_ns))? {
             Some(partitions) => return Ok(partitions),
@@ -126,10 +129,19 @@ fn wait_for_topic(
                 while monotonic() < until && stop.reason().is_none() {
                     std::thread::park_timeout(Duration::from_millis(20));
                 }
-                pause = (pause * 3 / 2).min(duration(kafka.topic_retry_max_ns).max(Duration::from_millis(10)));
+                pause = next_pause(pause, kafka);
             }
         }
     }
+}
+
+/// The pause behind one of this length.
+fn next_pause(pause: Duration, kafka: &KafkaSource) -> Duration {
+    let next = match kafka.topic_retry_growth {
+        RetryGrowth::By(ns) => pause.saturating_add(duration(ns)),
+        RetryGrowth::Thousandths(thousandths) => pause.saturating_mul(thousandths) / 1_000,
+    };
+    next.min(duration(kafka.topic_retry_max_ns).max(SHORTEST_PAUSE))
 }
 
 /// Makes the topics the plan writes where they are missing, all at once: each costs a few round trips.

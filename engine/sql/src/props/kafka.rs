@@ -11,7 +11,7 @@ use velostream_types::topic::{Client, StartAt};
 use super::keys::Side;
 use super::reader::Reader;
 use super::setting::{Giver, Place, Rank};
-use crate::plan::{KafkaSink, KafkaSource, KeyFormat, RawKind, SinkConnector, SourceConnector};
+use crate::plan::{KafkaSink, KafkaSource, KeyFormat, RawKind, RetryGrowth, SinkConnector, SourceConnector};
 
 /// Brokers of whoever names none at all.
 const DEFAULT_BROKERS: &str = "localhost:9092";
@@ -68,14 +68,9 @@ pub(super) fn source(reader: &mut Reader<'_>) -> Option<SourceConnector> {
     };
     let topic_retry_ns = reader.duration("topic.retry.interval")?;
     let longest = reader.duration("topic.retry.max.delay")?;
-    let topic_retry_max_ns = match reader.word("topic.retry.strategy")? {
-        "fixed" => topic_retry_ns,
-        "linear" => {
-            reader.later("topic.retry.strategy", "topic.retry.strategy = linear");
-            return None;
-        }
-        _ => longest.max(topic_retry_ns),
-    };
+    let topic_retry_growth = retry_growth(reader, topic_retry_ns)?;
+    let topic_retry_max_ns =
+        if topic_retry_growth == RetryGrowth::By(0) { topic_retry_ns } else { longest.max(topic_retry_ns) };
     let group = reader.text("group.id");
     if group.as_ref().is_some_and(String::is_empty) {
         reader.fail("group.id", "E0513", "the group's name is empty");
@@ -90,12 +85,35 @@ pub(super) fn source(reader: &mut Reader<'_>) -> Option<SourceConnector> {
         topic_wait_ns: reader.duration("topic.wait.timeout")?,
         topic_retry_ns,
         topic_retry_max_ns,
+        topic_retry_growth,
         connect_timeout_ns: reader.duration("broker.connect.timeout")?,
         commit_interval_ns: reader.duration("commit.interval")?.max(1),
         partitioned_by: reader.text("partitioned.by"),
         null_value_is_bad: reader.word("null.value")? == "dead_letter",
         fail_on_data_loss: reader.word("on.data.loss")? == "fail",
     })))
+}
+
+/// How pauses grow whose first is `first_ns`; `None` when an error was reported.
+fn retry_growth(reader: &mut Reader<'_>, first_ns: i64) -> Option<RetryGrowth> {
+    let strategy = reader.word("topic.retry.strategy")?;
+    let increment = match reader.given("topic.retry.increment").is_some() {
+        true => reader.duration("topic.retry.increment")?,
+        false => first_ns,
+    };
+    let factor = reader.text("topic.retry.multiplier")?;
+    let Some(factor) = factor.trim().parse::<f64>().ok().filter(|factor| (1.0..=1_000.0).contains(factor)) else {
+        let message = format!("property \"topic.retry.multiplier\" has the bad value \"{factor}\"");
+        let diagnostic = reader.place("topic.retry.multiplier").error("E0513", message);
+        reader
+            .report(diagnostic.detail("expected a number from 1 to 1000: each pause is so many times the one before"));
+        return None;
+    };
+    Some(match strategy {
+        "fixed" => RetryGrowth::By(0),
+        "linear" => RetryGrowth::By(increment),
+        _ => RetryGrowth::Thousandths((factor * 1_000.0).round() as u32),
+    })
 }
 
 /// The sink; `None` when an error was reported.

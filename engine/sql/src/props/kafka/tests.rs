@@ -7,7 +7,9 @@ use velostream_types::topic::StartAt;
 
 use crate::diag::Diagnostic;
 use crate::endpoint::{Endpoints, SinkSpec, SourceSpec};
-use crate::plan::{Format, KafkaSink, KafkaSource, KeyFormat, RawKind, SinkConnector, SinkFormat, SourceConnector};
+use crate::plan::{
+    Format, KafkaSink, KafkaSource, KeyFormat, RawKind, RetryGrowth, SinkConnector, SinkFormat, SourceConnector,
+};
 use crate::props::Resolver;
 use crate::props::tests::with;
 
@@ -48,6 +50,25 @@ fn sink(name: &str, pairs: &[(&str, &str)]) -> (Box<KafkaSink>, SinkSpec) {
 
 fn settings(client: &velostream_types::topic::Client) -> Vec<String> {
     client.settings.iter().map(|(k, v)| format!("{k}={v}")).collect()
+}
+
+#[test]
+fn pauses_grow_as_they_are_told() {
+    let check = |given: &[(&str, &str)], growth, longest_s: i64| {
+        let all: Vec<(&str, &str)> = [("o.type", "kafka")].into_iter().chain(given.iter().copied()).collect();
+        let (kafka, _) = source("o", &all);
+        assert_eq!(
+            (kafka.topic_retry_growth, kafka.topic_retry_max_ns / 1_000_000_000),
+            (growth, longest_s),
+            "{given:?}"
+        );
+    };
+    check(&[], RetryGrowth::Thousandths(1_500), 120);
+    check(&[("o.topic.retry.multiplier", "2"), ("topic.retry.max.delay", "9")], RetryGrowth::Thousandths(2_000), 9);
+    check(&[("topic.retry.strategy", "fixed"), ("o.topic.retry.multiplier", "3")], RetryGrowth::By(0), 2);
+    check(&[("topic.retry.strategy", "linear")], RetryGrowth::By(2_000_000_000), 120);
+    let linear = [("topic.retry.strategy", "linear"), ("o.topic.retry.increment", "5s")];
+    check(&linear, RetryGrowth::By(5_000_000_000), 120);
 }
 
 #[test]
@@ -270,8 +291,8 @@ fn mistakes() {
     );
     check(
         "source",
-        &[("o.topic.retry.strategy", "linear")],
-        "E0902: topic.retry.strategy = linear is not supported yet",
+        &[("o.topic.retry.multiplier", "0.5")],
+        "E0513: property \"topic.retry.multiplier\" has the bad value \"0.5\"",
     );
     check("source", &[("mode", "transactional")], "E0902: \"mode\" = transactional is not supported yet");
     check("sink", &[("key.format", "protobuf")], "E0902: the key format protobuf is not supported yet");
