@@ -27,8 +27,8 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::Metadata;
-use velostream_types::Fatal;
 use velostream_types::topic::{Client, LogBounds, NewTopic, TopicRecord};
+use velostream_types::{Fatal, Remedy};
 
 use crate::config::{self, Role};
 use crate::errors::{self, Voice};
@@ -147,7 +147,7 @@ impl Admin {
                 Fatal::new(errors::too_old(&self.client, "", &format!("it does not know this request ({error})")))
             }
             code if is_passing(code) && (is_silence(code) || !reasons.is_empty()) => {
-                Fatal::new(errors::unreachable(&self.client, &reasons, waited))
+                Fatal::new(errors::unreachable(&self.client, &reasons, waited)).with(Remedy::Later)
             }
             code => {
                 let said = code.map_or_else(|| error.to_string(), |code| code.to_string());

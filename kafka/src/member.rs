@@ -18,8 +18,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
-use velostream_types::Fatal;
 use velostream_types::topic::{Commit, CommitError, Committed, GroupMember, MemberEvent, MemberSpec, TopicPartition};
+use velostream_types::{Fatal, Remedy};
 
 use answers::Answers;
 
@@ -226,7 +226,8 @@ impl GroupMember for Member {
                         let seconds = PATIENCE.as_secs();
                         return Err(Fatal::new(format!(
                             "group {group} at {cluster}: what was committed could not be read for {seconds} s: {error}"
-                        )));
+                        ))
+                        .with(Remedy::Later));
                     }
                 }
             }

@@ -9,7 +9,8 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer};
 use velostream_broker::BrokerConfig;
 use velostream_kafka::Kafka;
-use velostream_types::topic::{Broker, FetchSpec};
+use velostream_types::Remedy;
+use velostream_types::topic::{Broker, FetchSpec, TopicPartition};
 
 use world::{PATIENCE, Reader, World, flush, from, wake};
 
@@ -178,7 +179,7 @@ fn records_taken_by_retention_are_counted_and_told() {
 }
 
 #[test]
-fn an_offset_above_the_end_is_fatal() {
+fn an_offset_above_the_end_asks_for_a_restart_there() {
     let world = World::new();
     world.topic("t", 1, &[]);
     fill(&world, "t", 0, 5, 10);
@@ -186,6 +187,8 @@ fn an_offset_above_the_end_is_fatal() {
     let fatal = reader.until(|reader| !reader.got[0].is_empty()).unwrap_err();
     let text = &fatal.message;
     assert!(text.contains("topic t partition 0") && text.contains("offset 9") && text.contains("ends at 5"), "{text}");
+    let at = TopicPartition { topic: "t".to_owned(), partition: 0 };
+    assert_eq!(fatal.remedy, Remedy::Restart(vec![(at, 5)]));
     assert_eq!(reader.poll(0), Err(fatal), "it stays so");
 }
 

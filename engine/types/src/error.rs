@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::topic::TopicPartition;
+
 /// Half-open byte range in one SQL text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Span {
@@ -172,17 +174,37 @@ pub struct RecordOrigin {
     pub null_value: bool,
 }
 
-/// The environment failed: the job stops cleanly with this message.
+/// What gets a job over a failed environment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Remedy {
+    /// Nothing but people: it stops.
+    #[default]
+    Stop,
+    /// Time: somebody is away (brokers). A job that has not begun gives up, one that has tries again.
+    Later,
+    /// Going on from what was committed, in new shards. These partitions hold nothing from the offset on that was read
+    /// before: they go on there at most.
+    Restart(Vec<(TopicPartition, i64)>),
+}
+
+/// The environment failed: the job stops cleanly with this message, unless there is a remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fatal {
     /// What failed, where, and what to do.
     pub message: String,
+    /// What gets a job over it.
+    pub remedy: Remedy,
 }
 
 impl Fatal {
     /// A fatal error with this message.
     pub fn new(message: impl Into<String>) -> Fatal {
-        Fatal { message: message.into() }
+        Fatal { message: message.into(), remedy: Remedy::Stop }
+    }
+
+    /// The same, with a remedy.
+    pub fn with(self, remedy: Remedy) -> Fatal {
+        Fatal { remedy, ..self }
     }
 }
 

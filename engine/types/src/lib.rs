@@ -23,7 +23,7 @@ pub use batch::{Batch, Offsets, RecordSlab, RowMeta, RowOrder};
 pub use chunk::Chunk;
 pub use column::Column;
 pub use datatype::{DataType, Field, Schema, SchemaRef, unify};
-pub use error::{DeadLetter, ErrorCode, Fatal, RecordError, RecordOrigin, Span, Stage};
+pub use error::{DeadLetter, ErrorCode, Fatal, RecordError, RecordOrigin, Remedy, Span, Stage};
 pub use ids::{DlqId, EdgeId, NodeId, PartitionId, ShardId, SourceId};
 pub use ports::{Clock, PartitionSource, RecordRef, SinkWriter, Slab, SlabKind, SourcePoll, Store};
 pub use strings::{StrBuilder, Utf8Slab};

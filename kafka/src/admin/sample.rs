@@ -10,8 +10,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use velostream_types::Fatal;
 use velostream_types::topic::TopicRecord;
+use velostream_types::{Fatal, Remedy};
 
 use super::{Admin, consumer, now};
 use crate::config::{self, Role};
@@ -175,6 +175,7 @@ impl Reader<'_> {
 
     fn stuck(&self) -> Fatal {
         Fatal::new(errors::unreachable(&self.admin.client, &self.consumer.context().reasons(), self.silent))
+            .with(Remedy::Later)
     }
 }
 

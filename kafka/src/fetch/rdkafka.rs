@@ -18,7 +18,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use velostream_types::topic::{Fetch, FetchFrom, FetchSpec, FetchStats, TopicPartition, Wake};
-use velostream_types::{Fatal, SlabKind, SourcePoll};
+use velostream_types::{Fatal, Remedy, SlabKind, SourcePoll};
 
 use super::batch::{BATCH_MAX, Event, PartitionQueue, Slots};
 use super::recover::{Incident, Outcome, Recovery};
@@ -129,6 +129,14 @@ impl RdkafkaFetch {
                 partition.read = partition.read.max(at);
                 partition.settle();
                 Ok(())
+            }
+            Outcome::Diverged { at, text } => {
+                let partition = &mut self.partitions[index];
+                let (place, end) = (name(&partition.at), (partition.at.clone(), at));
+                let text = format!("{place} at {}: {text}", self.consumer.context().cluster());
+                let fatal = Fatal::new(text).with(Remedy::Restart(vec![end]));
+                partition.failed = Some(fatal.clone());
+                Err(fatal)
             }
             Outcome::Failed(text) => {
                 let fatal = Fatal::new(format!("{} at {}: {text}", name(&self.partitions[index].at), self.cluster()));

@@ -2,8 +2,8 @@
 //! The question goes to the brokers and may take long, so it is asked by a thread of its own, one per incident; the
 //! fetcher looks at the answer when it is woken.
 //!
-//! Below the log's start: on from the start, with the gap counted as lost. Above its end, or cut: fatal, because what was
-//! read is no longer what the log holds. Topic away: fatal when it stays away for [`TOPIC_WAIT`].
+//! Below the log's start: on from the start, with the gap counted as lost. Above its end, or cut: what was read is no
+//! longer what the log holds, so that the job has to begin again at the cut at the latest. Topic away: fatal when it stays away for [`TOPIC_WAIT`].
 
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::sync::{Arc, Weak};
@@ -31,6 +31,13 @@ pub(super) enum Outcome {
         at: i64,
         /// Records that retention took.
         lost: u64,
+    },
+    /// The log was cut: it holds nothing from `at` on that was read before.
+    Diverged {
+        /// Where it goes on.
+        at: i64,
+        /// For people.
+        text: String,
     },
     /// It cannot go on: for people.
     Failed(String),
@@ -118,16 +125,24 @@ fn recover(consumer: &Weak<BaseConsumer<Notices>>, incident: &Incident, stopped:
 fn decide(incident: &Incident, start: i64, end: i64) -> Outcome {
     let (position, reason) = (incident.position, &incident.reason);
     if position > end || reason.contains("truncation") {
-        return Outcome::Failed(format!(
+        let at = cut(reason).unwrap_or(end).clamp(start, end.max(start)).min(position);
+        let text = format!(
             "offset {position} was to be read next, but the log ends at {end} ({reason}): it was truncated or the topic \
-             was made anew, so that results may rest on records that are gone. Restart from an offset the log has \
-             (--from earliest, or reset the group)"
-        ));
+             was made anew, so that results may rest on records that are gone"
+        );
+        return Outcome::Diverged { at, text };
     }
     if position < start {
         return Outcome::Resumed { at: start, lost: (start - position) as u64 };
     }
     Outcome::Resumed { at: position, lost: 0 }
+}
+
+/// The end of what the log still shares with its reader, where librdkafka tells: the new leader's end of the epoch that
+/// was read.
+fn cut(reason: &str) -> Option<i64> {
+    let digits = reason.split("broker end offset is ").nth(1)?;
+    digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
 fn is_away(error: &KafkaError) -> bool {
@@ -154,19 +169,24 @@ mod tests {
 
     #[test]
     fn the_bounds_of_the_log_decide() {
-        let check = |position, reason: &str, (start, end), expected: Result<(i64, u64), &str>| {
+        let check = |position, reason: &str, (start, end), expected: Result<(i64, u64), (i64, &str)>| {
             let at = TopicPartition { topic: "t".to_owned(), partition: 0 };
             let outcome = decide(&Incident { at, position, reason: reason.to_owned() }, start, end);
             match (outcome, expected) {
                 (Outcome::Resumed { at, lost }, Ok(expected)) => assert_eq!((at, lost), expected),
-                (Outcome::Failed(text), Err(part)) => assert!(text.contains(part), "{text}"),
+                (Outcome::Diverged { at, text }, Err((cut, part))) => {
+                    assert!(at == cut && text.contains(part), "{at}: {text}");
+                }
                 (found, expected) => panic!("{found:?}, expected {expected:?}"),
             }
         };
         check(5, "gone", (9, 20), Ok((9, 4)));
         check(9, "gone", (9, 20), Ok((9, 0)));
         check(20, "gone", (9, 20), Ok((20, 0)));
-        check(21, "gone", (9, 20), Err("ends at 20"));
-        check(15, "Partition log truncation detected", (9, 20), Err("truncated"));
+        check(21, "gone", (9, 20), Err((20, "ends at 20")));
+        check(15, "Partition log truncation detected", (9, 20), Err((15, "truncated")));
+        let told = "Partition log truncation detected at offset 15: broker end offset is 12 (offset leader epoch 3)";
+        check(15, told, (9, 20), Err((12, "truncated")));
+        check(15, &told.replace("12", "3"), (9, 20), Err((9, "truncated")));
     }
 }

@@ -14,7 +14,7 @@ use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use velostream_types::headers::HeaderBuilder;
 use velostream_types::topic::{Produce, ProduceSpec, Rejected, Wake};
-use velostream_types::{Chunk, Fatal};
+use velostream_types::{Chunk, Fatal, Remedy};
 
 use super::alone::{Alone, rejected};
 use super::handle::{Handle, HeaderList, Outgoing, header_list};
@@ -133,7 +133,7 @@ impl RdkafkaProduce {
                 format!("Kafka at {cluster}: topic {topic} does not exist; create it, or leave topic.create on")
             }
             Some(Code::TopicAuthorizationFailed) => notices.denied("Write", "topic", topic),
-            _ => notices.unreachable(waited),
+            _ => return Fatal::new(notices.unreachable(waited)).with(Remedy::Later),
         })
     }
 
@@ -166,7 +166,7 @@ impl RdkafkaProduce {
         if let Some((code, text)) = self.handle.client().fatal_error() {
             let cluster = self.handle.notices().cluster();
             let text = format!("Kafka at {cluster}: the producer's order of records is lost ({code}): {text}");
-            self.failed.get_or_insert_with(|| Fatal::new(text));
+            self.failed.get_or_insert_with(|| Fatal::new(text).with(Remedy::Restart(Vec::new())));
         }
         self.failed.clone().map_or(Ok(()), Err)
     }
@@ -317,6 +317,18 @@ fn text(number: &mut String, value: i64) -> &[u8] {
 
 fn undelivered(notices: &Notices, topic: &str, code: RDKafkaErrorCode) -> Fatal {
     use RDKafkaErrorCode as Code;
+    // The broker lost, or never had, what the numbering of records stands on; a new producer numbers anew.
+    let is_order_lost = matches!(
+        code,
+        Code::OutOfOrderSequenceNumber
+            | Code::UnknownProducerId
+            | Code::InvalidProducerEpoch
+            | Code::InvalidProducerIdMapping
+            | Code::ProducerFenced
+            | Code::Fenced
+            | Code::Fatal
+    );
+    let remedy = if is_order_lost { Remedy::Restart(Vec::new()) } else { Remedy::Stop };
     let advice = match code {
         Code::TopicAuthorizationFailed => return Fatal::new(notices.denied("Write", "topic", topic)),
         Code::ClusterAuthorizationFailed => return Fatal::new(notices.denied("IdempotentWrite", "cluster", "")),
@@ -325,5 +337,25 @@ fn undelivered(notices: &Notices, topic: &str, code: RDKafkaErrorCode) -> Fatal 
         _ => "",
     };
     let cluster = notices.cluster();
-    Fatal::new(format!("Kafka at {cluster}: a record for topic {topic} was not written: {code}{advice}"))
+    Fatal::new(format!("Kafka at {cluster}: a record for topic {topic} was not written: {code}{advice}")).with(remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use velostream_types::topic::Client;
+
+    #[test]
+    fn a_lost_order_is_got_over_by_a_new_producer() {
+        let check = |code, restarts| {
+            let fatal = undelivered(&Notices::new(&Client::default()), "t", code);
+            assert_eq!(fatal.remedy == Remedy::Restart(Vec::new()), restarts, "{fatal}");
+        };
+        use RDKafkaErrorCode as Code;
+        check(Code::OutOfOrderSequenceNumber, true);
+        check(Code::UnknownProducerId, true);
+        check(Code::ProducerFenced, true);
+        check(Code::TopicAuthorizationFailed, false);
+        check(Code::MessageTimedOut, false);
+    }
 }

@@ -3,6 +3,9 @@
 //! When the group gives or takes partitions, the shards stop at a barrier (no window fires), what they wrote is
 //! acknowledged and committed, and new shards go on with the new assignment from what was committed. A job whose state
 //! is not cut by partition has to own every partition; with fewer it waits, then says whose the others are.
+//!
+//! A life also ends when the log it reads was cut, or when a producer lost the order of its records: the next one goes on
+//! from the last commit (at the cut at the latest), after a pause. Once a job lived, brokers that are away are waited for.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,10 +14,11 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 use velostream_exec::commit::{self, Safe, SafePoint};
 use velostream_sql::plan::{AppPlan, KafkaSource};
+use velostream_types::time::WM_NONE;
 use velostream_types::topic::{
     Broker, Client, Commit, CommitError, Committed, FetchStats, GroupMember, MemberEvent, MemberSpec, TopicPartition,
 };
-use velostream_types::{Fatal, PartitionId, SourceId};
+use velostream_types::{Fatal, PartitionId, Remedy, SourceId};
 
 use super::commits::{self, Commits};
 use super::endpoints::TopicInput;
@@ -81,7 +85,14 @@ enum LifeEnd {
     Over(Box<RunReport>),
     /// The assignment changed.
     Reassigned(Box<RunReport>),
+    /// Something failed that a new life gets over.
+    Failed(Fatal),
 }
+
+/// Pauses between lives that fail: the first, and the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(10));
+/// A life of this length was none that failed at once: the pauses begin anew.
+const LONG_LIFE: Duration = Duration::from_secs(60);
 
 /// Runs a plan that reads topics.
 pub(super) fn run(
@@ -101,7 +112,18 @@ pub(super) fn run(
         topics::make_sinks(&plan, &*broker, &sources, &mut say)?;
         sources
     };
-    let mut job = Job { members: join(&sources, &*broker, &options)?, plan, sources, broker, known: None };
+    let mut job = Job {
+        members: join(&sources, &*broker, &options)?,
+        plan,
+        sources,
+        broker,
+        known: None,
+        committed: BTreeMap::new(),
+        began: BTreeMap::new(),
+        cuts: BTreeMap::new(),
+        failed: false,
+        lived: false,
+    };
     let outcome = job.lives(&mut options, stop, make);
     for membership in job.members {
         membership.member.leave();
@@ -143,19 +165,44 @@ struct Job {
     /// Partitions of each source when the shards began first; from then on everything starts from what was committed,
     /// and partitions that were added start at their first record.
     known: Option<Vec<u32>>,
+    /// What was committed by this run.
+    committed: BTreeMap<(SourceId, PartitionId), i64>,
+    /// Where each partition began first: a life that failed before anything was committed begins there again.
+    began: BTreeMap<(SourceId, PartitionId), topics::Start>,
+    /// Where logs were cut, until they are read again.
+    cuts: BTreeMap<TopicPartition, i64>,
+    /// The last life failed.
+    failed: bool,
+    /// The shards ran: what is away is waited for.
+    lived: bool,
 }
 
 impl Job {
     fn lives(&mut self, options: &mut RunOptions, stop: &StopHandle, make: &MakeShard) -> Result<RunReport, Fatal> {
         let mut earlier: Option<RunReport> = None;
+        let mut pause = PAUSES.0;
         loop {
             if !self.wait_for_partitions(options, stop)? {
                 let empty = || RunReport::nothing(&self.plan, stop, options.follow);
                 return Ok(earlier.unwrap_or_else(empty));
             }
-            let (report, over) = match self.life(options, stop, make)? {
+            let begun = monotonic();
+            let end = match self.life(options, stop, make) {
+                Err(fatal) if fatal.remedy == Remedy::Later && self.lived => LifeEnd::Failed(fatal),
+                end => end?,
+            };
+            self.failed = matches!(end, LifeEnd::Failed(_));
+            let (report, over) = match end {
                 LifeEnd::Over(report) => (report, true),
                 LifeEnd::Reassigned(report) => (report, false),
+                LifeEnd::Failed(fatal) => {
+                    if begun.elapsed() >= LONG_LIFE {
+                        pause = PAUSES.0;
+                    }
+                    self.rest(&fatal, pause, options, stop)?;
+                    pause = (pause * 2).min(PAUSES.1);
+                    continue;
+                }
             };
             let report = match earlier.take() {
                 Some(earlier) => report.after(&earlier),
@@ -166,6 +213,37 @@ impl Job {
             }
             earlier = Some(report);
         }
+    }
+
+    /// Serves the groups for a while after a life that failed.
+    fn rest(
+        &mut self,
+        fatal: &Fatal,
+        pause: Duration,
+        options: &mut RunOptions,
+        stop: &StopHandle,
+    ) -> Result<(), Fatal> {
+        if let Remedy::Restart(cuts) = &fatal.remedy {
+            self.cuts.extend(cuts.iter().cloned());
+        }
+        let mut say = |text: String| (options.observer)(Event::Notice(&text));
+        say(format!("going on from the last commit in {} ms: {fatal}", pause.as_millis()));
+        let begun = monotonic();
+        while begun.elapsed() < pause && stop.reason().is_none() {
+            let left = pause.saturating_sub(begun.elapsed()).min(POLL);
+            for membership in &mut self.members {
+                membership.poll(left / 2, &mut say)?;
+            }
+            if self.members.is_empty() {
+                std::thread::park_timeout(left);
+            }
+        }
+        Ok(())
+    }
+
+    /// TRUE when all that is read stands in logs, so that a life that failed can be lived again from the last commit.
+    fn can_restart(&self) -> bool {
+        self.sources.len() == self.plan.sources.len()
     }
 
     /// TRUE when the job may not share its partitions: its state is not cut by them.
@@ -282,14 +360,17 @@ impl Job {
             resume: resume.clone(),
         };
         let plan = Arc::clone(&self.plan);
+        let can_restart = self.can_restart();
         let mut watch = Watch {
             plan: &plan,
+            can_restart,
+            lived: &mut self.lived,
             members: &mut self.members,
             sources: &self.sources,
             points: resume.points,
             notes,
             commits: None,
-            committed: BTreeMap::new(),
+            committed: &mut self.committed,
             failed: None,
             reassigned: false,
         };
@@ -339,7 +420,19 @@ impl Job {
         let Some(kafka) = kafka else { return Err(Fatal::new("a source is no topic any more")) };
         let first_added = self.known.as_ref().map_or(u32::MAX, |known| known[at]);
         let place = topics::Place { begin, first_added, until_end };
-        let (starts, metadata) = topics::starts(source, kafka, &*self.broker, &assigned, &place)?;
+        let (mut starts, metadata) = topics::starts(source, kafka, &*self.broker, &assigned, &place)?;
+        for (partition, start) in &mut starts {
+            let key = (source.source, PartitionId(*partition));
+            let began = self.began.entry(key).or_insert_with(|| start.clone());
+            if self.failed && !self.committed.contains_key(&key) {
+                *start = began.clone();
+            }
+            let at = TopicPartition { topic: source.topic.clone(), partition: *partition };
+            if let Some(cut) = self.cuts.remove(&at).filter(|cut| *cut < start.offset) {
+                // What moved the watermark so far is gone.
+                (start.offset, start.max_event_time) = (cut, WM_NONE);
+            }
+        }
         let resumed = starts.values().filter(|start| start.resumed).count();
         let text = match (begin, resumed) {
             (Begin::Committed, n) if n > 0 => {
@@ -363,14 +456,18 @@ impl Job {
 /// assignment changes.
 struct Watch<'a> {
     plan: &'a AppPlan,
+    /// A life that fails can be lived again.
+    can_restart: bool,
+    /// Set when a barrier went all the way: everything was there.
+    lived: &'a mut bool,
     members: &'a mut Vec<Membership>,
     sources: &'a [SourceTopic],
     points: Vec<SafePoint>,
     notes: Receiver<Note>,
     /// Made when the number of shards is known.
     commits: Option<Commits>,
-    /// What was committed in this life.
-    committed: BTreeMap<(SourceId, PartitionId), i64>,
+    /// What was committed in this run.
+    committed: &'a mut BTreeMap<(SourceId, PartitionId), i64>,
     failed: Option<Fatal>,
     reassigned: bool,
 }
@@ -407,6 +504,7 @@ impl Watch<'_> {
         let Some(commits) = &mut self.commits else { return };
         commits.take_said().into_iter().for_each(&mut *say);
         if let Some(safe) = safe {
+            *self.lived = true;
             commit_all(self.members, self.sources, commits, &safe, wait, say);
             self.committed.extend(safe.partitions.iter().map(|p| ((p.source, p.partition), p.offset)));
         }
@@ -423,10 +521,16 @@ impl Watch<'_> {
             return Err(fatal);
         }
         let mut say = |text: String| (options.observer)(Event::Notice(&text));
+        let is_stopped = stop.reason().is_some();
+        let mut again = None;
         let mut report = match outcome {
             Ok(report) => report,
+            Err(fatal) if self.can_restart && !is_stopped && matches!(fatal.remedy, Remedy::Restart(_)) => {
+                again = Some(fatal);
+                RunReport::nothing(self.plan, stop, options.follow)
+            }
             // What the shards could not end in good order was not committed: the next ones do it again.
-            Err(fatal) if self.reassigned && stop.reason().is_none() => {
+            Err(fatal) if self.reassigned && !is_stopped => {
                 say(format!("going on from the last commit: {fatal}"));
                 RunReport::nothing(self.plan, stop, options.follow)
             }
@@ -436,13 +540,16 @@ impl Watch<'_> {
         let safe = self.commits.as_mut().and_then(Commits::take);
         self.commit(safe, Some(LAST_COMMIT), &mut say);
         if let Some(commits) = &self.commits {
-            report.stands(commits.stands(), &self.committed);
+            report.stands(commits.stands(), self.committed);
         }
         for membership in self.members.iter_mut() {
             if membership.revoking {
                 membership.member.release();
             }
             (membership.revoking, membership.lost) = (false, false);
+        }
+        if let Some(fatal) = again {
+            return Ok(LifeEnd::Failed(fatal));
         }
         let report = Box::new(report);
         let goes_on = self.reassigned && stop.reason().is_none();

@@ -4,6 +4,7 @@
 //! With `VELO_KAFKA=host:port` the layouts also run on a real broker.
 
 mod away;
+mod cut;
 mod dead_letters;
 mod faults;
 mod kills;
