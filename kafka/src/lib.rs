@@ -10,7 +10,6 @@ pub mod bare;
 pub mod config;
 pub mod errors;
 mod fetch;
-mod headers;
 mod member;
 mod notices;
 mod partitioner;
@@ -24,7 +23,6 @@ use velostream_types::topic::{
     Wake,
 };
 
-pub use headers::{Headers, headers};
 pub use partitioner::{murmur2, partition_of};
 
 /// Kafka as the runtime sees it. Holds nothing: every client belongs to who asked for it.

@@ -1,16 +1,28 @@
-//! Record headers as bytes, in the form of Kafka's record format v2: a count, then per header the key's length and
-//! bytes, the value's length (−1 for null) and bytes; all numbers are zigzag varints. Order and duplicates are kept.
+//! Record headers as bytes: the form in which they travel in `RecordRef::headers`, in columns and in `Chunk::headers`.
+//!
+//! It is that of Kafka's record format: their number, then for each the name's length and bytes, the value's length (-1:
+//! null) and bytes; all numbers are zigzag varints. Order and duplicates are kept; no bytes at all are no headers. They
+//! come from outside, so nothing is trusted: reading ends where the bytes make no sense, and [`Headers::is_whole`] tells.
+//!
+//! To SQL headers are a map: of equal names the last one counts. Setting a name drops all of that name and appends one.
 
-/// Headers under construction.
-#[derive(Clone, Debug, Default)]
-pub struct HeaderBuilder {
-    count: i64,
-    body: Vec<u8>,
+use crate::time::NS_PER_MS;
+
+/// Event time that sinks write beside the record's timestamp: milliseconds since the epoch as decimal text.
+pub const EVENT_TIME: &str = "_EVENT_TIME";
+/// The same in nanoseconds, where there is a part below the millisecond.
+pub const EVENT_TIME_NS: &str = "_EVENT_TIME_NS";
+/// Names the engine writes itself, in any case: what came under them is not handed on.
+const ENGINE: [&str; 4] = [EVENT_TIME, EVENT_TIME_NS, "traceparent", "tracestate"];
+
+/// TRUE for a name under which the engine writes its own value.
+pub fn is_engine(name: &[u8]) -> bool {
+    ENGINE.iter().any(|own| own.as_bytes().eq_ignore_ascii_case(name))
 }
 
-/// Appends a zigzag varint.
-pub fn put_varint(value: i64, out: &mut Vec<u8>) {
-    let mut rest = ((value << 1) ^ (value >> 63)) as u64;
+/// Appends `number` as a zigzag varint.
+fn write_number(out: &mut Vec<u8>, number: i64) {
+    let mut rest = ((number << 1) ^ (number >> 63)) as u64;
     while rest >= 0x80 {
         out.push(rest as u8 | 0x80);
         rest >>= 7;
@@ -18,66 +30,89 @@ pub fn put_varint(value: i64, out: &mut Vec<u8>) {
     out.push(rest as u8);
 }
 
-/// Takes a zigzag varint off the front; `None` when it is cut or longer than ten bytes.
-pub fn take_varint(bytes: &mut &[u8]) -> Option<i64> {
-    let mut value = 0u64;
-    for (i, byte) in bytes.iter().take(10).enumerate() {
-        value |= u64::from(byte & 0x7f) << (7 * i);
-        if byte & 0x80 == 0 {
-            *bytes = &bytes[i + 1..];
-            return Some((value >> 1) as i64 ^ -((value & 1) as i64));
-        }
-    }
-    None
+/// Appends how many headers follow.
+pub fn write_count(out: &mut Vec<u8>, count: usize) {
+    write_number(out, count as i64);
+}
+
+/// Appends one header.
+pub fn write_header(out: &mut Vec<u8>, name: &[u8], value: Option<&[u8]>) {
+    write_number(out, name.len() as i64);
+    out.extend_from_slice(name);
+    write_number(out, value.map_or(-1, |value| value.len() as i64));
+    out.extend_from_slice(value.unwrap_or_default());
+}
+
+/// Headers under construction.
+#[derive(Clone, Debug, Default)]
+pub struct HeaderBuilder {
+    count: usize,
+    body: Vec<u8>,
 }
 
 impl HeaderBuilder {
     /// Appends one header.
-    pub fn push(&mut self, key: &[u8], value: Option<&[u8]>) {
+    pub fn push(&mut self, name: &[u8], value: Option<&[u8]>) {
         self.count += 1;
-        put_varint(key.len() as i64, &mut self.body);
-        self.body.extend_from_slice(key);
-        match value {
-            Some(value) => {
-                put_varint(value.len() as i64, &mut self.body);
-                self.body.extend_from_slice(value);
-            }
-            None => put_varint(-1, &mut self.body),
-        }
+        write_header(&mut self.body, name, value);
     }
 
-    /// Appends all headers of an encoded list; one that is cut ends it.
-    pub fn extend(&mut self, encoded: &[u8]) {
-        Headers::new(encoded).for_each(|(key, value)| self.push(key, value));
+    /// Appends the headers of an encoded list whose names `keep` takes; one that is cut ends it.
+    pub fn extend(&mut self, encoded: &[u8], keep: impl Fn(&[u8]) -> bool) {
+        Headers::new(encoded).filter(|(name, _)| keep(name)).for_each(|(name, value)| self.push(name, value));
     }
 
-    /// The list as bytes.
+    /// The list as bytes; nothing for no headers.
     pub fn finish(self) -> Vec<u8> {
+        if self.count == 0 {
+            return Vec::new();
+        }
         let mut bytes = Vec::with_capacity(self.body.len() + 4);
-        put_varint(self.count, &mut bytes);
+        write_count(&mut bytes, self.count);
         bytes.extend_from_slice(&self.body);
         bytes
     }
 }
 
-/// The headers of an encoded list, in order; ends early where the bytes are cut.
+/// The headers of an encoded list, in order. Ends early where the bytes end inside a header.
 #[derive(Clone, Debug)]
 pub struct Headers<'a> {
-    left: i64,
     rest: &'a [u8],
+    left: u64,
 }
 
 impl<'a> Headers<'a> {
     /// Of these bytes.
     pub fn new(encoded: &'a [u8]) -> Headers<'a> {
-        let mut rest = encoded;
-        let left = take_varint(&mut rest).unwrap_or(0);
-        Headers { left, rest }
+        let mut headers = Headers { rest: encoded, left: 0 };
+        if encoded.is_empty() {
+            return headers;
+        }
+        let count = headers.number().and_then(|count| u64::try_from(count).ok());
+        // One that cannot be read counts as one header more than there are bytes for.
+        headers.left = count.unwrap_or(1 + encoded.len() as u64);
+        headers
     }
 
-    fn take(&mut self, length: i64) -> Option<&'a [u8]> {
-        let length = usize::try_from(length).ok()?;
-        let (taken, rest) = self.rest.split_at_checked(length)?;
+    /// TRUE when all headers were read and nothing follows them.
+    pub fn is_whole(&self) -> bool {
+        self.left == 0 && self.rest.is_empty()
+    }
+
+    fn number(&mut self) -> Option<i64> {
+        let mut value = 0u64;
+        for (i, byte) in self.rest.iter().enumerate().take(10) {
+            value |= u64::from(byte & 0x7f).checked_shl(7 * i as u32)?;
+            if byte & 0x80 == 0 {
+                self.rest = &self.rest[i + 1..];
+                return Some((value >> 1) as i64 ^ -((value & 1) as i64));
+            }
+        }
+        None
+    }
+
+    fn bytes(&mut self, length: i64) -> Option<&'a [u8]> {
+        let (taken, rest) = self.rest.split_at_checked(usize::try_from(length).ok()?)?;
         self.rest = rest;
         Some(taken)
     }
@@ -87,52 +122,66 @@ impl<'a> Iterator for Headers<'a> {
     type Item = (&'a [u8], Option<&'a [u8]>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.left <= 0 {
+        if self.left == 0 {
             return None;
         }
-        self.left -= 1;
-        let length = take_varint(&mut self.rest)?;
-        let key = self.take(length)?;
-        match take_varint(&mut self.rest)? {
-            -1 => Some((key, None)),
-            length => Some((key, Some(self.take(length)?))),
+        let mut ahead = self.clone();
+        let length = ahead.number()?;
+        let name = ahead.bytes(length)?;
+        let value = match ahead.number()? {
+            -1 => None,
+            length => Some(ahead.bytes(length)?),
+        };
+        *self = Headers { left: self.left - 1, ..ahead };
+        Some((name, value))
+    }
+}
+
+/// The header of this name: `None` without one, `Some(None)` for a null value.
+pub fn find<'a>(encoded: &'a [u8], name: &[u8]) -> Option<Option<&'a [u8]>> {
+    Headers::new(encoded).filter(|(found, _)| *found == name).last().map(|(_, value)| value)
+}
+
+/// One change of a row's headers: the name and its new value; `None` takes it away.
+pub type Edit = (Box<[u8]>, Option<Box<[u8]>>);
+
+/// The headers after these changes, one after the other.
+pub fn edited<'a>(encoded: &[u8], edits: impl IntoIterator<Item = &'a Edit>) -> Vec<u8> {
+    let mut last: Vec<&Edit> = Vec::new();
+    for edit in edits {
+        last.retain(|known| known.0 != edit.0);
+        last.push(edit);
+    }
+    let mut headers = HeaderBuilder::default();
+    headers.extend(encoded, |name| last.iter().all(|edit| *edit.0 != *name));
+    for (name, value) in last {
+        if let Some(value) = value {
+            headers.push(name, Some(value));
         }
     }
+    headers.finish()
+}
+
+/// What a sink writes of a row's headers: all but the engine's own, which the writer adds anew. `None` for none.
+pub fn handed_on(encoded: &[u8]) -> Option<Vec<u8>> {
+    let mut headers = HeaderBuilder::default();
+    headers.extend(encoded, |name| !is_engine(name));
+    Some(headers.finish()).filter(|bytes| !bytes.is_empty())
+}
+
+/// Event time that the headers carry, ns. Names are read in either case; the last of equal names counts.
+pub fn event_time_ns(encoded: &[u8]) -> Option<i64> {
+    let (mut millis, mut nanos) = (None, None);
+    for (name, value) in Headers::new(encoded) {
+        let number = || std::str::from_utf8(value?).ok()?.trim().parse::<i64>().ok();
+        if name.eq_ignore_ascii_case(EVENT_TIME.as_bytes()) {
+            millis = number();
+        } else if name.eq_ignore_ascii_case(EVENT_TIME_NS.as_bytes()) {
+            nanos = number();
+        }
+    }
+    nanos.or_else(|| millis?.checked_mul(NS_PER_MS))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn headers_survive_in_order_with_duplicates_and_nulls() {
-        let headers: [(&[u8], Option<&[u8]>); 4] =
-            [(b"a", Some(b"1")), (b"a", Some(b"2")), (b"null", None), (b"", Some(&[7; 300]))];
-        let mut builder = HeaderBuilder::default();
-        headers.iter().for_each(|(k, v)| builder.push(k, *v));
-        let bytes = builder.finish();
-        assert_eq!(Headers::new(&bytes).collect::<Vec<_>>(), headers);
-        for cut in 0..bytes.len() {
-            assert!(Headers::new(&bytes[..cut]).count() < headers.len(), "cut at {cut}");
-        }
-        let mut twice = HeaderBuilder::default();
-        twice.extend(&bytes);
-        assert_eq!(twice.finish(), bytes);
-    }
-
-    #[test]
-    fn varints_are_zigzag() {
-        for (value, bytes) in [(0, vec![0]), (-1, vec![1]), (1, vec![2]), (-65, vec![0x81, 1]), (64, vec![0x80, 1])] {
-            let mut out = Vec::new();
-            put_varint(value, &mut out);
-            assert_eq!(out, bytes, "{value}");
-            assert_eq!(take_varint(&mut &out[..]), Some(value));
-        }
-        for value in [i64::MIN, i64::MAX] {
-            let mut out = Vec::new();
-            put_varint(value, &mut out);
-            assert_eq!(take_varint(&mut &out[..]), Some(value));
-        }
-        assert_eq!(take_varint(&mut &[0xff; 11][..]), None);
-    }
-}
+mod tests;

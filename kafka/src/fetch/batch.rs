@@ -96,7 +96,7 @@ impl Message<'_> {
         }
         // SAFETY: `headers` is the live list just received.
         let count = unsafe { sys::rd_kafka_header_cnt(headers) };
-        crate::headers::write_count(out, count);
+        velostream_types::headers::write_count(out, count);
         for at in 0..count {
             let (mut name, mut value, mut length) = (ptr::null(), ptr::null(), 0);
             // SAFETY: `at` is below the count, so that all three are set: the name to a string that ends with a zero,
@@ -105,7 +105,7 @@ impl Message<'_> {
                 sys::rd_kafka_header_get_all(headers, at, &mut name, &mut value, &mut length);
                 (CStr::from_ptr(name), bytes(value, length))
             };
-            crate::headers::write_header(out, name.to_bytes(), value);
+            velostream_types::headers::write_header(out, name.to_bytes(), value);
         }
         true
     }

@@ -15,6 +15,8 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::types::{RDKafka, RDKafkaHeaders, RDKafkaQueue, RDKafkaRespErr, RDKafkaTopic, RDKafkaType};
 
+use velostream_types::headers::Headers;
+
 use crate::notices::Notices;
 
 /// The partition follows from the key, or is chosen without one.
@@ -70,7 +72,7 @@ impl HeaderList {
 
 /// Headers in the record format as a list, and whether all of them could be read.
 pub(super) fn header_list(encoded: &[u8]) -> (HeaderList, bool) {
-    let (mut list, mut read) = (HeaderList::new(), crate::headers::headers(encoded));
+    let (mut list, mut read) = (HeaderList::new(), Headers::new(encoded));
     read.by_ref().for_each(|(key, value)| list.add(key, value));
     (list, read.is_whole())
 }
@@ -120,7 +122,7 @@ impl Report<'_> {
         // SAFETY: the list is alive inside the closure.
         let count = unsafe { sys::rd_kafka_header_cnt(list) };
         let mut out = Vec::new();
-        crate::headers::write_count(&mut out, count);
+        velostream_types::headers::write_count(&mut out, count);
         for at in 0..count {
             let (mut name, mut value, mut length) = (ptr::null(), ptr::null(), 0);
             // SAFETY: `at` is below the count, so that all three are set: the name to a string that ends with a zero,
@@ -129,7 +131,7 @@ impl Report<'_> {
                 sys::rd_kafka_header_get_all(list, at, &mut name, &mut value, &mut length);
                 (CStr::from_ptr(name), bytes(value, length))
             };
-            crate::headers::write_header(&mut out, name.to_bytes(), value);
+            velostream_types::headers::write_header(&mut out, name.to_bytes(), value);
         }
         Some(out)
     }

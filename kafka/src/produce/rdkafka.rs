@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use velostream_types::headers::HeaderBuilder;
+use velostream_types::headers::{EVENT_TIME, EVENT_TIME_NS, HeaderBuilder};
 use velostream_types::topic::{Produce, ProduceSpec, Rejected, Wake};
 use velostream_types::{Chunk, Fatal, Remedy};
 
@@ -288,7 +288,7 @@ fn row_headers(rows: &Chunk, row: usize) -> Option<Vec<u8>> {
         return None;
     }
     let mut headers = HeaderBuilder::default();
-    headers.extend(own.unwrap_or_default());
+    headers.extend(own.unwrap_or_default(), |_| true);
     for (key, value) in event_ns.into_iter().flat_map(|event_ns| event_time(*event_ns)) {
         headers.push(key.as_bytes(), Some(value.to_string().as_bytes()));
     }
@@ -297,8 +297,8 @@ fn row_headers(rows: &Chunk, row: usize) -> Option<Vec<u8>> {
 
 /// The headers that tell an event time: in ms, and in ns where it is no whole ms.
 fn event_time(event_ns: i64) -> impl Iterator<Item = (&'static str, i64)> {
-    let exact = (event_ns.rem_euclid(1_000_000) != 0).then_some(("_EVENT_TIME_NS", event_ns));
-    std::iter::once(("_EVENT_TIME", event_ns.div_euclid(1_000_000))).chain(exact)
+    let exact = (event_ns.rem_euclid(1_000_000) != 0).then_some((EVENT_TIME_NS, event_ns));
+    std::iter::once((EVENT_TIME, event_ns.div_euclid(1_000_000))).chain(exact)
 }
 
 /// A row without its terminator.

@@ -129,7 +129,7 @@ impl Reader {
                 let part = |range: Option<(u32, u32)>| range.map(|(a, b)| bytes[a as usize..b as usize].to_vec());
                 for RecordRef { offset, timestamp_ms, key, value, headers } in records {
                     let headers = part(headers).map(|bytes| {
-                        let mut all = velostream_kafka::headers(&bytes);
+                        let mut all = velostream_types::headers::Headers::new(&bytes);
                         let found = all
                             .by_ref()
                             .map(|(key, value)| (String::from_utf8(key.to_vec()).unwrap(), value.map(<[u8]>::to_vec)));

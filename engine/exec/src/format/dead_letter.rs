@@ -59,7 +59,7 @@ pub fn dead_record(letter: &DeadLetter, job: &str, now_ms: i64, chunk: &mut Chun
     let origin = letter.origin.as_deref();
     let mut headers = HeaderBuilder::default();
     if let Some(own) = origin.and_then(|o| o.headers.as_deref()) {
-        headers.extend(own);
+        headers.extend(own, |_| true);
     }
     let mut put = |key: &str, value: &str| headers.push(key.as_bytes(), Some(value.as_bytes()));
     put("dlq.error.type", letter.error.code.kind());
@@ -90,7 +90,7 @@ pub fn dead_record(letter: &DeadLetter, job: &str, now_ms: i64, chunk: &mut Chun
 /// Appends a record that the topic `sink` refused as a record of the dead letters' topic: as it is, the reason in headers.
 pub fn refused_record(refused: &Rejected, sink: &str, job: &str, now_ms: i64, chunk: &mut Chunk) {
     let mut headers = HeaderBuilder::default();
-    headers.extend(refused.headers.as_deref().unwrap_or_default());
+    headers.extend(refused.headers.as_deref().unwrap_or_default(), |_| true);
     let mut put = |key: &str, value: &str| headers.push(key.as_bytes(), Some(value.as_bytes()));
     put("dlq.error.type", ErrorCode::Refused.kind());
     put("dlq.error.code", ErrorCode::Refused.code());
@@ -108,7 +108,7 @@ pub fn refused_record(refused: &Rejected, sink: &str, job: &str, now_ms: i64, ch
 pub fn shortened_record(refused: &Rejected, value_max: usize, key: bool, chunk: &mut Chunk) {
     let own = refused.headers.as_deref().unwrap_or_default();
     let mut headers = HeaderBuilder::default();
-    headers.extend(own);
+    headers.extend(own, |_| true);
     let mut put = |name: &[u8], part: &Option<Vec<u8>>| {
         let is_known = Headers::new(own).any(|(known, _)| known == name);
         if let Some(part) = part.as_ref().filter(|_| !is_known) {

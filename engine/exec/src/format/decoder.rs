@@ -9,6 +9,7 @@ use arrow_array::BinaryViewArray;
 use arrow_array::builder::BinaryViewBuilder;
 use arrow_buffer::ScalarBuffer;
 use velostream_sql::plan::{Format, RawKind, SourcePlan};
+use velostream_types::headers::event_time_ns;
 use velostream_types::time::NS_PER_MS;
 use velostream_types::{Column, ErrorCode, Offsets, RecordError, RecordRef, Stage};
 
@@ -16,7 +17,6 @@ use super::cells::{BLOCK_ROWS, Block, Cell, Kind, MAX_FIELD, Record};
 use super::column::{ColumnBuilder, Fault, Source};
 use super::csv::{CsvTokeniser, Dialect};
 use super::cursor::{Framing, SlabCursor};
-use super::headers::event_time_ns;
 use super::json::JsonTokeniser;
 use super::number::Grammar;
 use super::scan::is_utf8;

@@ -17,7 +17,6 @@ mod cursor;
 mod dead_letter;
 mod decoder;
 mod encode;
-mod headers;
 mod infer;
 mod json;
 mod number;
