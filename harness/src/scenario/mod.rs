@@ -6,12 +6,14 @@
 //!
 //! --- feed trades@0             rows for partition 0 of source `trades`, in its format; feeds that follow each
 //! 1,AAPL,10                     other arrive together
+//! --- feed trades@0 records     records of a topic: `KEY; name=value => VALUE` (see `records`)
 //! --- sync                      what was fed is worked on before more is fed
 //! --- restart                   snapshot, tear down, restore
 //! --- end                       all inputs end
 //! --- expect out                rows of sink `out` since the last `expect` of it, as a multiset
 //! --- expect out ordered        the same, in this order
 //! --- expect out last(symbol)   the last row per value of these fields
+//! --- expect out records        records as a topic gets them: `KEY; name=value => VALUE`, as a multiset
 //! --- dead out                  dead letters of destination `out`
 //! --- error                     the rendered diagnostics; the SQL must not deploy
 //! ```
@@ -21,9 +23,11 @@
 //! Every file runs for shards 1/2/4 × batch rows 1/7/1024 × restarts never/after every feed, against one text.
 
 mod compile;
+mod records;
 mod run;
 
 pub use compile::{compile_app, feed_name};
+pub use records::{FedRecord, line_of};
 pub use run::{Outcome, run_file};
 
 /// One parsed scenario.
@@ -52,7 +56,7 @@ pub struct Step {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StepKind {
     /// Rows for one partition of a source.
-    Feed(String, u32),
+    Feed(String, u32, FeedForm),
     /// Snapshot, tear down, restore.
     Restart,
     /// What was fed is worked on before more is fed.
@@ -67,6 +71,15 @@ pub enum StepKind {
     Error,
 }
 
+/// How a feed's lines are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FeedForm {
+    /// The bytes of a file.
+    Bytes,
+    /// One record of a topic each.
+    Records,
+}
+
 /// How rows are compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Comparison {
@@ -76,6 +89,8 @@ pub enum Comparison {
     Ordered,
     /// The last row per value of these fields.
     Last(Vec<String>),
+    /// With keys and headers, as a multiset.
+    Records,
 }
 
 impl Scenario {
@@ -119,13 +134,15 @@ impl Scenario {
         }
         for (i, step) in self.steps.iter().enumerate() {
             let directive = match &step.kind {
-                StepKind::Feed(source, partition) => format!("feed {source}@{partition}"),
+                StepKind::Feed(source, partition, FeedForm::Bytes) => format!("feed {source}@{partition}"),
+                StepKind::Feed(source, partition, FeedForm::Records) => format!("feed {source}@{partition} records"),
                 StepKind::Restart => "restart".to_owned(),
                 StepKind::Sync => "sync".to_owned(),
                 StepKind::End => "end".to_owned(),
                 StepKind::Expect(sink, Comparison::Multiset) => format!("expect {sink}"),
                 StepKind::Expect(sink, Comparison::Ordered) => format!("expect {sink} ordered"),
                 StepKind::Expect(sink, Comparison::Last(keys)) => format!("expect {sink} last({})", keys.join(",")),
+                StepKind::Expect(sink, Comparison::Records) => format!("expect {sink} records"),
                 StepKind::Dead(dlq) => format!("dead {dlq}"),
                 StepKind::Error => "error".to_owned(),
             };
@@ -146,9 +163,12 @@ fn directive_of(text: &str) -> Result<StepKind, String> {
     let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
     match word {
         "feed" => {
+            let records = rest.strip_suffix(" records");
+            let form = if records.is_some() { FeedForm::Records } else { FeedForm::Bytes };
+            let rest = records.unwrap_or(rest);
             let (source, partition) = rest.rsplit_once('@').ok_or("feed needs `source@partition`")?;
             let partition = partition.parse().map_err(|_| format!("`{partition}` is no partition number"))?;
-            Ok(StepKind::Feed(source.to_owned(), partition))
+            Ok(StepKind::Feed(source.to_owned(), partition, form))
         }
         "restart" => Ok(StepKind::Restart),
         "sync" => Ok(StepKind::Sync),
@@ -160,9 +180,10 @@ fn directive_of(text: &str) -> Result<StepKind, String> {
             let comparison = match how {
                 "" => Comparison::Multiset,
                 "ordered" => Comparison::Ordered,
+                "records" => Comparison::Records,
                 other => match other.strip_prefix("last(").and_then(|k| k.strip_suffix(')')) {
                     Some(keys) => Comparison::Last(keys.split(',').map(|k| k.trim().to_owned()).collect()),
-                    None => return Err(format!("`{other}` is no comparison: ordered, last(field,…)")),
+                    None => return Err(format!("`{other}` is no comparison: ordered, records, last(field,…)")),
                 },
             };
             Ok(StepKind::Expect(sink.to_owned(), comparison))
@@ -177,9 +198,9 @@ mod tests {
 
     #[test]
     fn a_file_survives_parsing_and_printing() {
-        let text = "# why\nSELECT 1;\n\n--- feed t@1\n1,a\n\n--- restart\n--- end\n--- expect q last(a,b)\n{\"a\":1}\n";
+        let text = "# why\nSELECT 1;\n\n--- feed t@1\n1,a\n\n--- feed u@0 records\nk => v\n\n--- restart\n--- end\n--- expect q last(a,b)\n{\"a\":1}\n\n--- expect q records\nk => v\n";
         let scenario = Scenario::parse(text).expect("parses");
-        assert_eq!(scenario.steps.len(), 4);
+        assert_eq!(scenario.steps.len(), 6);
         assert_eq!(scenario.to_text(text), text);
     }
 

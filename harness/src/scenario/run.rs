@@ -8,7 +8,8 @@ use velostream_sql::plan::AppPlan;
 use velostream_types::{PartitionId, SourceId};
 
 use super::compile::{compile_app, feed_name};
-use super::{Comparison, Scenario, Step, StepKind};
+use super::records::{FedRecord, unescaped};
+use super::{Comparison, FeedForm, Scenario, Step, StepKind};
 use crate::sim::{World, WorldOptions};
 
 /// What running a file came to.
@@ -35,14 +36,12 @@ pub fn run_file(path: &Path, file: &str, bless: bool) -> Result<Outcome, String>
     let mut outcome = Outcome::default();
     let mut feeds: BTreeMap<&str, Vec<Vec<u8>>> = BTreeMap::new();
     for step in &scenario.steps {
-        if let StepKind::Feed(source, partition) = &step.kind {
-            let partitions = feeds.entry(source.as_str()).or_default();
-            partitions.resize(partitions.len().max(*partition as usize + 1), Vec::new());
-            partitions[*partition as usize].extend_from_slice(&body_bytes(step));
+        if let StepKind::Feed(source, partition, _) = &step.kind {
+            add_bytes(&mut feeds, source, *partition, step)?;
         }
     }
     let dir = path.parent().unwrap_or(Path::new("."));
-    let compiled = compile_app(&scenario.sql, &at_deploy(&scenario), dir);
+    let compiled = compile_app(&scenario.sql, &at_deploy(&scenario)?, dir);
     let mut blessed = scenario.clone();
     let expects_error = scenario.steps.iter().any(|s| s.kind == StepKind::Error);
     let plan = match (compiled, expects_error) {
@@ -87,15 +86,13 @@ pub fn run_file(path: &Path, file: &str, bless: bool) -> Result<Outcome, String>
 }
 
 /// What is there when the app is deployed: the feeds in front of any other step. Inferred types come from it.
-fn at_deploy(scenario: &Scenario) -> BTreeMap<&str, Vec<Vec<u8>>> {
+fn at_deploy(scenario: &Scenario) -> Result<BTreeMap<&str, Vec<Vec<u8>>>, String> {
     let mut sample: BTreeMap<&str, Vec<Vec<u8>>> = BTreeMap::new();
     for step in &scenario.steps {
-        let StepKind::Feed(source, partition) = &step.kind else { break };
-        let partitions = sample.entry(source.as_str()).or_default();
-        partitions.resize(partitions.len().max(*partition as usize + 1), Vec::new());
-        partitions[*partition as usize].extend_from_slice(&body_bytes(step));
+        let StepKind::Feed(source, partition, _) = &step.kind else { break };
+        add_bytes(&mut sample, source, *partition, step)?;
     }
-    sample
+    Ok(sample)
 }
 
 fn configs() -> Vec<Config> {
@@ -110,31 +107,40 @@ fn configs() -> Vec<Config> {
     configs
 }
 
-fn body_bytes(step: &Step) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for line in &step.body {
-        push_unescaped(line.as_bytes(), &mut bytes);
-        bytes.push(b'\n');
-    }
-    bytes
+/// Adds what a step feeds to its source's partition.
+fn add_bytes<'a>(
+    feeds: &mut BTreeMap<&'a str, Vec<Vec<u8>>>,
+    source: &'a str,
+    partition: u32,
+    step: &Step,
+) -> Result<(), String> {
+    let partitions = feeds.entry(source).or_default();
+    partitions.resize(partitions.len().max(partition as usize + 1), Vec::new());
+    partitions[partition as usize].extend_from_slice(&body_bytes(step)?);
+    Ok(())
 }
 
-/// The bytes of a feed line: `\x` and two hex digits are one byte, anything else stands for itself.
-fn push_unescaped(mut line: &[u8], bytes: &mut Vec<u8>) {
-    let hex = |digit: u8| (digit as char).to_digit(16);
-    while let Some((first, rest)) = line.split_first() {
-        match line {
-            [b'\\', b'x', high, low, rest @ ..] if hex(*high).is_some() && hex(*low).is_some() => {
-                let value = hex(*high).unwrap_or_default() * 16 + hex(*low).unwrap_or_default();
-                bytes.push(value as u8);
-                line = rest;
-            }
-            _ => {
-                bytes.push(*first);
-                line = rest;
-            }
+/// The bytes a step feeds: of records their values, a line each.
+fn body_bytes(step: &Step) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    if matches!(step.kind, StepKind::Feed(_, _, FeedForm::Records)) {
+        for value in fed_records(step)?.into_iter().filter_map(|record| record.value) {
+            bytes.extend_from_slice(&value);
+            bytes.push(b'\n');
         }
+        return Ok(bytes);
     }
+    for line in &step.body {
+        bytes.extend_from_slice(&unescaped(line));
+        bytes.push(b'\n');
+    }
+    Ok(bytes)
+}
+
+fn fed_records(step: &Step) -> Result<Vec<FedRecord>, String> {
+    let parse =
+        |(i, line): (usize, &String)| FedRecord::parse(line).map_err(|e| format!("line {}: {e}", step.line + 1 + i));
+    step.body.iter().enumerate().filter(|(_, line)| !line.is_empty()).map(parse).collect()
 }
 
 /// Runs one configuration; answers what each `expect` and `dead` step saw.
@@ -153,21 +159,26 @@ fn run_config(
     let mut shards = config.shards;
     for (i, step) in scenario.steps.iter().enumerate() {
         match &step.kind {
-            StepKind::Feed(name, partition) => {
+            StepKind::Feed(name, partition, form) => {
                 let source = sources
                     .iter()
                     .position(|s| s == name)
                     .ok_or_else(|| format!("line {}: the app reads no source {name}: {sources:?}", step.line))?;
-                world.feed(SourceId(source as u16), PartitionId(*partition), &body_bytes(step));
+                let (source, partition) = (SourceId(source as u16), PartitionId(*partition));
+                match form {
+                    FeedForm::Bytes => world.feed(source, partition, &body_bytes(step)?),
+                    FeedForm::Records => world.feed_records(source, partition, &fed_records(step)?),
+                }
             }
             StepKind::End => world.end(),
             StepKind::Restart | StepKind::Sync | StepKind::Error => {}
-            StepKind::Expect(name, _) => {
+            StepKind::Expect(name, comparison) => {
                 let sink = plan.sinks.iter().position(|s| s.name == *name).ok_or_else(|| {
                     let names: Vec<&str> = plan.sinks.iter().map(|s| s.name.as_str()).collect();
                     format!("line {}: the app writes no sink {name}: {names:?}", step.line)
                 })?;
-                seen.push((i, world.take_rows(sink)));
+                let (rows, records) = (world.take_rows(sink), world.take_records(sink));
+                seen.push((i, if *comparison == Comparison::Records { records } else { rows }));
             }
             StepKind::Dead(name) => {
                 let dlq = plan.dlqs.iter().position(|d| d.name == *name).ok_or_else(|| {
@@ -236,21 +247,4 @@ fn difference(what: &str, line: usize, expected: &[String], got: &[String]) -> S
         text.push_str(&format!("  same rows, other order or number:\n  expected {expected:#?}\n  got {got:#?}\n"));
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn feed_lines_can_hold_any_byte() {
-        let check = |line: &str, expect: &[u8]| {
-            let mut bytes = Vec::new();
-            push_unescaped(line.as_bytes(), &mut bytes);
-            assert_eq!(bytes, expect, "{line}");
-        };
-        check(r"a\xffb\x0D", b"a\xffb\r");
-        check(r#"{"k":"\u00e9\n\\x"}"#, br#"{"k":"\u00e9\n\\x"}"#);
-        check(r"\x4", br"\x4");
-    }
 }

@@ -15,7 +15,9 @@ use velostream_exec::shard::{
 };
 use velostream_sql::plan::AppPlan;
 use velostream_types::time::{WM_END, WM_NONE};
-use velostream_types::{Fatal, PartitionId, ShardId, Slab, SlabKind, SourceId, SourcePoll};
+use velostream_types::{Fatal, PartitionId, RecordRef, ShardId, Slab, SlabKind, SourceId, SourcePoll};
+
+use crate::scenario::{FedRecord, line_of};
 
 /// How a world is set up.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +42,8 @@ pub struct World {
     feeds: BTreeMap<(SourceId, PartitionId), Feed>,
     /// Rows per sink since they were last taken.
     rows: Vec<Vec<Vec<u8>>>,
+    /// The same with keys and headers.
+    records: Vec<Vec<String>>,
     /// Dead letters per destination since they were last taken.
     dead: Vec<Vec<Vec<u8>>>,
     finished_sinks: usize,
@@ -68,10 +72,28 @@ pub struct Peak {
 #[derive(Default)]
 struct Feed {
     bytes: Vec<u8>,
+    /// Records of a topic; `base` then counts them.
+    framed: Vec<RecordRef>,
     base: usize,
     ended: bool,
     /// Where the last slab began and ended, and whether it was the feed's end: there is nothing new until one changes.
     offered: Option<(usize, usize, bool)>,
+}
+
+impl Feed {
+    /// The records behind those handed out.
+    fn next_records(&mut self) -> SourcePoll {
+        let records = self.framed[self.base..].to_vec();
+        self.base = self.framed.len();
+        match (records.is_empty(), self.ended) {
+            (true, true) => SourcePoll::End,
+            (true, false) => SourcePoll::Pending,
+            (false, _) => {
+                let bytes = arrow_buffer::Buffer::from_slice_ref(&self.bytes);
+                SourcePoll::Slab(Slab { bytes, kind: SlabKind::Records(records) })
+            }
+        }
+    }
 }
 
 impl World {
@@ -94,6 +116,7 @@ impl World {
             lows: Vec::new(),
             feeds,
             rows: vec![Vec::new(); sinks],
+            records: vec![Vec::new(); sinks],
             dead: vec![Vec::new(); dlqs],
             finished_sinks: 0,
             done: false,
@@ -137,6 +160,23 @@ impl World {
         }
     }
 
+    /// More records of a partition of a topic.
+    pub fn feed_records(&mut self, source: SourceId, partition: PartitionId, records: &[FedRecord]) {
+        let Some(feed) = self.feeds.get_mut(&(source, partition)) else { return };
+        for record in records {
+            let offset = feed.framed.len() as i64;
+            let bytes = &mut feed.bytes;
+            let mut put = |part: &[u8]| {
+                let start = bytes.len() as u32;
+                bytes.extend_from_slice(part);
+                (start, bytes.len() as u32)
+            };
+            let (key, value) = (record.key.as_deref().map(&mut put), record.value.as_deref().map(&mut put));
+            let headers = Some(&record.headers).filter(|h| !h.is_empty()).map(|h| put(h));
+            feed.framed.push(RecordRef { offset, timestamp_ms: 0, key, value, headers });
+        }
+    }
+
     /// Every feed ends behind what it has.
     pub fn end(&mut self) {
         self.feeds.values_mut().for_each(|f| f.ended = true);
@@ -149,6 +189,9 @@ impl World {
 
     fn poll(&mut self, demand: Demand) -> SourcePoll {
         let Some(feed) = self.feeds.get_mut(&(demand.source, demand.partition)) else { return SourcePoll::End };
+        if !feed.framed.is_empty() {
+            return feed.next_records();
+        }
         feed.base += demand.consumed;
         if feed.base == feed.bytes.len() {
             return if feed.ended { SourcePoll::End } else { SourcePoll::Pending };
@@ -220,6 +263,7 @@ impl World {
         match write {
             Write::Rows(sink, chunk) => {
                 self.rows[sink].extend((0..chunk.rows()).map(|i| chunk.row(i).to_vec()));
+                self.records[sink].extend((0..chunk.rows()).map(|i| line_of(&chunk, i)));
                 spare.push(chunk);
             }
             Write::Dead(dlq, chunk) => self.dead[dlq].extend((0..chunk.rows()).map(|i| chunk.row(i).to_vec())),
@@ -242,7 +286,7 @@ impl World {
         self.waited = self.credit_waits();
         for at in parts.iter().flat_map(|p| &p.positions) {
             if let Some(feed) = self.feeds.get_mut(&(at.source, at.partition)) {
-                feed.base = at.position as usize;
+                feed.base = if feed.framed.is_empty() { at.position as usize } else { at.next_offset as usize };
                 feed.offered = None;
             }
         }
@@ -257,6 +301,11 @@ impl World {
     /// Rows of a sink since the last call, without their line ends.
     pub fn take_rows(&mut self, sink: usize) -> Vec<String> {
         text_of(std::mem::take(&mut self.rows[sink]))
+    }
+
+    /// The rows since the last call as records, see [`line_of`].
+    pub fn take_records(&mut self, sink: usize) -> Vec<String> {
+        std::mem::take(&mut self.records[sink])
     }
 
     /// Dead letters of a destination since the last call.
