@@ -31,6 +31,7 @@ impl Random {
 fn spec(key: DataType, windowed: bool) -> AggregateSpec {
     let call = |function, argument, result| AggregateCall { function, argument, result, span: Span::new(0, 0) };
     AggregateSpec {
+        headers: None,
         keys: vec![0],
         aggregates: vec![
             call(AggregateFn::CountStar, None, DataType::Integer),

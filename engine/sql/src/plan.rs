@@ -43,6 +43,22 @@ impl SourcePlan {
     /// TRUE when records have to come with their headers.
     pub fn needs_headers(&self) -> bool {
         self.event_time.as_ref().is_some_and(|t| t.field == TimeField::Header)
+            || self.read.iter().any(|column| column.repr == Repr::Headers)
+    }
+
+    /// The columns decoded from the records' values; in [`SourcePlan::read`] what stands beside a value follows them.
+    pub fn decoded(&self) -> &[ScanColumn] {
+        let decoded = self.read.iter().position(|column| column.repr.is_identity());
+        &self.read[..decoded.unwrap_or(self.read.len())]
+    }
+
+    /// Topic the records come from.
+    pub fn topic(&self) -> Option<&str> {
+        match &self.connector {
+            SourceConnector::Kafka(kafka) => Some(&kafka.topic),
+            SourceConnector::Memory { topic } => Some(topic),
+            SourceConnector::File { .. } | SourceConnector::OneRow => None,
+        }
     }
 
     /// TRUE when a record without a value is a bad one.
@@ -125,13 +141,26 @@ pub struct ScanColumn {
 }
 
 /// Physical form a Scan gives a column.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Repr {
     /// Typed values, for expressions.
     Value,
     /// An inferred number as the text it was written in (checked against the number grammar), for a sink it reaches
     /// unmodified. Physically `Column::Str`; the logical type stays numeric.
     Token,
+    /// The record's key as text, NULL without one. A key that is not UTF-8 makes the record bad.
+    KeyText,
+    /// The record's key as it came, NULL without one.
+    KeyBytes,
+    /// The record's headers in the form of `velostream_types::headers`; never NULL.
+    Headers,
+}
+
+impl Repr {
+    /// TRUE for what stands beside a record's value.
+    pub const fn is_identity(self) -> bool {
+        matches!(self, Repr::KeyText | Repr::KeyBytes | Repr::Headers)
+    }
 }
 
 /// Connector of a source.
@@ -395,6 +424,16 @@ pub struct AggregateSpec {
     pub retract: bool,
     /// Logical types of the input columns, by position.
     pub input: SchemaRef,
+    /// Input column of the rows' headers, where somebody needs a group's: those of its last row by event time. They
+    /// are one more output column, the last one.
+    pub headers: Option<usize>,
+}
+
+impl AggregateSpec {
+    /// Number of output columns without the headers.
+    pub fn output_columns(&self) -> usize {
+        self.keys.len() + self.aggregates.len() + if self.window.is_some() { 2 } else { 0 }
+    }
 }
 
 /// One aggregate call.
@@ -499,6 +538,43 @@ pub struct Expr {
     pub span: Span,
 }
 
+impl Expr {
+    /// Calls `f` with every direct operand, in the order they are evaluated in.
+    pub fn each_child<'a>(&'a self, f: &mut dyn FnMut(&'a Expr)) {
+        match &self.kind {
+            ExprKind::Column(_) | ExprKind::Literal(_) | ExprKind::System(_) => {}
+            ExprKind::Arithmetic { first, rest } => {
+                f(first);
+                rest.iter().for_each(|step| f(&step.operand));
+            }
+            ExprKind::Negate(x) | ExprKind::Not(x) => f(x),
+            ExprKind::IsNull { operand, .. } | ExprKind::Cast { operand, .. } => f(operand),
+            ExprKind::Compare { left, right, .. } | ExprKind::Distinct { left, right, .. } => {
+                f(left);
+                f(right);
+            }
+            ExprKind::And(list) | ExprKind::Or(list) | ExprKind::Coalesce(list) | ExprKind::Concat(list) => {
+                list.iter().for_each(f);
+            }
+            ExprKind::Call { args, .. } => args.iter().for_each(f),
+            ExprKind::RecordKey { parts, .. } => parts.iter().for_each(|(_, x)| f(x)),
+            ExprKind::InList { operand: first, list: rest, .. }
+            | ExprKind::Header { headers: first, args: rest, .. }
+            | ExprKind::Headers { before: first, edits: rest } => {
+                f(first);
+                rest.iter().for_each(f);
+            }
+            ExprKind::Case { branches, otherwise } => {
+                branches.iter().for_each(|(when, then)| {
+                    f(when);
+                    f(then);
+                });
+                otherwise.iter().for_each(|x| f(x));
+            }
+        }
+    }
+}
+
 /// Kinds of expression. Chains of one operator stay flat, so depth follows the nesting a person wrote.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ExprKind {
@@ -582,6 +658,62 @@ pub enum ExprKind {
         /// By position.
         args: Vec<Expr>,
     },
+    /// The key that a sink would give the row, as text; NULL for none.
+    RecordKey {
+        /// How the sink writes keys.
+        format: KeyFormat,
+        /// Names and values of the key columns.
+        parts: Vec<(String, Expr)>,
+    },
+    /// A header function. Changes have an effect inside [`ExprKind::Headers`] only; anywhere else they are their value.
+    Header {
+        /// Which.
+        call: HeaderCall,
+        /// The row's headers.
+        headers: Box<Expr>,
+        /// Name, then for SET_HEADER the value as text.
+        args: Vec<Expr>,
+    },
+    /// The row's headers with the changes that the calls in `edits` make, from left to right.
+    Headers {
+        /// The headers before.
+        before: Box<Expr>,
+        /// Expressions with SET_HEADER or REMOVE_HEADER in them; their values go nowhere.
+        edits: Vec<Expr>,
+    },
+}
+
+/// Header functions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeaderCall {
+    /// HEADER(k): its value as text, NULL without one.
+    Value,
+    /// HAS_HEADER(k)
+    Has,
+    /// HEADER_KEYS(): the names, sorted, joined by commas.
+    Names,
+    /// SET_HEADER(k, v): v; a NULL takes the header away.
+    Set,
+    /// REMOVE_HEADER(k): what HEADER(k) is.
+    Remove,
+}
+
+impl HeaderCall {
+    /// Name as in SQL.
+    pub const fn name(self) -> &'static str {
+        match self {
+            HeaderCall::Value => "HEADER",
+            HeaderCall::Has => "HAS_HEADER",
+            HeaderCall::Names => "HEADER_KEYS",
+            HeaderCall::Set => "SET_HEADER",
+            HeaderCall::Remove => "REMOVE_HEADER",
+        }
+    }
+
+    /// TRUE for those that change the row's headers.
+    pub const fn is_edit(self) -> bool {
+        matches!(self, HeaderCall::Set | HeaderCall::Remove)
+    }
 }
 
 /// One step of a flat arithmetic chain.
@@ -663,8 +795,19 @@ pub struct SinkPlan {
     pub ordered: bool,
     /// TRUE: a row is written as the bytes of the record it came from, whatever columns reach the sink.
     pub pass_through: bool,
+    /// What the rows of a topic take along from the records they stem from.
+    pub carried: Carried,
     /// Statement that feeds it.
     pub statement: usize,
+}
+
+/// Columns of a sink's input behind those of its schema.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Carried {
+    /// The key of the record the row stems from, as bytes: the row's key where `SinkPlan::key` gives none.
+    pub key: Option<usize>,
+    /// The row's headers.
+    pub headers: Option<usize>,
 }
 
 /// Connector of a sink.

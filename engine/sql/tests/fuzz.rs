@@ -121,15 +121,17 @@ fn check(text: &str) -> Result<(), Vec<Diagnostic>> {
                     exprs.iter().chain(event_time).collect()
                 }
                 NodeKind::Aggregate(spec) => {
-                    let bounds = if spec.window.is_some() { 2 } else { 0 };
-                    assert_eq!(spec.keys.len() + spec.aggregates.len() + bounds, node.schema.len(), "{text}");
+                    let columns = spec.output_columns() + usize::from(spec.headers.is_some());
+                    assert_eq!(columns, node.schema.len(), "{text}");
                     let arguments = spec.aggregates.iter().filter_map(|a| a.argument);
                     assert!(spec.keys.iter().copied().chain(arguments).all(|c| c < spec.input.len()), "{text}");
                     continue;
                 }
                 NodeKind::Sink { sink, .. } => {
                     let sink = &plan.sinks[*sink];
-                    assert!(sink.pass_through || sink.schema.len() == input.len(), "{text}");
+                    assert!(sink.pass_through || sink.schema.len() <= input.len(), "{text}");
+                    let carried = sink.carried.key.into_iter().chain(sink.carried.headers);
+                    carried.for_each(|c| assert_eq!(input.fields[c].data_type, DataType::Bytes, "{text}"));
                     continue;
                 }
                 _ => continue,
@@ -142,37 +144,11 @@ fn check(text: &str) -> Result<(), Vec<Diagnostic>> {
 
 /// Columns exist and have the type the expression takes them for.
 fn columns(expr: &Expr, input: &Schema, text: &str) {
-    let each = |list: &[Expr]| list.iter().for_each(|x| columns(x, input, text));
-    match &expr.kind {
-        ExprKind::Column(c) => {
-            let field = input.fields.get(*c);
-            assert_eq!(field.map(|f| &f.data_type), Some(&expr.data_type), "column {c} of {input:?}: {text}");
-        }
-        ExprKind::Literal(_) | ExprKind::System(_) => {}
-        ExprKind::Arithmetic { first, rest } => {
-            columns(first, input, text);
-            rest.iter().for_each(|step| columns(&step.operand, input, text));
-        }
-        ExprKind::Negate(x) | ExprKind::Not(x) => columns(x, input, text),
-        ExprKind::IsNull { operand, .. } | ExprKind::Cast { operand, .. } => columns(operand, input, text),
-        ExprKind::Compare { left, right, .. } | ExprKind::Distinct { left, right, .. } => {
-            columns(left, input, text);
-            columns(right, input, text);
-        }
-        ExprKind::And(list) | ExprKind::Or(list) | ExprKind::Coalesce(list) | ExprKind::Concat(list) => each(list),
-        ExprKind::Call { args, .. } => each(args),
-        ExprKind::InList { operand, list, .. } => {
-            columns(operand, input, text);
-            each(list);
-        }
-        ExprKind::Case { branches, otherwise } => {
-            branches.iter().for_each(|(when, then)| {
-                columns(when, input, text);
-                columns(then, input, text);
-            });
-            otherwise.iter().for_each(|x| columns(x, input, text));
-        }
+    if let ExprKind::Column(c) = &expr.kind {
+        let field = input.fields.get(*c);
+        assert_eq!(field.map(|f| &f.data_type), Some(&expr.data_type), "column {c} of {input:?}: {text}");
     }
+    expr.each_child(&mut |x| columns(x, input, text));
 }
 
 fn corpus() -> Vec<(String, String)> {

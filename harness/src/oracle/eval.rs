@@ -94,6 +94,8 @@ pub fn eval(expr: &Expr, row: &Row<'_>) -> Result<Value, OracleError> {
             }
         }
         ExprKind::Concat(operands) => concat(operands, row),
+        // Rows of the oracle are values: nothing stands beside them.
+        ExprKind::RecordKey { .. } | ExprKind::Header { .. } | ExprKind::Headers { .. } => Ok(Value::Null),
         ExprKind::Call { function, args } => call(function, args, expr, row),
     }
 }

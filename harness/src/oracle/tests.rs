@@ -100,6 +100,7 @@ impl Plan {
             late: LateStrategy::DeadLetter,
         });
         self.node(NodeKind::Aggregate(AggregateSpec {
+            headers: None,
             keys: keys.to_vec(),
             aggregates: calls.iter().map(call).collect(),
             window,
@@ -118,6 +119,7 @@ impl Plan {
 
     fn sink(mut self, key: Option<&[usize]>) -> AppPlan {
         self.0.sinks.push(SinkPlan {
+            carried: Default::default(),
             name: "out".into(),
             connector: SinkConnector::Stdout,
             format: SinkFormat::JsonLines,

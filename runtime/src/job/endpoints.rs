@@ -176,6 +176,13 @@ pub fn edges(plan: &AppPlan) -> u16 {
     nodes.chain(plan.dlqs.iter().map(|dlq| dlq.edge.0 + 1)).max().unwrap_or(0).max(plan.edges)
 }
 
+/// TRUE when somebody needs a source's headers: a query, or the topic that its bad records go to as they came.
+fn wants_headers(plan: &AppPlan, source: SourceId) -> bool {
+    let source = &plan.sources[source.index()];
+    let letters = plan.dlqs.get(source.dlq.index());
+    source.needs_headers() || letters.is_some_and(|dlq| dlq.enabled && dlq.topic.is_some())
+}
+
 /// Lets the process hold as many files open as the partitions need, as far as the system allows.
 pub fn allow_open_files(inputs: &[Input]) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -209,8 +216,8 @@ type Producers = Vec<(Client, Vec<String>, SharedProducer)>;
 /// Fetchers of a shard by partition, with its number in the fetcher.
 type Fetches = BTreeMap<(SourceId, PartitionId), (SharedFetch, usize)>;
 
-/// What one fetcher reads, and whose partitions these are.
-type FetchList = (Vec<FetchFrom>, Vec<(SourceId, PartitionId)>);
+/// What one fetcher reads, whose partitions these are, and whether records come with their headers.
+type FetchList = (Vec<FetchFrom>, Vec<(SourceId, PartitionId)>, bool);
 
 /// Opens what a shard owns, on its thread.
 pub struct Opener {
@@ -353,10 +360,10 @@ impl Opener {
             let at = TopicPartition { topic: input.topic.clone(), partition: partition.0 };
             list.0.push(FetchFrom { at, from: start.offset, until: start.until });
             list.1.push((*source, *partition));
+            list.2 |= wants_headers(&self.plan, *source);
         }
         let mut fetches = Fetches::new();
-        for ((client, group), (partitions, places)) in lists {
-            let headers = true;
+        for ((client, group), (partitions, places, headers)) in lists {
             let spec = FetchSpec { client: client.clone(), group: group.to_owned(), partitions, headers, slab_bytes };
             let bell = Arc::clone(bell);
             let fetch = self.broker()?.fetch(spec, Arc::new(move || bell.ring()))?;

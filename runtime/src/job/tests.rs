@@ -189,6 +189,7 @@ fn plan(source: SourceConnector, sink: SinkConnector, dlq: PathBuf) -> AppPlan {
             dlq: DlqId(0),
         }],
         sinks: vec![SinkPlan {
+            carried: Default::default(),
             name: "copy".into(),
             connector: sink,
             format: SinkFormat::Csv { delimiter: b',', header: true },

@@ -7,6 +7,7 @@ mod away;
 mod cut;
 mod dead_letters;
 mod faults;
+mod identity;
 mod kills;
 mod layouts;
 mod lost;

@@ -17,7 +17,7 @@ mod wide;
 use velostream_sql::plan::{AggregateCall, AggregateFn, AggregateSpec};
 use velostream_state::block::{BlockPool, Blocks};
 use velostream_state::build::ColumnBuilder;
-use velostream_types::{Column, DataType, RowMeta, Value};
+use velostream_types::{Column, DataType, RowMeta, Span, Value};
 
 use extreme::{Extreme, TextExtreme};
 use ordered::{Ordered, Which};
@@ -61,7 +61,7 @@ impl Layout {
     /// The layout of a spec's calls.
     pub fn new(spec: &AggregateSpec) -> Layout {
         let mut layout = Layout::default();
-        for call in &spec.aggregates {
+        for call in spec.aggregates.iter().chain(&headers_call(spec)) {
             let planned = layout.plan(spec, call);
             layout.calls.push(planned);
         }
@@ -124,6 +124,17 @@ impl Layout {
     pub fn builders(&self) -> Vec<ColumnBuilder> {
         self.calls.iter().map(|c| ColumnBuilder::new(&c.result)).collect()
     }
+}
+
+/// The call that keeps the headers of a group's last row, where somebody needs them.
+fn headers_call(spec: &AggregateSpec) -> Option<AggregateCall> {
+    let call = |argument| AggregateCall {
+        function: AggregateFn::Last,
+        argument: Some(argument),
+        result: DataType::Bytes,
+        span: Span::default(),
+    };
+    spec.headers.map(call)
 }
 
 #[derive(Debug)]

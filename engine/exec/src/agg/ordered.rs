@@ -1,6 +1,7 @@
 //! FIRST, LAST and the last seen value of a bare column.
 //!
-//! FIRST and LAST follow (event time, source and partition, offset) and ignore NULLs; the last seen value follows
+//! FIRST and LAST follow (event time, source and partition, offset) and ignore NULLs, where nobody asked for event times
+//! by the records' timestamps; the last seen value follows
 //! as-if order (offset, source and partition) and takes NULLs as they are. The winner of a batch is found by its
 //! position alone; a value is copied once per group and batch, not once per row. Rows that retract are ignored: plans
 //! with these functions over a changing relation are refused at deploy.
@@ -55,7 +56,7 @@ impl Ordered {
         let (major, minor, tie) = meta.order_at(row);
         match self.which {
             Which::LastSeen => (0, major, minor, tie as i64),
-            _ => (meta.event_time.as_ref().map_or(0, |t| t[row]), tie as i64, major, minor),
+            _ => (meta.event_time.as_ref().or(meta.timestamp.as_ref()).map_or(0, |t| t[row]), tie as i64, major, minor),
         }
     }
 

@@ -4,11 +4,12 @@
 //! person wrote; chains of one operator are loops.
 
 use arrow_buffer::{BooleanBuffer, NullBuffer};
+use velostream_types::headers::Edit;
 use velostream_types::{Batch, ErrorCode, RecordError, Span, Stage};
 
 use super::datum::Datum;
 use super::node::{Kind, Node};
-use super::{EvalContext, RowError, arith, call, case, cast, compare, in_list, logic, system, text};
+use super::{EvalContext, RowError, arith, call, case, cast, compare, identity, in_list, logic, system, text};
 
 /// Rows for which errors count; `None` is all of them.
 pub(super) type Selection<'a> = Option<&'a BooleanBuffer>;
@@ -22,6 +23,8 @@ pub(super) struct Session<'a> {
     pub errors: Vec<RowError>,
     pub division_by_zero: u64,
     pub rounded: u64,
+    /// Changes of headers by row, in evaluation order, while somebody wants them.
+    pub edits: Option<Vec<(u32, Edit)>>,
 }
 
 /// Rows for which a kernel's error counts: selected and with every operand valid.
@@ -39,7 +42,7 @@ impl Live<'_> {
 
 impl<'a> Session<'a> {
     pub fn new(batch: &'a Batch, ctx: &'a EvalContext) -> Session<'a> {
-        Session { batch, ctx, rows: batch.rows, errors: Vec::new(), division_by_zero: 0, rounded: 0 }
+        Session { batch, ctx, rows: batch.rows, errors: Vec::new(), division_by_zero: 0, rounded: 0, edits: None }
     }
 
     /// Notes that `row` failed.
@@ -89,6 +92,11 @@ impl<'a> Session<'a> {
             Kind::Call { function, args, prepared } => {
                 call::call(function, args, prepared.as_ref(), node, selection, self)
             }
+            Kind::RecordKey { format, schema, parts } => {
+                identity::record_key(*format, schema, parts, node, selection, self)
+            }
+            Kind::Header { call, headers, args } => identity::header(*call, headers, args, selection, self),
+            Kind::Headers { before, edits } => identity::edited_headers(before, edits, selection, self),
         }
     }
 }

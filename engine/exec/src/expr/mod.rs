@@ -26,6 +26,7 @@ mod compare;
 mod datum;
 mod eval;
 mod exact;
+mod identity;
 mod in_list;
 mod lanes;
 mod logic;

@@ -3,8 +3,8 @@
 //! Only what evaluates without error or counter is folded: a constant that fails fails per row, when it is reached.
 
 use velostream_functions::{Function, Prepared};
-use velostream_sql::plan::{ArithmeticOp, CompareOp, Expr, ExprKind, SystemColumn};
-use velostream_types::{Batch, DataType, RowMeta, SourceId, Span, Value};
+use velostream_sql::plan::{ArithmeticOp, CompareOp, Expr, ExprKind, HeaderCall, KeyFormat, SystemColumn};
+use velostream_types::{Batch, DataType, Field, RowMeta, Schema, SourceId, Span, Value};
 
 use super::EvalContext;
 use super::eval::Session;
@@ -68,6 +68,20 @@ pub(super) enum Kind {
         args: Vec<Node>,
         prepared: Option<Prepared>,
     },
+    RecordKey {
+        format: KeyFormat,
+        schema: Schema,
+        parts: Vec<Node>,
+    },
+    Header {
+        call: HeaderCall,
+        headers: Box<Node>,
+        args: Vec<Node>,
+    },
+    Headers {
+        before: Box<Node>,
+        edits: Vec<Node>,
+    },
 }
 
 /// One step of an arithmetic chain.
@@ -119,6 +133,15 @@ impl Node {
             ExprKind::Cast { operand, try_cast } => Kind::Cast { operand: boxed(operand), try_cast: *try_cast },
             ExprKind::Concat(operands) => Kind::Concat(all(operands)),
             ExprKind::Call { function, args } => call(function, args),
+            ExprKind::RecordKey { format, parts } => Kind::RecordKey {
+                format: *format,
+                schema: Schema::new(parts.iter().map(|(n, x)| Field::new(n.clone(), x.data_type.clone())).collect()),
+                parts: parts.iter().map(|(_, x)| Node::compile(x)).collect(),
+            },
+            ExprKind::Header { call, headers, args } => {
+                Kind::Header { call: *call, headers: boxed(headers), args: all(args) }
+            }
+            ExprKind::Headers { before, edits } => Kind::Headers { before: boxed(before), edits: all(edits) },
         };
         Node { kind, data_type: expr.data_type.clone(), span: expr.span }.folded()
     }
@@ -160,6 +183,7 @@ impl Node {
         let fixed = |n: &Node| n.as_const().is_some();
         match &self.kind {
             Kind::Column(_) | Kind::Const(_) | Kind::System(_) => false,
+            Kind::RecordKey { .. } | Kind::Header { .. } | Kind::Headers { .. } => false,
             Kind::Chain { first, steps } => fixed(first) && steps.iter().all(|s| fixed(&s.operand)),
             Kind::Negate(x) | Kind::Not(x) => fixed(x),
             Kind::IsNull { operand, .. } | Kind::Cast { operand, .. } => fixed(operand),

@@ -8,11 +8,12 @@
 use arrow_array::BinaryViewArray;
 use arrow_array::builder::BinaryViewBuilder;
 use arrow_buffer::ScalarBuffer;
-use velostream_sql::plan::{Format, RawKind, SourcePlan};
+use velostream_sql::plan::{Format, RawKind, SourcePlan, TimeField};
 use velostream_types::headers::event_time_ns;
 use velostream_types::time::NS_PER_MS;
 use velostream_types::{Column, ErrorCode, Offsets, RecordError, RecordRef, Stage};
 
+use super::beside::Beside;
 use super::cells::{BLOCK_ROWS, Block, Cell, Kind, MAX_FIELD, Record};
 use super::column::{ColumnBuilder, Fault, Source};
 use super::csv::{CsvTokeniser, Dialect};
@@ -106,6 +107,8 @@ pub struct Decoder {
     columns: Vec<ColumnBuilder>,
     /// The only column is the records' bytes.
     whole: bool,
+    /// Columns of what stands beside the records' values.
+    beside: Beside,
     /// A record without a value is a bad one.
     null_is_bad: bool,
     /// Event times come from the records' headers.
@@ -136,18 +139,19 @@ impl Decoder {
             }
             Format::Raw(kind) => (Tokeniser::Raw(*kind), Grammar::Json, b'"'),
             Format::JsonLines => {
-                let json = |lines| JsonTokeniser::new(&source.read, lines);
+                let json = |lines| JsonTokeniser::new(source.decoded(), lines);
                 (Tokeniser::Json(json(true), json(false)), Grammar::Json, b'"')
             }
         };
         let whole = source.format == Format::Raw(RawKind::Bytes);
-        let built = if whole { &[] } else { source.read.as_slice() };
+        let built = if whole { &[] } else { source.decoded() };
         Decoder {
             tokeniser,
             columns: built.iter().map(ColumnBuilder::new).collect(),
-            whole: whole && !source.read.is_empty(),
+            whole: whole && !source.decoded().is_empty(),
+            beside: Beside::new(source),
             null_is_bad: source.null_value_is_bad(),
-            header_times: source.needs_headers(),
+            header_times: source.event_time.as_ref().is_some_and(|t| t.field == TimeField::Header),
             block: Block::new(built.len()),
             grammar,
             quote,
@@ -295,7 +299,7 @@ impl Decoder {
     ) -> usize {
         let mut at = from;
         while at < records.len() && self.block.rows() < room {
-            let RecordRef { offset, timestamp_ms, value, .. } = records[at];
+            let RecordRef { offset, timestamp_ms, key, value, .. } = records[at];
             at += 1;
             self.next_offset = offset + 1;
             let Some((start, end)) = value else {
@@ -313,6 +317,9 @@ impl Decoder {
                 continue;
             }
             let taken = match &mut self.tokeniser {
+                _ if !self.beside.takes(bytes, key) => {
+                    Err(record_error(ErrorCode::InvalidUtf8, "the record's key is not valid UTF-8".to_owned()))
+                }
                 Tokeniser::Csv(csv) => csv.framed(bytes, record, &mut self.block),
                 Tokeniser::Json(_, json) => json.framed(bytes, valid, record, &mut self.block),
                 Tokeniser::Raw(RawKind::Text) if !valid && !is_utf8(&bytes[record.start..record.end]) => {
@@ -430,6 +437,11 @@ impl Decoder {
                 (Some(times.into()), event_times, nulls as u64)
             }
         };
+        let records: &[RecordRef] = match &cursor.kind {
+            Framing::Records(records) => &records[first..cursor.at],
+            Framing::Stream { .. } => &[],
+        };
+        self.beside.append(&self.rows, records, &cursor.slab, &mut columns);
         let raw = self.needs_raw.then(|| self.raw(cursor));
         Decoded { columns, rows, offsets, timestamps, event_times, raw, bad, rounded, null_values, state }
     }

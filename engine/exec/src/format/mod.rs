@@ -10,6 +10,7 @@
 //! Nothing here allocates per row; see `tests/allocations.rs`.
 
 mod base64;
+mod beside;
 mod cells;
 mod column;
 mod csv;

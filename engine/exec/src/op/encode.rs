@@ -5,14 +5,19 @@
 //!
 //! A topic takes keys (see `format::KeyEncoder`), a delete as a record with its key and no value, and times: the event
 //! time, else the record's own timestamp, else the run's start; a row has an event time only where its source has one.
+//! Where the plan says so, a row takes along the key and the headers of the record it stems from, without the headers
+//! that the writer adds itself.
 //!
 //! A sink that passes through takes each row's original bytes and looks at no column.
 
 use std::sync::Arc;
 
+use arrow_array::Array;
+
 use velostream_sql::plan::{KeyFormat, SinkConnector, SinkPlan};
+use velostream_types::headers::handed_on;
 use velostream_types::time::ns_to_ms;
-use velostream_types::{Batch, Chunk, Fatal};
+use velostream_types::{Batch, Chunk, Column, Fatal};
 
 use crate::format::{Encoder, KeyEncoder, append_records};
 use crate::operator::{Msg, OpCx, Operator};
@@ -91,7 +96,7 @@ impl Encode {
             && self.plan.key.iter().all(|k| batch.columns[*k].value(row) == batch.columns[*k].value(next))
     }
 
-    /// Order for merging writers, keys and times for topics.
+    /// Order for merging writers; keys, headers and times for topics.
     fn annotate(&mut self, batch: &Batch, rows: Option<&[u32]>, chunk: &mut Chunk) {
         let row_of = |i: usize| rows.map_or(i, |r| r[i] as usize);
         if self.with_order {
@@ -103,7 +108,18 @@ impl Encode {
         }
         let written = 0..chunk.rows();
         let keys = &mut self.keys;
-        chunk.keys.extend(written.clone().map(|i| keys.key(batch, row_of(i))));
+        match self.plan.carried.key.map(|column| &batch.columns[column]) {
+            Some(Column::Bytes(carried)) => chunk.keys.extend(written.clone().map(|i| {
+                let row = row_of(i);
+                carried.is_valid(row).then(|| carried.value(row).into())
+            })),
+            _ => chunk.keys.extend(written.clone().map(|i| keys.key(batch, row_of(i)))),
+        }
+        if let Some(Column::Bytes(headers)) = self.plan.carried.headers.map(|column| &batch.columns[column])
+            && headers.lengths().any(|length| length > 0)
+        {
+            chunk.headers.extend(written.clone().map(|i| handed_on(headers.value(row_of(i))).map(Vec::into)));
+        }
         match &batch.meta.event_time {
             Some(times) => {
                 chunk.times_ms.extend(written.clone().map(|i| ns_to_ms(times[row_of(i)])));
@@ -154,6 +170,7 @@ mod tests {
     /// What a sink that passes through makes of two rows, the second of them filtered out before where asked for.
     fn passed(raw: Option<[&str; 2]>, filtered: bool) -> Result<Option<Msg>, Fatal> {
         let plan = SinkPlan {
+            carried: Default::default(),
             name: "out".into(),
             connector: SinkConnector::Memory { topic: "out".into(), partitions: 1 },
             format: SinkFormat::JsonLines,
@@ -208,6 +225,7 @@ mod tests {
         };
         let schema = Schema::new(vec![Field::new("k", DataType::String), Field::new("n", DataType::Integer)]);
         let plan = SinkPlan {
+            carried: Default::default(),
             name: "out".into(),
             connector: SinkConnector::Kafka(Box::new(kafka)),
             format: SinkFormat::JsonLines,

@@ -7,7 +7,7 @@
 use velostream_types::{DataType, Span, decimal};
 
 use super::Binder;
-use super::scope::{Named, Scope};
+use super::scope::{Named, Scope, System};
 use crate::diag::Diagnostic;
 use crate::parse::ast::{self, Ident};
 use crate::plan::{AggregateCall, AggregateFn, Expr, ExprKind, WindowSpec};
@@ -15,6 +15,8 @@ use crate::plan::{AggregateCall, AggregateFn, Expr, ExprKind, WindowSpec};
 /// Placeholder positions of the window's bounds.
 const START: usize = usize::MAX - 1;
 const END: usize = usize::MAX;
+/// Placeholder position of the headers of the group's last row.
+pub(super) const HEADERS: usize = usize::MAX - 2;
 
 /// The group a query's expressions are over.
 pub(super) struct Grouped<'q> {
@@ -27,6 +29,8 @@ pub(super) struct Grouped<'q> {
     pub window: Option<WindowSpec>,
     /// A key is wrong: columns that seem ungrouped are no news.
     pub quiet: bool,
+    /// A header function reads the group's headers.
+    pub reads_headers: bool,
     /// The input changes: only aggregates that can take back a row.
     pub changelog: bool,
 }
@@ -40,6 +44,7 @@ impl<'q> Grouped<'q> {
             calls: Vec::new(),
             window,
             quiet: false,
+            reads_headers: false,
             changelog,
         }
     }
@@ -59,6 +64,7 @@ impl<'q> Grouped<'q> {
         super::graph::columns(expr, &mut |column| match *column {
             START => *column = first,
             END => *column = first + 1,
+            HEADERS => *column = first + if self.window.is_some() { 2 } else { 0 },
             _ => {}
         });
     }
@@ -136,6 +142,9 @@ impl Binder<'_> {
         if let Named::Bound(start) = named {
             let kind = ExprKind::Column(if *start { START } else { END });
             return Some(Expr { kind, data_type: DataType::Integer, span: expr.span });
+        }
+        if matches!(named, Named::System(System::Topic)) {
+            return Some(self.topic_name(&scope.rel, expr.span));
         }
         let mut grouped = scope.grouped.take()?;
         let bound = self.named_row(named, name, expr.span, &scope.rel);

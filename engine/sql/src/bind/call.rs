@@ -43,6 +43,9 @@ impl Binder<'_> {
             return self.aggregate_call(function, name, args, span, scope);
         }
         let upper = name.name.to_uppercase();
+        if let Some(call) = super::headers::function(&upper) {
+            return self.header_call(call, args, star, span, scope);
+        }
         let (least, most) = match upper.as_str() {
             "COALESCE" => (1, None),
             "IFNULL" | "NULLIF" => (2, Some(2)),
@@ -242,7 +245,12 @@ impl Binder<'_> {
         let mut diagnostic =
             Diagnostic::error("E0206", name.span, format!("function \"{}\" does not exist", name.name));
         let catalogue = velostream_functions::all().flat_map(|f| f.aliases.iter().chain([&f.name]).copied());
-        let known = FORMS.into_iter().chain(super::aggregate::NAMES).chain(super::later::FUNCTIONS).chain(catalogue);
+        let known = FORMS
+            .into_iter()
+            .chain(super::aggregate::NAMES)
+            .chain(super::headers::FUNCTIONS)
+            .chain(super::later::FUNCTIONS)
+            .chain(catalogue);
         let near = crate::suggest::similar(upper, known, 3);
         if !near.is_empty() {
             diagnostic = diagnostic.hint(format!("did you mean {}?", near.join(", ")));

@@ -101,7 +101,9 @@ impl Binder<'_> {
         match named {
             Named::Alias(item, aliased) => {
                 let visible = std::mem::replace(&mut scope.visible, item);
+                scope.aliased += 1;
                 let bound = self.bind(aliased, scope);
+                scope.aliased -= 1;
                 scope.visible = visible;
                 bound.map(|b| Expr { span, ..b })
             }

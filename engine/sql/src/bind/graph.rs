@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use velostream_types::{DataType, DlqId, Field, NodeId, Schema, SchemaRef, SourceId, Span};
 
+use super::identity::Keyed;
 use crate::endpoint::SourceSpec;
 use crate::plan::{Expr, ExprKind, Node, NodeKind, Repr, ScanColumn, SourcePlan, TimeField};
 
@@ -26,14 +27,18 @@ pub(super) struct Source {
     pub time_span: Option<Span>,
     /// Per entry of `plan.read`: position in the schema; `usize::MAX` outside it.
     places: Vec<usize>,
-    /// (name, is a token) → position in `plan.read`.
-    known: BTreeMap<(String, bool), usize>,
+    /// (name, form) → position in `plan.read`.
+    known: BTreeMap<(String, Repr), usize>,
 }
 
 #[derive(Default)]
 pub(super) struct Graph {
     pub nodes: Vec<Node>,
     pub sources: Vec<Source>,
+    /// Select items that change headers, by the Project that computes their list.
+    pub edits: BTreeMap<usize, Vec<Expr>>,
+    /// Keys of objects, by the Project that computes their rows.
+    pub keys: BTreeMap<usize, Keyed>,
 }
 
 impl Graph {
@@ -92,10 +97,10 @@ impl Graph {
         self.read(source, column, usize::MAX)
     }
 
-    fn read(&mut self, source: usize, column: ScanColumn, place: usize) -> usize {
+    pub(super) fn read(&mut self, source: usize, column: ScanColumn, place: usize) -> usize {
         let source = &mut self.sources[source];
         let next = source.plan.read.len();
-        let position = *source.known.entry((column.name.clone(), column.repr == Repr::Token)).or_insert(next);
+        let position = *source.known.entry((column.name.clone(), column.repr)).or_insert(next);
         if position == next {
             source.plan.read.push(column);
             source.places.push(place);
@@ -103,7 +108,7 @@ impl Graph {
         position
     }
 
-    fn input(&self, node: usize) -> Option<usize> {
+    pub(super) fn input(&self, node: usize) -> Option<usize> {
         self.nodes[node].inputs.first().map(|id| id.index())
     }
 
@@ -156,7 +161,7 @@ impl Graph {
     }
 
     /// Makes `node` give its input's column `position`; answers where.
-    fn hand_on(&mut self, node: usize, position: usize) -> usize {
+    pub(super) fn hand_on(&mut self, node: usize, position: usize) -> usize {
         let below = self.input(node);
         let read = below.and_then(|below| match &self.nodes[below].kind {
             NodeKind::Scan { source } => self.sources[source.index()].plan.read.get(position),
@@ -248,10 +253,14 @@ impl Graph {
 }
 
 impl Source {
-    /// Keeps the used columns, in schema order, values before tokens; answers where each went.
+    /// Keeps the used columns, in schema order, values before tokens, what stands beside the value last; answers
+    /// where each went.
     fn compact(&mut self, used: &[bool]) -> Vec<usize> {
         let mut order: Vec<usize> = (0..used.len()).filter(|i| used[*i]).collect();
-        order.sort_by_key(|i| (self.places[*i], self.plan.read[*i].repr == Repr::Token, *i));
+        order.sort_by_key(|i| {
+            let repr = self.plan.read[*i].repr;
+            (repr.is_identity(), self.places[*i], repr, *i)
+        });
         let mut moved = vec![0; used.len()];
         order.iter().enumerate().for_each(|(to, from)| moved[*from] = to);
         self.plan.read = order.iter().map(|i| self.plan.read[*i].clone()).collect();
@@ -303,6 +312,11 @@ pub(super) fn columns(expr: &mut Expr, f: &mut impl FnMut(&mut usize)) {
             list.iter_mut().for_each(|x| columns(x, f));
         }
         ExprKind::Call { args, .. } => args.iter_mut().for_each(|x| columns(x, f)),
+        ExprKind::RecordKey { parts, .. } => parts.iter_mut().for_each(|(_, x)| columns(x, f)),
+        ExprKind::Header { headers: first, args: rest, .. } | ExprKind::Headers { before: first, edits: rest } => {
+            columns(first, f);
+            rest.iter_mut().for_each(|x| columns(x, f));
+        }
         ExprKind::InList { operand, list, .. } => {
             columns(operand, f);
             list.iter_mut().for_each(|x| columns(x, f));

@@ -1,7 +1,7 @@
 //! Names of functions the dialect has and this engine does not do yet.
 
 /// Sorted by group as in the reference.
-pub(super) const FUNCTIONS: [&str; 129] = [
+pub(super) const FUNCTIONS: [&str; 124] = [
     "LOWER",
     "TRIM",
     "LTRIM",
@@ -82,11 +82,6 @@ pub(super) const FUNCTIONS: [&str; 129] = [
     "ARRAY_DISTINCT",
     "MAP_KEYS",
     "MAP_VALUES",
-    "HEADER",
-    "HAS_HEADER",
-    "HEADER_KEYS",
-    "SET_HEADER",
-    "REMOVE_HEADER",
     "TYPEOF",
     "UUID",
     "RANDOM",

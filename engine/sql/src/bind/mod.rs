@@ -9,6 +9,8 @@ mod aggregate;
 mod call;
 mod expr;
 mod graph;
+mod headers;
+mod identity;
 mod later;
 mod order;
 mod pass_through;

@@ -35,6 +35,8 @@ pub(super) struct Output {
     pub changelog: bool,
     /// Positions of the columns that identify a row of a changing result.
     pub key: Vec<usize>,
+    /// Topic its sink writes.
+    pub topic: Option<String>,
 }
 
 /// Select items, bound.
@@ -44,6 +46,8 @@ pub(super) struct Items {
     pub fields: Vec<Field>,
     pub primary_key: Vec<usize>,
     pub event_time: Option<Expr>,
+    /// Items that change headers, those without a column included.
+    pub edits: Vec<Expr>,
     names: BTreeSet<String>,
     failed: bool,
 }
@@ -186,7 +190,7 @@ impl<'a> Binder<'a> {
         if items.failed || scope.rel.poisoned {
             return None;
         }
-        let all = items.exprs.iter_mut().chain(&mut items.event_time).chain(&mut having);
+        let all = items.exprs.iter_mut().chain(&mut items.event_time).chain(&mut items.edits).chain(&mut having);
         all.for_each(|expr| grouped.settle(expr));
         let flow = self.aggregate_nodes(grouped, emit, target, &scope.rel, having, &mut items);
         Some((flow, items))
@@ -303,7 +307,8 @@ impl<'a> Binder<'a> {
         items: &mut Items,
     ) -> Flow {
         let keys = grouped.keys.len();
-        let Grouped { keys: key_exprs, mut project, calls, window, changelog: input_changes, .. } = grouped;
+        let Grouped { keys: key_exprs, mut project, calls, window, reads_headers, changelog: input_changes, .. } =
+            grouped;
         self.note_failures(&project, rel.raw, rel.root);
         let mut fields = Vec::with_capacity(project.len());
         for (i, expr) in project.iter_mut().enumerate() {
@@ -328,7 +333,8 @@ impl<'a> Binder<'a> {
         }
         let retract = target.is_table && emit == Emit::Changes;
         let positions: Vec<usize> = (0..keys).collect();
-        let spec = AggregateSpec { keys: positions.clone(), aggregates: calls, window, emit, retract, input };
+        let spec =
+            AggregateSpec { keys: positions.clone(), aggregates: calls, window, emit, retract, input, headers: None };
         let (statement, graph) = (self.statement, &mut self.graph);
         let project = NodeKind::Project { exprs: project, event_time: None };
         let mut node = graph.add(project, Some(rel.node), fields.clone(), input_changes, statement);
@@ -342,6 +348,10 @@ impl<'a> Binder<'a> {
             identity.push(keys + spec.aggregates.len());
         }
         node = graph.add(NodeKind::Aggregate(spec), Some(node), out, retract, statement);
+        if reads_headers {
+            self.headers_of(node, rel.root);
+        }
+        let graph = &mut self.graph;
         if let Some(predicate) = having {
             node = graph.add(NodeKind::Filter { predicate }, Some(node), Vec::new(), retract, statement);
         }
@@ -419,6 +429,12 @@ impl<'a> Binder<'a> {
             items.failed = true;
             return;
         };
+        if super::headers::edits(&bound) {
+            items.edits.push(bound.clone());
+            if alias.is_none() && !primary_key && super::headers::is_edit_call(expr) {
+                return;
+            }
+        }
         if let Some(alias) = alias.filter(|a| a.name.eq_ignore_ascii_case("_event_time")) {
             self.item_event_time(bound, alias.span, items);
             return;
@@ -466,6 +482,7 @@ impl<'a> Binder<'a> {
 
     fn finish_query(&mut self, query: &'a Query, target: &Target<'_>, flow: Flow, items: Items) -> Option<Output> {
         self.note_failures(&items.exprs, flow.raw, flow.root);
+        self.note_failures(&items.edits, flow.raw, flow.root);
         if let Some((_, span)) = query.limit.filter(|_| query.window.is_some()) {
             self.report(Diagnostic::error("E0901", span, "LIMIT with WINDOW is not supported yet"));
             return None;

@@ -30,6 +30,8 @@ pub(super) struct Rel {
     /// Rows come in the order of a FINAL aggregate.
     pub ordered: bool,
     pub changelog: bool,
+    /// Topic it is written to, where it is an object of the app.
+    pub topic: Option<String>,
     /// It could not be resolved and that was reported: its columns are no news.
     pub poisoned: bool,
 }
@@ -52,6 +54,7 @@ impl Rel {
             raw: false,
             ordered: false,
             changelog: false,
+            topic: None,
             poisoned: false,
         }
     }
@@ -86,11 +89,22 @@ pub(super) struct Scope<'q> {
     pub inside: Option<&'static str>,
     /// Levels of expression above.
     pub depth: u16,
+    /// Levels of aliases being expanded.
+    pub aliased: u16,
 }
 
 impl<'q> Scope<'q> {
     pub fn new(rel: Rel) -> Scope<'q> {
-        Scope { rel, clause: "", aliases: BTreeMap::new(), visible: 0, grouped: None, inside: None, depth: 0 }
+        Scope {
+            rel,
+            clause: "",
+            aliases: BTreeMap::new(),
+            visible: 0,
+            grouped: None,
+            inside: None,
+            depth: 0,
+            aliased: 0,
+        }
     }
 }
 
@@ -100,26 +114,39 @@ pub(super) enum Named<'q> {
     Column(usize),
     /// A name of a source of which no column is known.
     Open,
-    System(SystemColumn),
+    System(System),
     /// Start (TRUE) or end of the window.
     Bound(bool),
     /// An earlier select item.
     Alias(usize, &'q ast::Expr),
 }
 
+/// What a system column stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum System {
+    /// Metadata of the row.
+    Meta(SystemColumn),
+    /// `_key`
+    Key,
+    /// `_topic`
+    Topic,
+}
+
 /// System columns by lower-case name.
-pub(super) fn system_column(name: &str) -> Option<SystemColumn> {
+pub(super) fn system_column(name: &str) -> Option<System> {
     if !name.starts_with('_') {
         return None;
     }
-    Some(match name.to_ascii_lowercase().as_str() {
+    Some(System::Meta(match name.to_ascii_lowercase().as_str() {
         "_timestamp" => SystemColumn::Timestamp,
         "_event_time" => SystemColumn::EventTime,
         "_event_time_ns" => SystemColumn::EventTimeNs,
         "_offset" => SystemColumn::Offset,
         "_partition" => SystemColumn::Partition,
+        "_key" => return Some(System::Key),
+        "_topic" => return Some(System::Topic),
         _ => return None,
-    })
+    }))
 }
 
 /// `_window_start` and friends: TRUE for the start.
@@ -203,10 +230,6 @@ impl Binder<'_> {
             let hint = "add WINDOW TUMBLING(size)";
             return self.report(Diagnostic::error("E0405", name.span, message).hint(hint));
         }
-        if ["_key", "_topic"].contains(&name.name.to_ascii_lowercase().as_str()) {
-            let message = format!("system column {} is not supported yet", name.name.to_lowercase());
-            return self.report(Diagnostic::error("E0901", name.span, message));
-        }
         let message = format!("column \"{}\" in {} does not exist", name.name, scope.clause);
         let mut diagnostic = Diagnostic::error("E0203", name.span, message).detail(available(&scope.rel));
         let names = scope.rel.names.keys().map(String::as_str);
@@ -236,7 +259,9 @@ impl Binder<'_> {
                 let position = self.graph.extra_column(source, &name.name, DataType::Null);
                 Some(Expr { kind: ExprKind::Column(position), data_type: DataType::Null, span })
             }
-            Named::System(system) => {
+            Named::System(System::Key) => Some(self.key_text(rel, span)),
+            Named::System(System::Topic) => Some(self.topic_name(rel, span)),
+            Named::System(System::Meta(system)) => {
                 if matches!(system, SystemColumn::EventTime | SystemColumn::EventTimeNs) {
                     self.wants_event_time(rel);
                 }

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use velostream_types::{DataType, DlqId, EdgeId, Schema, Span};
 
 use super::Binder;
+use super::identity::{Keyed, topic_of};
 use super::query::{Flow, Items, Output, Target};
 use super::source::raw_type;
 use crate::diag::Diagnostic;
 use crate::endpoint::{SinkSpec, WithEntry};
 use crate::parse::ast::Query;
 use crate::plan::{
-    DlqPlan, Expr, ExprKind, Failure, KafkaSink, NodeKind, RawKind, Route, SinkConnector, SinkFormat, SinkPlan,
+    Carried, DlqPlan, Expr, ExprKind, Failure, KafkaSink, NodeKind, RawKind, Route, SinkConnector, SinkFormat, SinkPlan,
 };
 use crate::suggest;
 
@@ -51,9 +52,21 @@ impl<'a> Binder<'a> {
         let schema = Arc::new(Schema::new(items.fields.clone()));
         let statement = self.statement;
         let mut node = flow.node;
+        // Records that pass through to a topic need a Project of their own, for their keys and headers.
+        let is_topic = sink.as_ref().is_some_and(|(_, spec)| matches!(spec.connector, SinkConnector::Kafka(_)));
+        let beside = NodeKind::Project { exprs: Vec::new(), event_time: None };
+        if pass_through && !target.has_readers && is_topic {
+            node = self.graph.add(beside.clone(), Some(node), Vec::new(), flow.changelog, statement);
+        }
         if !pass_through || target.has_readers {
             let project = NodeKind::Project { exprs: items.exprs, event_time: items.event_time };
             node = self.graph.add(project, Some(flow.node), items.fields.clone(), flow.changelog, statement);
+            if !items.edits.is_empty() {
+                self.graph.edits.insert(node, items.edits);
+            }
+            if !key.is_empty() {
+                self.graph.keys.insert(node, Keyed::new(&key, sink.as_ref().map(|(_, spec)| &spec.connector)));
+            }
         }
         if let Some((rows, _)) = query.limit {
             if !flow.is_global {
@@ -70,6 +83,7 @@ impl<'a> Binder<'a> {
             raw,
             ordered: flow.ordered,
             changelog: flow.changelog,
+            topic: sink.as_ref().and_then(|(_, spec)| topic_of(&spec.connector)).map(str::to_owned),
             key: key.clone(),
         };
         let Some((name, spec)) = sink else { return Some(output) };
@@ -84,9 +98,13 @@ impl<'a> Binder<'a> {
             let project = NodeKind::Project { exprs, event_time: None };
             node = self.graph.add(project, Some(node), items.fields, flow.changelog, statement);
         }
-        if pass_through && query.limit.is_none() {
+        if pass_through && query.limit.is_none() && target.has_readers {
             node = flow.node;
+            if is_topic {
+                node = self.graph.add(beside, Some(node), Vec::new(), flow.changelog, statement);
+            }
         }
+        let carried = if is_topic { self.carried(node, &output) } else { Carried::default() };
         let upsert = target.is_table && flow.changelog;
         let SinkSpec { mut connector, format, dlq_path, dlq_topic, dlq_enabled, failure, .. } = spec;
         let mut ordered = flow.ordered;
@@ -105,7 +123,18 @@ impl<'a> Binder<'a> {
         self.graph.nodes[node].schema = schema.clone();
         self.dlqs[statement] =
             DlqDraft { name: name.clone(), path: dlq_path, topic: dlq_topic, enabled: dlq_enabled, failure };
-        self.sinks.push(SinkPlan { name, connector, format, schema, key, upsert, ordered, pass_through, statement });
+        self.sinks.push(SinkPlan {
+            name,
+            connector,
+            format,
+            schema,
+            key,
+            upsert,
+            ordered,
+            pass_through,
+            carried,
+            statement,
+        });
         Some(output)
     }
 

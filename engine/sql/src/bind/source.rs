@@ -34,6 +34,7 @@ impl<'a> Binder<'a> {
                     rel.raw = output.raw;
                     rel.ordered = output.ordered;
                     rel.changelog = output.changelog;
+                    rel.topic = output.topic.clone();
                     rel
                 },
             ),

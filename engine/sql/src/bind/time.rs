@@ -4,7 +4,7 @@ use velostream_types::time::NS_PER_SEC;
 use velostream_types::{DataType, Span};
 
 use super::Binder;
-use super::scope::{Named, Rel, Scope, available};
+use super::scope::{Named, Rel, Scope, System, available};
 use crate::diag::Diagnostic;
 use crate::duration;
 use crate::endpoint::WithEntry;
@@ -91,8 +91,10 @@ impl Binder<'_> {
         let ast::ExprKind::Column { qualifier, name } = &column.kind else { return None };
         let rel = &scope.rel;
         match self.resolve(qualifier.as_ref(), name, scope)? {
-            Named::System(SystemColumn::EventTime | SystemColumn::EventTimeNs) => self.default_time(rel, column.span),
-            Named::System(SystemColumn::Timestamp) => {
+            Named::System(System::Meta(SystemColumn::EventTime | SystemColumn::EventTimeNs)) => {
+                self.default_time(rel, column.span)
+            }
+            Named::System(System::Meta(SystemColumn::Timestamp)) => {
                 let root = rel.root?;
                 self.set_time(root, TimeField::RecordTimestamp, TimeFormat::Auto, column.span)
             }
@@ -241,7 +243,7 @@ impl Binder<'_> {
         None
     }
 
-    fn source_rel(&self, source: usize) -> Rel {
+    pub(super) fn source_rel(&self, source: usize) -> Rel {
         let plan = &self.graph.sources[source].plan;
         Rel::new(&plan.name, self.graph.sources[source].node, plan.schema.clone())
     }

@@ -123,6 +123,13 @@ pub(super) fn can_fail(expr: &Expr) -> bool {
         ExprKind::And(list) | ExprKind::Or(list) | ExprKind::Coalesce(list) | ExprKind::Concat(list) => {
             list.iter().any(can_fail)
         }
+        ExprKind::RecordKey { parts, .. } => {
+            let is_text = expr.data_type == DataType::String;
+            parts.iter().any(|(_, x)| is_text && x.data_type == DataType::Bytes || can_fail(x))
+        }
+        ExprKind::Header { headers: first, args: rest, .. } | ExprKind::Headers { before: first, edits: rest } => {
+            can_fail(first) || rest.iter().any(can_fail)
+        }
         ExprKind::Not(x) | ExprKind::IsNull { operand: x, .. } => can_fail(x),
         ExprKind::InList { operand, list, .. } => can_fail(operand) || list.iter().any(can_fail),
         ExprKind::Case { branches, otherwise } => {

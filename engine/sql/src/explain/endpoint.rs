@@ -27,7 +27,7 @@ pub fn source(plan: &AppPlan, source: &SourcePlan, verbose: bool) -> Vec<String>
     };
     let mut lines = vec![format!("{}: {}, {kind}", source.name, connector(&source.connector, &source.format))];
     let reads: Vec<String> = source
-        .read
+        .decoded()
         .iter()
         .map(|c| {
             let token = if c.repr == Repr::Token { " (token)" } else { "" };
@@ -36,7 +36,20 @@ pub fn source(plan: &AppPlan, source: &SourcePlan, verbose: bool) -> Vec<String>
         })
         .collect();
     let what = if reads.is_empty() { "no column, rows only".to_owned() } else { reads.join(", ") };
-    lines.push(format!("reads {} of {} columns: {what}", source.read.len(), source.schema.len()));
+    lines.push(format!("reads {} of {} columns: {what}", reads.len(), source.schema.len()));
+    let beside: Vec<&str> = source
+        .read
+        .iter()
+        .filter_map(|column| match column.repr {
+            Repr::KeyText => Some("key as text"),
+            Repr::KeyBytes => Some("key as bytes"),
+            Repr::Headers => Some("headers"),
+            Repr::Value | Repr::Token => None,
+        })
+        .collect();
+    if !beside.is_empty() {
+        lines.push(format!("takes from beside the value: {}", beside.join(", ")));
+    }
     if let Some(key) = &source.table_key {
         let columns: Vec<String> =
             key.iter().filter_map(|k| source.schema.fields.get(*k)).map(|f| name(&f.name)).collect();
@@ -137,12 +150,16 @@ pub fn kafka_sink(sink: &SinkPlan, verbose: bool) -> Vec<String> {
         lines.push("never created".to_owned());
     }
     let key = match (sink.key.is_empty(), kafka.key_format, sink.key.len()) {
+        (true, ..) if sink.carried.key.is_some() => "that of the record a row stems from",
         (true, ..) => "none: records are spread over the partitions",
         (false, KeyFormat::Json, _) => "a JSON object of the key columns",
         (false, KeyFormat::Text, 1) => "the key column's text",
         (false, KeyFormat::Text, _) => "the key columns' texts joined by |",
     };
     lines.push(format!("record key: {key}"));
+    if sink.carried.headers.is_some() {
+        lines.push("record headers: those a row came with".to_owned());
+    }
     if verbose {
         lines.extend(client(&kafka.client));
     }

@@ -187,6 +187,21 @@ impl Printer<'_> {
                 self.list(list, ", ", Binding::Or);
                 self.push(")");
             }
+            ExprKind::RecordKey { parts, .. } => {
+                self.push("KEY(");
+                parts.iter().enumerate().for_each(|(i, (_, part))| {
+                    self.push(if i > 0 { ", " } else { "" });
+                    self.expr(part);
+                });
+                self.push(")");
+            }
+            ExprKind::Header { call, args, .. } => {
+                self.push(call.name());
+                self.push("(");
+                self.list(args, ", ", Binding::Or);
+                self.push(")");
+            }
+            ExprKind::Headers { edits, .. } => self.list(edits, ", ", Binding::Or),
             ExprKind::Cast { operand, try_cast } => {
                 self.push(if *try_cast { "TRY_CAST(" } else { "CAST(" });
                 self.expr(operand);

@@ -76,7 +76,9 @@ fn names(schema: &Schema, positions: &[usize]) -> String {
 }
 
 fn grouping(spec: &AggregateSpec) -> String {
-    let calls = spec.aggregates.iter().map(|call| aggregate(call, &spec.input)).collect::<Vec<_>>().join(", ");
+    let calls = spec.aggregates.iter().map(|call| aggregate(call, &spec.input));
+    let headers = spec.headers.map(|_| "headers of the last row".to_owned());
+    let calls = calls.chain(headers).collect::<Vec<_>>().join(", ");
     let by =
         if spec.keys.is_empty() { "as one group".to_owned() } else { format!("by {}", names(&spec.input, &spec.keys)) };
     let window = spec.window.map_or(String::new(), |w| {

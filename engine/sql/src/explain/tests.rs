@@ -82,6 +82,7 @@ fn source(watch: bool) -> SourcePlan {
 
 fn sink(name: &str, statement: usize, columns: &SchemaRef, key: Vec<usize>, upsert: bool) -> SinkPlan {
     SinkPlan {
+        carried: Default::default(),
         name: name.into(),
         connector: SinkConnector::File {
             path: format!("out/{name}.csv.gz").into(),
@@ -129,6 +130,7 @@ fn grouped(watch: bool, window: Option<WindowSpec>, emit: Emit, retract: bool) -
     let call =
         |function, argument| AggregateCall { function, argument, result: DataType::Integer, span: Span::default() };
     let spec = AggregateSpec {
+        headers: None,
         keys: vec![0],
         aggregates: vec![call(AggregateFn::CountStar, None), call(AggregateFn::Sum, Some(1))],
         window,

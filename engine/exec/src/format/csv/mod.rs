@@ -60,7 +60,7 @@ fn places<'a>(names: &[String], header: impl Iterator<Item = &'a str>) -> Vec<Op
 
 impl CsvTokeniser {
     pub(super) fn new(source: &SourcePlan, dialect: Dialect, header: bool, skip_lines: u64) -> CsvTokeniser {
-        let names: Vec<String> = source.read.iter().map(|c| c.name.clone()).collect();
+        let names: Vec<String> = source.decoded().iter().map(|c| c.name.clone()).collect();
         CsvTokeniser {
             dialect,
             head: Head { lines_to_skip: skip_lines, header },

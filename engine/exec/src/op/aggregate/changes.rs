@@ -129,6 +129,7 @@ impl Rows {
     fn finish(self, batch: &Batch, store: &WindowStore) -> Batch {
         let rows = self.causes.len();
         let mut columns: Vec<Column> = self.keys.into_iter().chain(self.results).map(|b| b.finish()).collect();
+        let headers = columns.pop_if(|_| store.spec.headers.is_some());
         let taken = batch.meta.take(&self.causes);
         let mut meta =
             RowMeta { raw: None, records: None, weight: store.spec.retract.then(|| self.weights.into()), ..taken };
@@ -143,6 +144,7 @@ impl Rows {
             let own = meta.wm_own.map(|w| w.iter().map(|wm| wm.saturating_sub(grid.lateness())).collect::<Vec<_>>());
             meta.wm_own = own.map(Into::into);
         }
+        columns.extend(headers);
         Batch::new(columns, rows, meta)
     }
 }

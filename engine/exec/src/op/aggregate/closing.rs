@@ -105,11 +105,13 @@ impl Leaving {
         }
         let rows = given.len();
         let mut columns: Vec<Column> = keys.into_iter().chain(results).map(|b| b.finish()).collect();
+        let headers = columns.pop_if(|_| store.spec.headers.is_some());
         if let Some(grid) = store.grid {
             for bound in [self.window, grid.end(self.window)] {
                 columns.push(Column::ints(vec![ns_to_ms(bound); rows], None));
             }
         }
+        columns.extend(headers);
         Ok(Batch::new(columns, rows, self.meta(store, given, forwarded)))
     }
 

@@ -24,6 +24,7 @@ fn spec(emit: Emit, window: Option<i64>, lateness_ns: i64) -> AggregateSpec {
     use AggregateFn::*;
     let field = |name: &str, data_type| Field::new(name, data_type);
     AggregateSpec {
+        headers: None,
         keys: vec![KEY],
         aggregates: vec![
             call(CountStar, None, DataType::Integer),

@@ -163,7 +163,7 @@ fn mistakes() {
 fn raw_records_pass_through() {
     let text = "SELECT * FROM 'kafka://h/trades?format=string' INTO 'kafka://h/copy?format=string'";
     let plan = compiled(text, None).plan.unwrap();
-    assert!(plan.sinks[0].pass_through && plan.sources[0].read.is_empty());
+    assert!(plan.sinks[0].pass_through && plan.sources[0].decoded().is_empty());
 }
 
 #[test]

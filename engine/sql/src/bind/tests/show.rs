@@ -112,5 +112,11 @@ pub(super) fn expr(e: &Expr) -> String {
         ExprKind::Cast { operand, .. } => format!("cast({} as {})", expr(operand), e.data_type),
         ExprKind::Concat(l) => format!("concat({})", list(l)),
         ExprKind::Call { function, args } => format!("{}({})", function.name.to_lowercase(), list(args)),
+        ExprKind::RecordKey { parts, .. } => {
+            let parts: Vec<String> = parts.iter().map(|(name, x)| format!("{name}: {}", expr(x))).collect();
+            format!("key({})", parts.join(", "))
+        }
+        ExprKind::Header { call, headers, args } => format!("{}({}; {})", call.name(), expr(headers), list(args)),
+        ExprKind::Headers { before, edits } => format!("headers({}; {})", expr(before), list(edits)),
     }
 }
