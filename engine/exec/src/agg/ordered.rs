@@ -148,3 +148,31 @@ impl Ordered {
         self.entries.capacity() * size_of::<Entry>()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use velostream_types::SourceId;
+
+    /// LAST over three rows of one group with these event times and record timestamps.
+    fn last(event_time: Option<[i64; 3]>, timestamp: Option<[i64; 3]>) -> Value {
+        let meta = RowMeta {
+            event_time: event_time.map(|t| t.to_vec().into()),
+            timestamp: timestamp.map(|t| t.to_vec().into()),
+            ..RowMeta::plain(SourceId(0), 0, 0)
+        };
+        let mut state = Ordered::new(Which::Last, DataType::Integer);
+        state.grow(1);
+        state.update(&[0, 0, 0], 0, &Column::ints(vec![1, 2, 3], None), &meta, None);
+        let mut out = ColumnBuilder::new(&DataType::Integer);
+        state.emit(0, &mut out);
+        out.finish().value(0)
+    }
+
+    #[test]
+    fn the_last_row_is_the_last_in_time() {
+        assert_eq!(last(Some([5, 9, 7]), Some([1, 2, 3])), Value::Int(2));
+        assert_eq!(last(None, Some([3, 2, 1])), Value::Int(1));
+        assert_eq!(last(None, None), Value::Int(3));
+    }
+}

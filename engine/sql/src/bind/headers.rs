@@ -87,8 +87,8 @@ impl Binder<'_> {
         }
         let call = if scope.aliased > 0 && call == HeaderCall::Remove { HeaderCall::Value } else { call };
         let data_type = if call == HeaderCall::Has { DataType::Boolean } else { DataType::String };
-        let headers = Box::new(self.headers_in(scope));
-        Some(Expr { kind: ExprKind::Header { call, headers, args: bound }, data_type, span })
+        let headers = if call == HeaderCall::Set { headers_at(None) } else { self.headers_in(scope) };
+        Some(Expr { kind: ExprKind::Header { call, headers: Box::new(headers), args: bound }, data_type, span })
     }
 
     /// The headers of a row of this scope.

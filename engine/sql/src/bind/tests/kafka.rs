@@ -26,7 +26,7 @@ fn found(diagnostics: &[Diagnostic]) -> String {
     diagnostics.iter().map(|d| format!("{} {}", d.code, d.message)).collect::<Vec<_>>().join("\n")
 }
 
-fn plan(statements: &str) -> AppPlan {
+pub(super) fn plan(statements: &str) -> AppPlan {
     let compiled = compiled(&format!("{ORDERS}{statements}"), None);
     compiled.plan.unwrap_or_else(|| panic!("{}", found(&compiled.diagnostics)))
 }

@@ -1,5 +1,6 @@
 //! Tests of the binder through SQL text.
 
+mod identity;
 mod kafka;
 mod mistakes;
 mod pass_through;
