@@ -23,9 +23,11 @@ pub struct Checked {
     /// Every row taken is given or dead-lettered.
     conserves: bool,
     open: bool,
-    watermark_in: i64,
+    /// By port.
+    watermark_in: Vec<i64>,
     watermark_out: i64,
-    stopped: bool,
+    /// By port.
+    stopped: Vec<bool>,
 }
 
 impl Checked {
@@ -38,8 +40,10 @@ impl Checked {
             NodeKind::Filter { .. } => ("Filter", Some(node.schema.len()), false),
             NodeKind::Limit { .. } => ("Limit", Some(node.schema.len()), false),
             NodeKind::Aggregate(_) => ("Aggregate", Some(node.schema.len()), false),
+            NodeKind::Union => ("Union", Some(node.schema.len()), true),
             NodeKind::Scan { .. } | NodeKind::Exchange { .. } => ("stage", None, false),
         };
+        let ports = node.inputs.len().max(1);
         Checked {
             inner,
             name: format!("{name} (node {})", node.id),
@@ -47,9 +51,9 @@ impl Checked {
             changelog: node.changelog,
             conserves,
             open: false,
-            watermark_in: WM_NONE,
+            watermark_in: vec![WM_NONE; ports],
             watermark_out: WM_NONE,
-            stopped: false,
+            stopped: vec![false; ports],
         }
     }
 
@@ -104,16 +108,16 @@ impl Operator for Checked {
     fn push(&mut self, port: usize, msg: Msg, cx: &mut OpCx<'_>) -> Result<(), Fatal> {
         let name = &self.name;
         assert!(!self.open, "{name} was pushed with its cursor open");
-        assert!(!self.stopped, "{name} was pushed behind a stop");
+        assert!(!self.stopped[port], "{name} was pushed behind a stop");
         match &msg {
             Msg::Watermark(at) => {
-                assert!(*at >= self.watermark_in, "{name}: watermark went back to {at}");
-                self.watermark_in = *at;
+                assert!(*at >= self.watermark_in[port], "{name}: watermark went back to {at}");
+                self.watermark_in[port] = *at;
             }
             Msg::Batch(_) | Msg::Chunk(_) => {
-                assert!(self.watermark_in != WM_END, "{name} was pushed behind the end");
+                assert!(self.watermark_in[port] != WM_END, "{name} was pushed behind the end");
             }
-            Msg::Barrier(id) => self.stopped = *id == STOP_BARRIER,
+            Msg::Barrier(id) => self.stopped[port] = *id == STOP_BARRIER,
             Msg::Idle => {}
         }
         self.open = true;

@@ -16,6 +16,7 @@ use crate::op::encode::Encode;
 use crate::op::filter::Filter;
 use crate::op::limit::Limit;
 use crate::op::project::Project;
+use crate::op::union::Union;
 use crate::operator::Operator;
 use crate::route::KeyRouter;
 use crate::shard::{DeadMerge, Inlet, Outlet, Scan, ShardOptions, SinkMerge, Target, WriteRule};
@@ -195,6 +196,7 @@ impl Lowering<'_> {
                 let partial = self.reads_partials(node);
                 Box::new(Aggregate::new(spec, partial, self.place(node)))
             }
+            NodeKind::Union => Box::new(Union::new(node.inputs.len())),
             NodeKind::Scan { .. } | NodeKind::Exchange { .. } | NodeKind::Sink { .. } => {
                 unreachable!("lowered on their own")
             }
@@ -223,13 +225,15 @@ impl Lowering<'_> {
     /// Where "the first n rows" is decided: on the spot where rows arrive in as-if order anyway, else by the sink's
     /// writer, which sees the rows of all shards with their order.
     fn limit_place(&self, limit: &Node) -> LimitPlace {
-        let mut at = limit;
-        let mut grouped = false;
-        while let Some(input) = at.inputs.first() {
-            at = &self.plan.nodes[input.index()];
+        let mut below = vec![limit];
+        let (mut grouped, mut merged) = (false, false);
+        while let Some(at) = below.pop() {
             grouped |= matches!(at.kind, NodeKind::Aggregate(_));
+            // Rows of one partition come in several turns, one after another.
+            merged |= matches!(at.kind, NodeKind::Union);
+            below.extend(at.inputs.iter().map(|input| &self.plan.nodes[input.index()]));
         }
-        if self.single_partition() && (self.shards == 1 || !grouped) {
+        if self.single_partition() && !merged && (self.shards == 1 || !grouped) {
             LimitPlace::Here
         } else {
             LimitPlace::Writer { grouped }

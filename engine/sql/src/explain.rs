@@ -160,6 +160,7 @@ fn operator(node: &Node) -> String {
         NodeKind::Scan { .. } => "Scan",
         NodeKind::Filter { .. } => "Filter",
         NodeKind::Project { .. } => "Project",
+        NodeKind::Union => "Union",
         NodeKind::Limit { .. } => "Limit",
         NodeKind::Combine(_) => "Combine",
         NodeKind::Exchange { .. } => "Exchange",

@@ -371,6 +371,8 @@ pub enum NodeKind {
         /// `expr AS _event_time`: replaces the rows' event time (ms Integer or Timestamp).
         event_time: Option<Expr>,
     },
+    /// UNION ALL: the rows of all inputs, whose columns are of the same types.
+    Union,
     /// First n rows, then the input counts as ended.
     Limit {
         /// Rows let through.

@@ -278,7 +278,9 @@ impl Run<'_> {
                     given.push(row);
                 }
             }
-            NodeKind::Combine(_) | NodeKind::Exchange { .. } | NodeKind::Sink { .. } => given.push(row),
+            NodeKind::Union | NodeKind::Combine(_) | NodeKind::Exchange { .. } | NodeKind::Sink { .. } => {
+                given.push(row)
+            }
             NodeKind::Aggregate(spec) => self.aggregate(at, spec, row, given),
         }
     }

@@ -6,3 +6,4 @@ pub mod encode;
 pub mod filter;
 pub mod limit;
 pub mod project;
+pub mod union;

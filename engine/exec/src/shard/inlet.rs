@@ -1,13 +1,13 @@
 //! Receiving side of one exchange edge on one shard: merges what all shards send into one stream.
 //!
-//! Rows keep the order of their sender. The merged watermark is the minimum over the senders that are not idle; a
-//! barrier goes on once every sender delivered it, and a sender that did so is not read further until then.
+//! Rows keep the order of their sender; `meet` says what becomes of watermarks and barriers. A sender that delivered a
+//! barrier is not read further until the others did.
 
 use std::collections::VecDeque;
 
-use velostream_types::time::{WM_END, WM_NONE};
 use velostream_types::{EdgeId, ShardId};
 
+use super::meet::Meet;
 use crate::operator::Msg;
 
 /// Receiving side of one edge.
@@ -16,22 +16,10 @@ pub struct Inlet {
     edge: EdgeId,
     /// Shard of the first sender.
     first: u16,
-    senders: Vec<Sender>,
+    queues: Vec<VecDeque<Msg>>,
+    meet: Meet,
     /// Next sender to look at, so that none starves.
     turn: usize,
-    /// Watermark given so far.
-    watermark: i64,
-    idle: bool,
-    ready: VecDeque<Msg>,
-    ended: bool,
-}
-
-#[derive(Debug)]
-struct Sender {
-    queue: VecDeque<Msg>,
-    watermark: i64,
-    idle: bool,
-    barrier: Option<u64>,
 }
 
 impl Inlet {
@@ -46,46 +34,37 @@ impl Inlet {
     }
 
     fn of(edge: EdgeId, first: u16, shards: u16) -> Inlet {
-        let sender = || Sender { queue: VecDeque::new(), watermark: WM_NONE, idle: false, barrier: None };
-        Inlet {
-            edge,
-            first,
-            senders: (0..shards).map(|_| sender()).collect(),
-            turn: 0,
-            watermark: WM_NONE,
-            idle: false,
-            ready: VecDeque::new(),
-            ended: false,
-        }
+        let queues = (0..shards).map(|_| VecDeque::new()).collect();
+        Inlet { edge, first, queues, meet: Meet::new(usize::from(shards)), turn: 0 }
     }
 
     /// A message arrived; the sender spent a credit on it, so the queue is bounded by the credits.
     pub fn arrive(&mut self, from: ShardId, msg: Msg) {
-        self.senders[from.index() - usize::from(self.first)].queue.push_back(msg);
+        self.queues[from.index() - usize::from(self.first)].push_back(msg);
     }
 
     /// TRUE when every sender ended (or was stopped) and all was given on.
     pub fn is_done(&self) -> bool {
-        self.ended && self.ready.is_empty()
+        self.meet.is_done()
     }
 
     /// TRUE when nothing waits here.
     pub fn is_empty(&self) -> bool {
-        self.ready.is_empty() && self.senders.iter().all(|s| s.queue.is_empty())
+        self.meet.is_empty() && self.queues.iter().all(VecDeque::is_empty)
     }
 
     /// The next message of the merged stream. `credit` is told each sender whose message was taken.
     pub fn next(&mut self, credit: &mut dyn FnMut(EdgeId, ShardId)) -> Option<Msg> {
-        if let Some(msg) = self.ready.pop_front() {
+        if let Some(msg) = self.meet.ready() {
             return Some(msg);
         }
-        for _ in 0..self.senders.len() {
+        for _ in 0..self.queues.len() {
             let s = self.turn;
-            self.turn = (self.turn + 1) % self.senders.len();
-            while self.senders[s].barrier.is_none() {
-                let Some(msg) = self.senders[s].queue.pop_front() else { break };
+            self.turn = (self.turn + 1) % self.queues.len();
+            while !self.meet.waits(s) {
+                let Some(msg) = self.queues[s].pop_front() else { break };
                 credit(self.edge, ShardId(self.first + s as u16));
-                match self.merge(s, msg) {
+                match self.meet.merge(s, msg) {
                     None => continue,
                     some => return some,
                 }
@@ -93,74 +72,12 @@ impl Inlet {
         }
         None
     }
-
-    fn merge(&mut self, s: usize, msg: Msg) -> Option<Msg> {
-        match msg {
-            Msg::Batch(_) | Msg::Chunk(_) => Some(msg),
-            Msg::Watermark(at) => {
-                let sender = &mut self.senders[s];
-                sender.watermark = sender.watermark.max(at);
-                sender.idle = false;
-                let moved = self.advance();
-                // A sender that ends may be the one a barrier waited for; the watermark stands before it.
-                let barrier = if at == WM_END { self.barrier() } else { None };
-                match (moved, barrier) {
-                    (Some(moved), Some(barrier)) => {
-                        self.ready.push_back(barrier);
-                        Some(moved)
-                    }
-                    (moved, barrier) => moved.or(barrier),
-                }
-            }
-            Msg::Idle => {
-                self.senders[s].idle = true;
-                self.advance()
-            }
-            Msg::Barrier(id) => {
-                self.senders[s].barrier = Some(id);
-                self.barrier()
-            }
-        }
-    }
-
-    /// The lowest barrier that a sender waits at, once every sender delivered it, stopped or ended.
-    fn barrier(&mut self) -> Option<Msg> {
-        let id = self.senders.iter().filter_map(|s| s.barrier).min()?;
-        if !self.senders.iter().all(|s| s.barrier.is_some() || s.watermark == WM_END) {
-            return None;
-        }
-        for sender in self.senders.iter_mut().filter(|s| s.barrier == Some(id)) {
-            sender.barrier = None;
-        }
-        self.ended |= id == super::STOP_BARRIER;
-        Some(Msg::Barrier(id))
-    }
-
-    /// Gives the merged watermark on when it moved. When no sender is live and some are idle it holds: senders that
-    /// ended say nothing about the idle ones.
-    fn advance(&mut self) -> Option<Msg> {
-        let any_idle = self.senders.iter().any(|s| s.idle);
-        let live = self.senders.iter().filter(|s| !s.idle && (s.watermark != WM_END || !any_idle));
-        match live.map(|s| s.watermark).min() {
-            Some(at) if at > self.watermark => {
-                self.watermark = at;
-                self.idle = false;
-                self.ended |= at == WM_END;
-                Some(Msg::Watermark(at))
-            }
-            Some(_) => None,
-            None => {
-                let first = !self.idle;
-                self.idle = true;
-                first.then_some(Msg::Idle)
-            }
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use velostream_types::time::WM_END;
 
     fn drain(inlet: &mut Inlet) -> Vec<String> {
         let mut out = Vec::new();

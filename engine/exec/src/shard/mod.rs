@@ -8,6 +8,7 @@
 mod dead;
 mod inlet;
 mod io;
+mod meet;
 mod outlet;
 mod scan;
 mod writer;
@@ -26,6 +27,7 @@ use crate::pipeline::{Lowered, Stage, StageKind, lower};
 pub use dead::DeadMerge;
 pub use inlet::Inlet;
 pub use io::{Demand, Envelope, Inbox, Mark, Outbox, Progress, ScanMark, Stair, Write};
+pub use meet::Meet;
 pub use outlet::{Outlet, Target};
 pub use scan::{PartitionProgress, Scan, letter_of};
 pub use writer::{SinkMerge, WriteRule};

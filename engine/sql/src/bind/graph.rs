@@ -136,6 +136,13 @@ impl Graph {
         self.trace(node, column).map(|(source, column, _)| (source, column))
     }
 
+    /// The rows of all these nodes, whose columns are alike.
+    pub fn union(&mut self, inputs: &[usize], changelog: bool, statement: usize) -> usize {
+        let node = self.add(NodeKind::Union, None, Vec::new(), changelog, statement);
+        self.nodes[node].inputs = inputs.iter().map(|i| NodeId(*i as u16)).collect();
+        node
+    }
+
     /// The source whose records the rows of `node` are, one by one and in their columns' places.
     pub fn records_of(&self, node: usize) -> Option<usize> {
         match &self.nodes[node].kind {
@@ -146,18 +153,82 @@ impl Graph {
     }
 
     /// Column of `node` that carries `column` as the text it was written in: only for inferred numbers that come
-    /// straight from a Scan. Projects on the way hand the text on in an additional column.
+    /// straight from a Scan, in every branch of a UNION. Projects on the way hand the text on in an additional column.
     pub fn token(&mut self, node: usize, column: usize) -> Option<usize> {
-        let (source, scanned, path) = self.trace(node, column)?;
-        let (place, read) = (self.sources[source].places[scanned], &self.sources[source].plan.read[scanned]);
-        if !read.inferred || !read.data_type.is_numeric() || place == usize::MAX {
-            return None;
+        self.has_token(node, column).then(|| self.hand_on_token(node, column))
+    }
+
+    fn has_token(&self, node: usize, column: usize) -> bool {
+        let below = |node: usize, column| self.input(node).is_some_and(|input| self.has_token(input, column));
+        match &self.nodes[node].kind {
+            NodeKind::Scan { source } => {
+                let source = &self.sources[source.index()];
+                let read = &source.plan.read[column];
+                read.inferred && read.data_type.is_numeric() && source.places[column] != usize::MAX
+            }
+            NodeKind::Filter { .. } | NodeKind::Limit { .. } => below(node, column),
+            NodeKind::Project { exprs, .. } => {
+                matches!(exprs[column].kind, ExprKind::Column(from) if below(node, from))
+            }
+            NodeKind::Union => self.nodes[node].inputs.iter().all(|input| self.has_token(input.index(), column)),
+            _ => false,
         }
-        let mut position = self.scan_column(source, place, Repr::Token);
-        for node in path.into_iter().rev() {
-            position = self.hand_on(node, position);
+    }
+
+    /// Where `node` gives the text of `column`, which has one.
+    fn hand_on_token(&mut self, node: usize, column: usize) -> usize {
+        let inputs: Vec<usize> = self.nodes[node].inputs.iter().map(|input| input.index()).collect();
+        match &self.nodes[node].kind {
+            NodeKind::Scan { source } => {
+                let source = source.index();
+                let place = self.sources[source].places[column];
+                self.scan_column(source, place, Repr::Token)
+            }
+            NodeKind::Project { exprs, .. } => {
+                let ExprKind::Column(from) = exprs[column].kind else { return column };
+                let position = self.hand_on_token(inputs[0], from);
+                self.hand_on(node, position)
+            }
+            NodeKind::Union => {
+                let mut columns = Vec::with_capacity(inputs.len());
+                for branch in inputs {
+                    let (Some(below), NodeKind::Project { exprs, .. }) = (self.input(branch), &self.nodes[branch].kind)
+                    else {
+                        return column;
+                    };
+                    let Expr { kind: ExprKind::Column(from), data_type, span } = exprs[column].clone() else {
+                        return column;
+                    };
+                    let kind = ExprKind::Column(self.hand_on_token(below, from));
+                    columns.push(Expr { kind, data_type, span });
+                }
+                let field = self.column_field(node, column).unwrap_or_else(|| Field::new("", DataType::Null));
+                self.union_column(node, columns, field)
+            }
+            _ => inputs.into_iter().map(|input| self.hand_on_token(input, column)).fold(column, |_, at| at),
         }
-        Some(position)
+    }
+
+    /// Makes the branches of a UNION, each a Project of its own, give these columns at one place; answers where.
+    pub fn union_column(&mut self, node: usize, columns: Vec<Expr>, field: Field) -> usize {
+        let branches: Vec<usize> = self.nodes[node].inputs.iter().map(|input| input.index()).collect();
+        let exprs = |branch: usize| match &self.nodes[branch].kind {
+            NodeKind::Project { exprs, .. } => exprs.as_slice(),
+            _ => &[],
+        };
+        let width = branches.iter().map(|b| exprs(*b).len()).min().unwrap_or(0);
+        let stands = |at: &usize| branches.iter().zip(&columns).all(|(b, column)| exprs(*b)[*at].kind == column.kind);
+        if let Some(known) = (0..width).find(stands) {
+            return known;
+        }
+        for (branch, column) in branches.into_iter().zip(columns) {
+            let node = &mut self.nodes[branch];
+            if let NodeKind::Project { exprs, .. } = &mut node.kind {
+                exprs.push(column);
+                Arc::make_mut(&mut node.schema).fields.push(field.clone());
+            }
+        }
+        width
     }
 
     /// Makes `node` give its input's column `position`; answers where.
@@ -192,7 +263,7 @@ impl Graph {
         let mut node = node;
         loop {
             match &self.nodes[node].kind {
-                NodeKind::Filter { .. } | NodeKind::Limit { .. } => node = self.input(node)?,
+                NodeKind::Filter { .. } | NodeKind::Limit { .. } | NodeKind::Union => node = self.input(node)?,
                 NodeKind::Scan { source } => {
                     let column = self.sources[source.index()].plan.read.get(position)?;
                     let (name, data_type) = (column.name.clone(), column.data_type.clone());
@@ -226,7 +297,7 @@ impl Graph {
         for index in 0..self.nodes.len() {
             let schema = match &self.nodes[index].kind {
                 NodeKind::Scan { source } => self.sources[source.index()].scan_schema(),
-                NodeKind::Filter { .. } | NodeKind::Limit { .. } | NodeKind::Exchange { .. } => {
+                NodeKind::Filter { .. } | NodeKind::Limit { .. } | NodeKind::Exchange { .. } | NodeKind::Union => {
                     self.input(index).map(|i| self.nodes[i].schema.clone()).unwrap_or_default()
                 }
                 _ => continue,

@@ -96,7 +96,8 @@ impl Binder<'_> {
         if scope.rel.poisoned {
             return headers_at(None);
         }
-        let below = self.headers_of(scope.rel.node, scope.rel.root);
+        let roots = scope.rel.roots.clone();
+        let below = self.headers_of(scope.rel.node, &roots);
         match (&mut scope.grouped, below) {
             (Some(grouped), Some(_)) if !grouped.changelog => {
                 grouped.reads_headers = true;

@@ -53,6 +53,7 @@ impl Graph {
             NodeKind::Filter { .. } | NodeKind::Limit { .. } | NodeKind::Exchange { .. } => {
                 self.carry_key(self.input(node)?, repr)
             }
+            NodeKind::Union => self.carry_union(node, repr, |graph, below| graph.carry_key(below, repr)),
             NodeKind::Project { .. } if self.keys.contains_key(&node) => self.object_key(node, repr),
             NodeKind::Project { .. } => {
                 let position = self.carry_key(self.input(node)?, repr)?;
@@ -69,6 +70,7 @@ impl Graph {
             NodeKind::Filter { .. } | NodeKind::Limit { .. } | NodeKind::Exchange { .. } => {
                 self.carry_headers(self.input(node)?)
             }
+            NodeKind::Union => self.carry_union(node, Repr::Headers, Graph::carry_headers),
             NodeKind::Project { .. } => self.project_headers(node),
             NodeKind::Aggregate(_) if self.nodes[self.input(node)?].changelog => None,
             NodeKind::Aggregate(_) => self.group_headers(node),
@@ -79,17 +81,32 @@ impl Graph {
     /// TRUE when the rows of `node` are groups.
     pub fn is_grouped(&self, node: usize) -> bool {
         matches!(self.nodes[node].kind, NodeKind::Aggregate(_))
-            || self.input(node).is_some_and(|input| self.is_grouped(input))
+            || self.nodes[node].inputs.iter().any(|input| self.is_grouped(input.index()))
+    }
+
+    /// What stands beside the rows of all branches of a UNION; NULL in those that have none.
+    fn carry_union(
+        &mut self,
+        node: usize,
+        repr: Repr,
+        mut carry: impl FnMut(&mut Graph, usize) -> Option<usize>,
+    ) -> Option<usize> {
+        let branches: Vec<usize> = self.nodes[node].inputs.iter().map(|input| input.index()).collect();
+        let below: Vec<Option<usize>> = branches.iter().map(|branch| carry(self, self.input(*branch)?)).collect();
+        if below.iter().all(Option::is_none) {
+            return None;
+        }
+        let (name, data_type) = column_of(repr);
+        let null = Expr { data_type: data_type.clone(), ..literal(Value::Null, Span::default()) };
+        let column = |at: usize| Expr { kind: ExprKind::Column(at), ..null.clone() };
+        let columns = below.into_iter().map(|at| at.map_or_else(|| null.clone(), column)).collect();
+        Some(self.union_column(node, columns, Field::new(name, data_type)))
     }
 
     /// The Scan's column for what stands beside the records of a topic.
     fn beside(&mut self, source: usize, repr: Repr) -> Option<usize> {
         self.sources[source].plan.topic()?;
-        let (name, data_type) = match repr {
-            Repr::KeyText => ("_key", DataType::String),
-            Repr::KeyBytes => ("_key", DataType::Bytes),
-            _ => ("_headers", DataType::Bytes),
-        };
+        let (name, data_type) = column_of(repr);
         let column = ScanColumn { name: name.to_owned(), data_type, inferred: false, repr, not_null: false };
         Some(self.read(source, column, usize::MAX))
     }
@@ -162,6 +179,15 @@ impl Graph {
     }
 }
 
+/// Name and type of a column beside the value.
+fn column_of(repr: Repr) -> (&'static str, DataType) {
+    match repr {
+        Repr::KeyText => ("_key", DataType::String),
+        Repr::KeyBytes => ("_key", DataType::Bytes),
+        _ => ("_headers", DataType::Bytes),
+    }
+}
+
 /// The headers in this column; none without one.
 pub(super) fn headers_at(column: Option<usize>) -> Expr {
     let kind = column.map_or(ExprKind::Literal(Value::Bytes([].into())), ExprKind::Column);
@@ -192,11 +218,11 @@ impl Binder<'_> {
     }
 
     /// The column of `node` with its rows' headers. Groups take those of their last row by event time.
-    pub(super) fn headers_of(&mut self, node: usize, root: Option<usize>) -> Option<usize> {
+    pub(super) fn headers_of(&mut self, node: usize, roots: &[usize]) -> Option<usize> {
         let position = self.graph.carry_headers(node)?;
-        if let Some(root) = root.filter(|_| self.graph.is_grouped(node)) {
+        for root in roots.iter().filter(|_| self.graph.is_grouped(node)).copied().collect::<Vec<_>>() {
             let mut rel = self.source_rel(root);
-            rel.root = Some(root);
+            rel.roots = vec![root];
             self.orders_by_event_time(&rel);
         }
         Some(position)
@@ -205,6 +231,6 @@ impl Binder<'_> {
     /// What rows on their way to a topic take along.
     pub(super) fn carried(&mut self, node: usize, output: &Output) -> Carried {
         let key = if output.key.is_empty() { self.graph.carry_key(node, Repr::KeyBytes) } else { None };
-        Carried { key, headers: self.headers_of(node, output.root) }
+        Carried { key, headers: self.headers_of(node, &output.roots) }
     }
 }

@@ -22,6 +22,8 @@ mod source;
 mod tests;
 mod time;
 mod typing;
+mod union;
+mod unnest;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -30,7 +32,7 @@ use velostream_types::Span;
 
 use crate::diag::{Diagnostic, Severity};
 use crate::endpoint::{Catalog, Endpoints, WithEntry};
-use crate::parse::ast::{Declare, Ident, Query, Statement, StatementKind};
+use crate::parse::ast::{Declare, Ident, Query, Role, Statement, StatementKind};
 use crate::parse::{Script, parse};
 use crate::plan::{AppPlan, Failure, SinkFormat, SinkPlan, StatementPlan};
 use graph::Graph;
@@ -103,6 +105,8 @@ struct Binder<'a> {
     /// Expression nodes bound so far.
     work: u64,
     exhausted: bool,
+    /// The limit of nodes was reported.
+    overgrown: bool,
 }
 
 /// Compiles a script: parses, binds and plans it. Collects every mistake it can.
@@ -113,6 +117,7 @@ pub fn compile(
     catalog: &mut dyn Catalog,
 ) -> Compiled {
     let Script { statements, failed_names, diagnostics } = parse(text);
+    let statements = unnest::unnest(statements);
     let mut binder = Binder {
         options,
         endpoints,
@@ -131,6 +136,7 @@ pub fn compile(
         number: 0,
         work: 0,
         exhausted: false,
+        overgrown: false,
     };
     diagnostics.into_iter().for_each(|d| binder.report(d));
     let explained = binder.script(&statements);
@@ -141,7 +147,7 @@ impl<'a> Binder<'a> {
     /// Binds all statements; answers which plan statements are explained, and whether verbosely.
     fn script(&mut self, statements: &'a [Statement]) -> (Vec<usize>, bool) {
         let skipped = self.collect(statements);
-        let reads: Vec<Option<usize>> = statements.iter().map(|s| self.reads(s)).collect();
+        let reads: Vec<Vec<usize>> = statements.iter().map(|s| self.reads(s)).collect();
         let mut readers = vec![0usize; statements.len()];
         reads.iter().flatten().for_each(|read| readers[*read] += 1);
         let sorted = order::sort(&reads);
@@ -155,16 +161,16 @@ impl<'a> Binder<'a> {
                 continue;
             }
             self.number = statement.number;
-            let (name, is_table, query) = match &statement.kind {
-                StatementKind::Query(query) => (None, false, &**query),
-                StatementKind::Create(create) => (Some(&create.name), create.is_table, &create.query),
+            let (name, role, query) = match &statement.kind {
+                StatementKind::Query(query) => (None, Role::Stream, &**query),
+                StatementKind::Create(create) => (Some(&create.name), create.role, &create.query),
                 StatementKind::Declare(_) | StatementKind::Set(_) => continue,
             };
             if let Some(explain) = statement.explain {
                 explained.0.push(self.statements.len());
                 explained.1 |= explain.verbose;
             }
-            self.bind_statement(statement, name, is_table, query, readers[index] > 0);
+            self.bind_statement(statement, name, role, query, readers[index] > 0);
         }
         self.number = 0;
         explained
@@ -174,7 +180,7 @@ impl<'a> Binder<'a> {
         &mut self,
         statement: &'a Statement,
         name: Option<&'a Ident>,
-        is_table: bool,
+        role: Role,
         query: &'a Query,
         has_readers: bool,
     ) {
@@ -188,9 +194,12 @@ impl<'a> Binder<'a> {
             enabled: true,
             failure: Failure::DeadLetter,
         });
+        let is_table = matches!(role, Role::Table | Role::Inline { retracts: true, .. });
+        let is_inline = matches!(role, Role::Inline { .. });
+        let is_bare = name.is_none() || matches!(role, Role::Inline { bare: true, .. });
         self.statements.push(StatementPlan { name: shown.clone(), is_table, span: statement.span });
         let span = name.map_or(query.span, |n| n.span);
-        let target = Target { name, is_table, has_readers, span };
+        let target = Target { name, is_table, is_inline, is_bare, has_readers, span };
         let output = self.query(query, &target);
         let Some(name) = name else { return };
         match output {
@@ -240,18 +249,20 @@ impl<'a> Binder<'a> {
         skipped
     }
 
-    /// The statement that creates what `statement` reads.
-    fn reads(&self, statement: &Statement) -> Option<usize> {
+    /// The statements that create what `statement` reads.
+    fn reads(&self, statement: &Statement) -> Vec<usize> {
         let query = match &statement.kind {
             StatementKind::Query(query) => query,
             StatementKind::Create(create) => &create.query,
-            _ => return None,
+            StatementKind::Declare(_) | StatementKind::Set(_) => return Vec::new(),
         };
-        let relation = query.from.as_ref().filter(|r| !r.is_location)?;
-        match self.objects.get(&relation.name)? {
-            Object::Query(index) => Some(*index),
+        let Some(relation) = query.from.as_ref().filter(|r| !r.is_location) else { return Vec::new() };
+        let own = relation.union.is_empty().then_some(&relation.name);
+        let created = |name: &String| match self.objects.get(name) {
+            Some(Object::Query(index)) => Some(*index),
             _ => None,
-        }
+        };
+        own.into_iter().chain(&relation.union).filter_map(created).collect()
     }
 
     fn cycle(&mut self, cycle: &[usize], statements: &[Statement]) {
@@ -301,7 +312,7 @@ impl<'a> Binder<'a> {
 
     fn is_too_long(&mut self, span: Span) -> bool {
         let too_long = self.graph.nodes.len() > MAX_NODES;
-        if too_long {
+        if too_long && !std::mem::replace(&mut self.overgrown, true) {
             let message = format!("the app has more than {MAX_NODES} plan nodes");
             self.report(Diagnostic::error("E0107", span, message).hint("split the script into several apps"));
         }

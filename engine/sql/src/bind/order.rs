@@ -10,36 +10,40 @@ pub(super) struct Sorted {
     pub cycle: Option<Vec<usize>>,
 }
 
-/// Sorts statements by what each reads: `reads[i]` is the position of the statement that `i` depends on.
-pub(super) fn sort(reads: &[Option<usize>]) -> Sorted {
+/// Sorts statements by what each reads: `reads[i]` are the positions of the statements that `i` depends on.
+pub(super) fn sort(reads: &[Vec<usize>]) -> Sorted {
     let mut readers: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    let mut waits: Vec<usize> = reads.iter().map(Vec::len).collect();
     let mut ready = BTreeSet::new();
     for (reader, read) in reads.iter().enumerate() {
-        match read {
-            Some(read) => readers.entry(*read).or_default().push(reader),
-            None => {
-                ready.insert(reader);
-            }
+        read.iter().for_each(|read| readers.entry(*read).or_default().push(reader));
+        if read.is_empty() {
+            ready.insert(reader);
         }
     }
     let mut order = Vec::with_capacity(reads.len());
     while let Some(next) = ready.pop_first() {
         order.push(next);
-        ready.extend(readers.remove(&next).unwrap_or_default());
+        for reader in readers.remove(&next).unwrap_or_default() {
+            waits[reader] -= 1;
+            if waits[reader] == 0 {
+                ready.insert(reader);
+            }
+        }
     }
     let placed: BTreeSet<usize> = order.iter().copied().collect();
-    let cycle = (0..reads.len()).find(|i| !placed.contains(i)).map(|start| cycle_from(start, reads));
+    let cycle = (0..reads.len()).find(|i| !placed.contains(i)).map(|start| cycle_from(start, reads, &placed));
     Sorted { order, cycle }
 }
 
-/// Each statement reads one relation, so following it from an unplaced one ends in a cycle.
-fn cycle_from(start: usize, reads: &[Option<usize>]) -> Vec<usize> {
+/// An unplaced statement reads an unplaced one, so following them ends in a cycle.
+fn cycle_from(start: usize, reads: &[Vec<usize>], placed: &BTreeSet<usize>) -> Vec<usize> {
     let (mut seen, mut at) = (Vec::new(), start);
     let mut known = BTreeSet::new();
     while known.insert(at) {
         seen.push(at);
-        match reads[at] {
-            Some(next) => at = next,
+        match reads[at].iter().find(|read| !placed.contains(read)) {
+            Some(next) => at = *next,
             None => return seen,
         }
     }
@@ -53,14 +57,16 @@ mod tests {
 
     #[test]
     fn readers_stand_behind() {
-        let sorted = sort(&[Some(2), None, Some(1), None]);
+        let sorted = sort(&[vec![2], vec![], vec![1], vec![]]);
         assert_eq!(sorted.order, [1, 2, 0, 3]);
         assert!(sorted.cycle.is_none());
+        let several = sort(&[vec![1, 2], vec![2], vec![], vec![0, 0]]);
+        assert_eq!(several.order, [2, 1, 0, 3]);
     }
 
     #[test]
     fn cycles_are_found() {
-        let sorted = sort(&[Some(1), Some(2), Some(1), None]);
+        let sorted = sort(&[vec![1], vec![2, 3], vec![1], vec![]]);
         assert_eq!(sorted.order, [3]);
         assert_eq!(sorted.cycle, Some(vec![1, 2]));
     }

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use velostream_types::{DataType, Field, Schema, SchemaRef, Span};
+use velostream_types::{DataType, Field, Schema, SchemaRef, Span, Value};
 
 use super::aggregate::{Grouped, find_call};
 use super::scope::{Rel, Scope, field_like, system_column, window_bound};
 use super::{Binder, graph, typing};
 use crate::diag::Diagnostic;
 use crate::parse::ast::{self, EmitRule, Ident, Item, Query};
-use crate::plan::{AggregateSpec, Emit, Expr, ExprKind, NodeKind, Route, WindowSpec};
+use crate::plan::{AggregateCall, AggregateFn, AggregateSpec, Emit, Expr, ExprKind, NodeKind, Route, WindowSpec};
 
 /// Columns that `*` may stand for. Each column read costs a few KiB per partition.
 const MAX_STAR: usize = 10_000;
@@ -20,6 +20,10 @@ pub(super) struct Target<'q> {
     /// Name of the object, none for a bare SELECT.
     pub name: Option<&'q Ident>,
     pub is_table: bool,
+    /// Written nowhere.
+    pub is_inline: bool,
+    /// A bare SELECT, or part of one.
+    pub is_bare: bool,
     /// Other statements read it.
     pub has_readers: bool,
     pub span: Span,
@@ -29,7 +33,7 @@ pub(super) struct Target<'q> {
 pub(super) struct Output {
     pub node: usize,
     pub schema: SchemaRef,
-    pub root: Option<usize>,
+    pub roots: Vec<usize>,
     pub raw: bool,
     pub ordered: bool,
     pub changelog: bool,
@@ -59,7 +63,7 @@ pub(super) struct Flow {
     pub raw: bool,
     pub ordered: bool,
     pub changelog: bool,
-    pub root: Option<usize>,
+    pub roots: Vec<usize>,
     /// Positions, in the Project's input, of the columns that identify a row.
     pub identity: Vec<usize>,
     /// Rows all are on one shard already.
@@ -95,14 +99,14 @@ impl<'a> Binder<'a> {
 
     /// A Filter behind the relation's rows.
     fn filter(&mut self, predicate: Expr, rel: &Rel) -> usize {
-        self.note_failures(std::slice::from_ref(&predicate), rel.raw, rel.root);
+        self.note_failures(std::slice::from_ref(&predicate), rel.raw, &rel.roots);
         self.graph.add(NodeKind::Filter { predicate }, Some(rel.node), Vec::new(), rel.changelog, self.statement)
     }
 
     /// Expressions over records that can fail need the record's bytes for the dead letter.
-    fn note_failures(&mut self, exprs: &[Expr], raw: bool, root: Option<usize>) {
-        if let Some(root) = root.filter(|_| raw && exprs.iter().any(typing::can_fail)) {
-            self.graph.sources[root].plan.needs_raw = true;
+    fn note_failures(&mut self, exprs: &[Expr], raw: bool, roots: &[usize]) {
+        if raw && exprs.iter().any(typing::can_fail) {
+            roots.iter().for_each(|root| self.graph.sources[*root].plan.needs_raw = true);
         }
     }
 
@@ -123,18 +127,15 @@ impl<'a> Binder<'a> {
             }
         }
         let rel = &scope.rel;
-        if let Some(root) = rel.root
-            && items.event_time.as_ref().is_some_and(typing::can_fail)
-            && rel.raw
-        {
-            self.graph.sources[root].plan.needs_raw = true;
+        if rel.raw && items.event_time.as_ref().is_some_and(typing::can_fail) {
+            rel.roots.iter().for_each(|root| self.graph.sources[*root].plan.needs_raw = true);
         }
         let flow = Flow {
             node: rel.node,
             raw: rel.raw,
             ordered: rel.ordered,
             changelog: rel.changelog,
-            root: rel.root,
+            roots: rel.roots.clone(),
             identity: self.identity(rel),
             is_global: query.from.is_none(),
         };
@@ -263,7 +264,7 @@ impl<'a> Binder<'a> {
 
     /// When the aggregate gives rows.
     fn emit_rule(&mut self, query: &Query, target: &Target<'_>, rel: &Rel, call: Option<(&'static str, Span)>) -> Emit {
-        let bounded = rel.root.is_none_or(|root| self.graph.sources[root].bounded);
+        let bounded = rel.roots.iter().all(|root| self.graph.sources[*root].bounded);
         let windowed = query.window.is_some();
         if !windowed
             && query.group_by.is_empty()
@@ -291,7 +292,7 @@ impl<'a> Binder<'a> {
                 }
                 Emit::Final
             }
-            None if windowed || (target.name.is_none() && bounded) => Emit::Final,
+            None if windowed || (target.is_bare && bounded) => Emit::Final,
             None => Emit::Changes,
         }
     }
@@ -309,7 +310,7 @@ impl<'a> Binder<'a> {
         let keys = grouped.keys.len();
         let Grouped { keys: key_exprs, mut project, calls, window, reads_headers, changelog: input_changes, .. } =
             grouped;
-        self.note_failures(&project, rel.raw, rel.root);
+        self.note_failures(&project, rel.raw, &rel.roots);
         let mut fields = Vec::with_capacity(project.len());
         for (i, expr) in project.iter_mut().enumerate() {
             let name = key_exprs.get(i).map_or_else(|| format!("arg_{}", i - keys + 1), |key| default_name(key, i));
@@ -349,14 +350,14 @@ impl<'a> Binder<'a> {
         }
         node = graph.add(NodeKind::Aggregate(spec), Some(node), out, retract, statement);
         if reads_headers {
-            self.headers_of(node, rel.root);
+            self.headers_of(node, &rel.roots);
         }
         let graph = &mut self.graph;
         if let Some(predicate) = having {
             node = graph.add(NodeKind::Filter { predicate }, Some(node), Vec::new(), retract, statement);
         }
         let (ordered, is_global) = (emit == Emit::Final, keys == 0);
-        Flow { node, raw: false, ordered, changelog: retract, root: rel.root, identity, is_global }
+        Flow { node, raw: false, ordered, changelog: retract, roots: rel.roots.clone(), identity, is_global }
     }
 
     /// TRUE when a column of a row expression has an inferred type.
@@ -481,13 +482,93 @@ impl<'a> Binder<'a> {
     }
 
     fn finish_query(&mut self, query: &'a Query, target: &Target<'_>, flow: Flow, items: Items) -> Option<Output> {
-        self.note_failures(&items.exprs, flow.raw, flow.root);
-        self.note_failures(&items.edits, flow.raw, flow.root);
+        self.note_failures(&items.exprs, flow.raw, &flow.roots);
+        self.note_failures(&items.edits, flow.raw, &flow.roots);
         if let Some((_, span)) = query.limit.filter(|_| query.window.is_some()) {
             self.report(Diagnostic::error("E0901", span, "LIMIT with WINDOW is not supported yet"));
             return None;
         }
+        let (flow, items) = match query.distinct {
+            Some(span) => self.distinct(query, target, flow, items, span),
+            None => (flow, items),
+        };
         self.emit_nodes(query, target, flow, items)
+    }
+
+    /// DISTINCT groups by all columns. A result that ends gives each group once; one that goes on gives a row when it is
+    /// the first of its group; a window's rows are distinct among themselves; a table gives changes.
+    fn distinct(
+        &mut self,
+        query: &'a Query,
+        target: &Target<'_>,
+        flow: Flow,
+        items: Items,
+        span: Span,
+    ) -> (Flow, Items) {
+        let (statement, changes) = (self.statement, flow.changelog);
+        let Items { exprs, fields, primary_key, event_time, .. } = items;
+        let bounded = flow.roots.iter().all(|root| self.graph.sources[*root].bounded);
+        let window = self.window_of(flow.node);
+        let emit = if window.is_some() || (target.is_bare && bounded) { Emit::Final } else { Emit::Changes };
+        let retract = emit == Emit::Changes && (target.is_table || changes);
+        if window.is_none() && !bounded {
+            let message = "DISTINCT over unbounded input keeps every different row for ever";
+            self.report(Diagnostic::warning("W0403", span, message).hint("GROUP BY the columns with a WINDOW"));
+        }
+        let first_only = emit == Emit::Changes && !retract;
+        let count = AggregateCall { function: AggregateFn::CountStar, argument: None, result: DataType::Integer, span };
+        let aggregates = if first_only { vec![count] } else { Vec::new() };
+        let keys: Vec<usize> = (0..fields.len()).collect();
+        let input: SchemaRef = Arc::new(Schema::new(fields.clone()));
+        let mut out = fields.clone();
+        out.extend(aggregates.iter().map(|_| Field::new("count", DataType::Integer)));
+        if window.is_some() {
+            out.extend(["_window_start", "_window_end"].map(|name| Field::new(name, DataType::Integer)));
+        }
+        let spec = AggregateSpec { keys: keys.clone(), aggregates, window, emit, retract, input, headers: None };
+        let graph = &mut self.graph;
+        let project = NodeKind::Project { exprs, event_time };
+        let mut node = graph.add(project, Some(flow.node), fields.clone(), changes, statement);
+        if emit == Emit::Final && !changes {
+            node = graph.add(NodeKind::Combine(spec.clone()), Some(node), fields.clone(), false, statement);
+        }
+        let exchange = NodeKind::Exchange { edge: velostream_types::EdgeId(0), route: Route::Key(keys.clone()) };
+        node = graph.add(exchange, Some(node), Vec::new(), changes, statement);
+        node = graph.add(NodeKind::Aggregate(spec), Some(node), out, retract, statement);
+        let column = |(i, field): (usize, &Field)| Expr {
+            kind: ExprKind::Column(i),
+            data_type: field.data_type.clone(),
+            span: query.span,
+        };
+        if first_only {
+            let count = Box::new(Expr { kind: ExprKind::Column(fields.len()), data_type: DataType::Integer, span });
+            let one = Box::new(super::expr::literal(Value::Int(1), span));
+            let kind = ExprKind::Compare { op: crate::plan::CompareOp::Equal, left: count, right: one };
+            let predicate = super::expr::boolean(kind, span);
+            node = graph.add(NodeKind::Filter { predicate }, Some(node), Vec::new(), false, statement);
+        }
+        let exprs = fields.iter().enumerate().map(column).collect();
+        let identity = if target.is_table { keys } else { Vec::new() };
+        let flow = Flow {
+            node,
+            raw: false,
+            ordered: emit == Emit::Final,
+            changelog: retract,
+            roots: flow.roots,
+            identity,
+            is_global: false,
+        };
+        (flow, Items { exprs, fields, primary_key, ..Items::default() })
+    }
+
+    /// The window whose results the rows of `node` are.
+    fn window_of(&self, node: usize) -> Option<WindowSpec> {
+        let node = &self.graph.nodes[node];
+        match &node.kind {
+            NodeKind::Aggregate(spec) => spec.window.filter(|_| spec.emit == Emit::Final),
+            NodeKind::Filter { .. } => self.window_of(node.inputs.first()?.index()),
+            _ => None,
+        }
     }
 }
 

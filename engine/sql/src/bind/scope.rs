@@ -23,9 +23,9 @@ pub(super) struct Rel {
     names: BTreeMap<String, usize>,
     /// The source when columns are those of a source's schema rather than of `node`.
     pub source: Option<usize>,
-    /// The source its rows stem from in the end.
-    pub root: Option<usize>,
-    /// Rows still are records of `root`.
+    /// The sources its rows stem from in the end.
+    pub roots: Vec<usize>,
+    /// Rows still are records of `roots`.
     pub raw: bool,
     /// Rows come in the order of a FINAL aggregate.
     pub ordered: bool,
@@ -50,7 +50,7 @@ impl Rel {
             schema,
             names,
             source: None,
-            root: None,
+            roots: Vec::new(),
             raw: false,
             ordered: false,
             changelog: false,

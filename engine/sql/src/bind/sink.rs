@@ -79,7 +79,7 @@ impl<'a> Binder<'a> {
         let output = Output {
             node,
             schema: schema.clone(),
-            root: flow.root,
+            roots: flow.roots.clone(),
             raw,
             ordered: flow.ordered,
             changelog: flow.changelog,
@@ -114,8 +114,8 @@ impl<'a> Binder<'a> {
             if target.is_table && !key.is_empty() {
                 kafka.topic_config.entry("cleanup.policy".to_owned()).or_insert_with(|| "compact".to_owned());
             }
-            if let Some(root) = flow.root {
-                self.writes_event_time(root);
+            for root in &flow.roots {
+                self.writes_event_time(*root);
             }
         }
         let sink = NodeKind::Sink { sink: self.sinks.len(), edge: EdgeId(0) };
@@ -183,6 +183,9 @@ impl<'a> Binder<'a> {
 
     /// Where the rows go; none for an object that only other statements read.
     fn sink_spec(&mut self, query: &Query, target: &Target<'_>) -> Result<Option<(String, SinkSpec)>, ()> {
+        if target.is_inline {
+            return Ok(None);
+        }
         let entries: Vec<WithEntry> = query.with.iter().chain(&self.settings).cloned().collect();
         let (name, span) = match (&query.into, target.name) {
             (Some(into), _) => (into.name.clone(), into.span),
@@ -246,7 +249,7 @@ impl<'a> Binder<'a> {
                 None => {}
             }
         }
-        if target.is_table && flow.identity.is_empty() && !flow.is_global {
+        if target.is_table && !target.is_inline && flow.identity.is_empty() && !flow.is_global {
             let message = "the TABLE has no key: rows are appended";
             let hint = "GROUP BY its key, or mark PRIMARY KEY columns";
             self.report(Diagnostic::warning("W0502", target.span, message).hint(hint));

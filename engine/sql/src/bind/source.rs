@@ -19,6 +19,9 @@ impl<'a> Binder<'a> {
     /// What the query reads.
     pub(super) fn relation(&mut self, query: &'a Query) -> Rel {
         let Some(relation) = &query.from else { return self.one_row() };
+        if !relation.union.is_empty() {
+            return self.union(relation);
+        }
         let object = if relation.is_location { None } else { self.objects.get(&relation.name) };
         let mut rel = match object {
             Some(Object::Failed) => Rel::poisoned(&relation.name),
@@ -30,7 +33,7 @@ impl<'a> Binder<'a> {
                 || Rel::poisoned(&relation.name),
                 |output| {
                     let mut rel = Rel::new(&relation.name, output.node, output.schema.clone());
-                    rel.root = output.root;
+                    rel.roots = output.roots.clone();
                     rel.raw = output.raw;
                     rel.ordered = output.ordered;
                     rel.changelog = output.changelog;
@@ -71,7 +74,7 @@ impl<'a> Binder<'a> {
         let known = &self.graph.sources[source];
         let mut rel = Rel::new(name, known.node, known.plan.schema.clone());
         rel.source = Some(source);
-        rel.root = Some(source);
+        rel.roots = vec![source];
         rel.raw = true;
         rel.changelog = known.plan.table_key.is_some();
         rel

@@ -43,17 +43,15 @@ impl Binder<'_> {
             Some(column) => self.explicit_time(column, scope).is_some(),
             None => scope.rel.poisoned || self.default_time(&scope.rel, window.span).is_some(),
         };
-        let spec = scope.rel.root.and_then(|s| self.graph.sources[s].spec.as_ref());
-        let (source_late, source_lateness) = (spec.and_then(|s| s.late), spec.and_then(|s| s.lateness_ns));
+        let specs = || scope.rel.roots.iter().filter_map(|root| self.graph.sources[*root].spec.as_ref());
+        let (source_late, source_lateness) =
+            (specs().find_map(|s| s.late), specs().filter_map(|s| s.lateness_ns).max());
         let default = if emit == Emit::Changes { CHANGES_LATENESS_NS } else { 0 };
         let grace = window.grace.map(|g| g.ns);
         let lateness = grace.or_else(|| self.statement_lateness(&query.with)).or(source_lateness).unwrap_or(default);
         let late = self.statement_late(&query.with).or(source_late).unwrap_or(LateStrategy::Drop);
-        if late == LateStrategy::DeadLetter
-            && scope.rel.raw
-            && let Some(root) = scope.rel.root
-        {
-            self.graph.sources[root].plan.needs_raw = true;
+        if late == LateStrategy::DeadLetter && scope.rel.raw {
+            scope.rel.roots.iter().for_each(|root| self.graph.sources[*root].plan.needs_raw = true);
         }
         let kind = WindowKind::Tumbling { size_ns: window.size.ns };
         sound.then_some(WindowSpec { kind, lateness_ns: lateness, late })
@@ -95,8 +93,9 @@ impl Binder<'_> {
                 self.default_time(rel, column.span)
             }
             Named::System(System::Meta(SystemColumn::Timestamp)) => {
-                let root = rel.root?;
-                self.set_time(root, TimeField::RecordTimestamp, TimeFormat::Auto, column.span)
+                let set =
+                    |root: &usize| self.set_time(*root, TimeField::RecordTimestamp, TimeFormat::Auto, column.span);
+                rel.roots.iter().map(set).collect()
             }
             Named::Column(index) => self.time_column(index, name, column.span, rel),
             Named::Open => {
@@ -158,29 +157,32 @@ impl Binder<'_> {
         if rel.poisoned {
             return None;
         }
-        let mut node = rel.node;
-        loop {
+        let mut below = vec![rel.node];
+        while let Some(node) = below.pop() {
             match &self.graph.nodes[node].kind {
-                NodeKind::Project { event_time: Some(_), .. } => return Some(()),
-                NodeKind::Aggregate(spec) if spec.window.is_some() => return Some(()),
-                NodeKind::Scan { source } => return self.source_time(source.index(), rel, span, true),
-                _ => node = self.graph.nodes[node].inputs.first()?.index(),
+                NodeKind::Project { event_time: Some(_), .. } => {}
+                NodeKind::Aggregate(spec) if spec.window.is_some() => {}
+                NodeKind::Scan { source } => self.source_time(source.index(), rel, span, true)?,
+                _ => below.extend(self.graph.nodes[node].inputs.iter().map(|input| input.index())),
             }
         }
+        Some(())
     }
 
     /// Event time of the relation's source for expressions and FIRST/LAST: the declared field, else the record's time.
     pub(super) fn wants_event_time(&mut self, rel: &Rel) {
-        if let Some(root) = rel.root {
-            let span = Span::default();
-            self.source_time(root, rel, span, false);
+        for root in &rel.roots {
+            self.source_time(*root, rel, Span::default(), false);
         }
     }
 
     /// FIRST and LAST go by event time where the source has one.
     pub(super) fn orders_by_event_time(&mut self, rel: &Rel) {
-        let spec = rel.root.and_then(|root| self.graph.sources[root].spec.as_ref());
-        if spec.is_some_and(|s| s.event_time_field.is_some()) {
+        let names_one = |root: &usize| {
+            let spec = self.graph.sources[*root].spec.as_ref();
+            spec.is_some_and(|s| s.event_time_field.is_some())
+        };
+        if rel.roots.iter().any(names_one) {
             self.wants_event_time(rel);
         }
     }

@@ -54,6 +54,7 @@ pub const CODES: &[Code] = &[
     code("E0306", "aggregate does not fit the type", "The aggregate is not defined for values of this type; SUM and AVG take numbers."),
     code("E0307", "argument does not fit the function", "The function takes another type of value here; the hint shows how it is called."),
     code("E0308", "impossible constant", "A constant argument can never be right: a pattern that does not compile, a unit that does not exist."),
+    code("E0309", "queries of a UNION do not match", "The queries have different numbers of columns, or columns whose types have no common one."),
     code("E0401", "aggregate in the wrong clause", "WHERE and GROUP BY see single rows, so they hold no aggregate. Filter groups with HAVING."),
     code("E0402", "aggregate inside an aggregate", "An aggregate's argument is computed from single rows. Compute the inner one in a statement of its own."),
     code("E0403", "bad window", "Window size must be above 0, grace at least 0."),

@@ -53,6 +53,7 @@ pub fn headline(plan: &AppPlan, node: &Node) -> String {
             let time = event_time.iter().map(|e| format!("{} AS _event_time", sql(e, input)));
             format!("Project {}", items.chain(time).collect::<Vec<_>>().join(", "))
         }
+        NodeKind::Union => "Union all rows".to_owned(),
         NodeKind::Limit { rows } => format!("Limit {rows}"),
         NodeKind::Combine(spec) => format!("Combine {}", grouping(spec)),
         NodeKind::Aggregate(spec) => format!("Aggregate {}", grouping(spec)),

@@ -48,9 +48,25 @@ pub(crate) enum StatementKind {
 #[derive(Clone, Debug)]
 pub(crate) struct Create {
     pub name: Ident,
-    pub is_table: bool,
+    pub role: Role,
     pub if_not_exists: bool,
     pub query: Query,
+}
+
+/// What a query with a name is to the app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// CREATE STREAM
+    Stream,
+    /// CREATE TABLE
+    Table,
+    /// CREATE VIEW, WITH x AS (…), FROM (…), a branch of a UNION: read by others, written nowhere.
+    Inline {
+        /// Stands inside a bare SELECT.
+        bare: bool,
+        /// A reader groups its rows, so it has to see changes as changes.
+        retracts: bool,
+    },
 }
 
 /// A source declaration.
@@ -100,6 +116,10 @@ pub(crate) struct Duration {
 /// SELECT with everything that may follow it.
 #[derive(Clone, Debug)]
 pub(crate) struct Query {
+    /// WITH name AS (query), …
+    pub ctes: Vec<Cte>,
+    /// SELECT DISTINCT
+    pub distinct: Option<Span>,
     pub items: Vec<Item>,
     pub from: Option<Relation>,
     pub filter: Option<Expr>,
@@ -110,7 +130,26 @@ pub(crate) struct Query {
     pub emit: Option<(EmitRule, Span)>,
     pub into: Option<Target>,
     pub with: Vec<WithEntry>,
+    /// UNION [ALL] SELECT …, in order.
+    pub union: Vec<Branch>,
     pub span: Span,
+}
+
+/// `name AS (query)` in a WITH.
+#[derive(Clone, Debug)]
+pub(crate) struct Cte {
+    pub name: Ident,
+    pub query: Query,
+}
+
+/// A query behind UNION.
+#[derive(Clone, Debug)]
+pub(crate) struct Branch {
+    /// UNION ALL: equal rows stay.
+    pub all: bool,
+    /// Of the word UNION.
+    pub span: Span,
+    pub query: Query,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,6 +182,10 @@ pub(crate) struct Relation {
     pub span: Span,
     pub alias: Option<Ident>,
     pub with: Vec<WithEntry>,
+    /// FROM (query): the name is given to it when the statement is unnested.
+    pub query: Option<Box<Query>>,
+    /// Names of the branches of a UNION, in order; then `name` is only for messages.
+    pub union: Vec<String>,
 }
 
 /// A tumbling window.

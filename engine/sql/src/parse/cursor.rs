@@ -24,13 +24,15 @@ pub(crate) struct Parser<'a> {
     tokens: &'a [Token],
     pos: usize,
     depth: u16,
+    /// Queries around this place.
+    pub nesting: u16,
     pub diagnostics: Vec<Diagnostic>,
 }
 
 impl<'a> Parser<'a> {
     /// `tokens` end with [`Tok::End`].
     pub fn new(text: &'a str, tokens: &'a [Token], diagnostics: Vec<Diagnostic>) -> Parser<'a> {
-        Parser { text, tokens, pos: 0, depth: 0, diagnostics }
+        Parser { text, tokens, pos: 0, depth: 0, nesting: 0, diagnostics }
     }
 
     fn token(&self, ahead: usize) -> &'a Token {

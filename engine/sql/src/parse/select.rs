@@ -3,7 +3,7 @@
 
 use velostream_types::Span;
 
-use super::ast::{EmitRule, Expr, ExprKind, Ident, Item, Query, Relation, Target, Window};
+use super::ast::{Branch, Cte, EmitRule, Expr, ExprKind, Ident, Item, Query, Relation, Target, Window};
 use super::cursor::{Parse, Parser};
 use super::lex::{Sym, Tok};
 use crate::diag::Diagnostic;
@@ -12,17 +12,26 @@ use crate::props::keys::{is_of_sinks_only, reaches_sources};
 /// Clauses behind FROM in the order a bare SELECT keeps.
 const CLAUSES: [&str; 9] = ["WHERE", "GROUP BY", "WINDOW", "HAVING", "ORDER BY", "LIMIT", "EMIT", "INTO", "WITH"];
 const WINDOWS: [&str; 8] = ["TUMBLING", "TUMBLE", "HOPPING", "HOP", "SLIDING", "SESSION", "ROWS", "CUMULATE"];
+/// Deepest nesting of queries in queries.
+const MAX_QUERIES: u16 = 64;
 const JOINS: [&str; 8] = ["JOIN", "INNER", "LEFT", "RIGHT", "FULL", "CROSS", "NATURAL", "WITHIN"];
 
 impl Parser<'_> {
     /// SELECT …; `strict` for a bare one.
-    pub fn query(&mut self, strict: bool) -> Parse<Query> {
+    fn select(&mut self, strict: bool) -> Parse<Query> {
         let start = self.span();
         self.expect_word("SELECT")?;
+        let mut distinct = None;
         if self.is_word("DISTINCT") && !self.is_at(1, Sym::Comma) && !self.is_word_at(1, "FROM") {
-            return Err(self.unsupported(self.span(), "SELECT DISTINCT"));
+            distinct = Some(self.span());
+            self.bump();
+        } else if self.is_word("ALL") && !self.is_at(1, Sym::Comma) && !self.is_word_at(1, "FROM") {
+            self.bump();
         }
         let mut query = Query {
+            ctes: Vec::new(),
+            distinct,
+            union: Vec::new(),
             items: self.items()?,
             from: None,
             filter: None,
@@ -87,15 +96,81 @@ impl Parser<'_> {
 
     /// A name that no clause begins with.
     fn is_implicit_alias(&self) -> bool {
-        let clause = self.is_any(0, &["PRIMARY", "INTO", "OVER", "INTERSECT", "EXCEPT"])
+        let clause = self.is_any(0, &["PRIMARY", "INTO", "OVER", "UNION", "INTERSECT", "EXCEPT"])
             || self.is_any(0, &JOINS)
             || (self.is_word("WITH") && self.is_at(1, Sym::LParen))
             || (self.is_word("WINDOW") && self.is_any(1, &WINDOWS));
         self.is_name(0) && !clause
     }
 
+    /// `( query )`: one level deeper.
+    fn nested(&mut self) -> Parse<Query> {
+        self.expect(Sym::LParen, "\"(\" and a query")?;
+        if self.nesting >= MAX_QUERIES {
+            let message = format!("queries are nested more than {MAX_QUERIES} levels deep");
+            return Err(self.fail(Diagnostic::error("E0107", self.span(), message)));
+        }
+        self.nesting += 1;
+        let query = self.query(false);
+        self.nesting -= 1;
+        let query = query?;
+        if let Some(into) = &query.into {
+            let diagnostic = Diagnostic::error("E0102", into.span, "INTO inside a nested query");
+            return Err(self.fail(diagnostic.hint("only the whole statement has a sink")));
+        }
+        self.expect(Sym::RParen, "\")\" behind the query")?;
+        Ok(query)
+    }
+
+    /// `WITH name AS (query), …`, where WITH stands here.
+    fn ctes(&mut self) -> Parse<Vec<Cte>> {
+        self.bump();
+        let mut ctes: Vec<Cte> = Vec::new();
+        loop {
+            let name = self.name("a name for the query")?;
+            if let Some(first) = ctes.iter().find(|c| c.name.name == name.name) {
+                let message = format!("\"{}\" stands twice in WITH", name.name);
+                return Err(
+                    self.fail(Diagnostic::error("E0201", name.span, message).also(first.name.span, "the first one"))
+                );
+            }
+            self.expect_word("AS")?;
+            ctes.push(Cte { name, query: self.nested()? });
+            if !self.take(Sym::Comma) {
+                return Ok(ctes);
+            }
+        }
+    }
+
+    /// TRUE at `WITH name AS (`, which is no WITH of properties.
+    pub fn is_cte(&self) -> bool {
+        self.is_word("WITH") && self.is_name(1) && self.is_word_at(2, "AS")
+    }
+
+    /// [WITH …] SELECT … {UNION [ALL] SELECT …}; `strict` for a bare one. What ends the last SELECT (EMIT, INTO, WITH) is
+    /// the whole query's.
+    pub fn query(&mut self, strict: bool) -> Parse<Query> {
+        let start = self.span();
+        let ctes = if self.is_cte() { self.ctes()? } else { Vec::new() };
+        let mut query = self.select(strict)?;
+        while self.is_word("UNION") {
+            let span = self.span();
+            self.bump();
+            let all = self.take_word("ALL");
+            if !all {
+                self.take_word("DISTINCT");
+            }
+            let branch = if self.is(Sym::LParen) { self.nested()? } else { self.select(strict)? };
+            query.union.push(Branch { all, span, query: branch });
+        }
+        query.ctes = ctes;
+        query.span = start.to(self.last_span());
+        Ok(query)
+    }
+
     fn relation(&mut self) -> Parse<Relation> {
         let start = self.span();
+        let mut nested = None;
         let (name, is_location) = match self.peek() {
             Tok::Text(text) => {
                 self.bump();
@@ -105,12 +180,15 @@ impl Parser<'_> {
                 self.bump();
                 (text.to_string(), true)
             }
-            Tok::Sym(Sym::LParen) => return Err(self.unsupported(start, "a subquery in FROM")),
+            Tok::Sym(Sym::LParen) => {
+                nested = Some(Box::new(self.nested()?));
+                (String::new(), false)
+            }
             Tok::Word(_) if self.is_bare_uri() => (self.bare_uri(), true),
             _ => (self.name("a relation: a name, a path in quotes or a URI")?.name, false),
         };
         let span = start.to(self.last_span());
-        if self.is(Sym::LParen) {
+        if nested.is_none() && self.is(Sym::LParen) {
             return Err(self.unsupported(span, "a table function"));
         }
         let alias = if self.take_word("AS") {
@@ -127,7 +205,7 @@ impl Parser<'_> {
         if self.is_any(0, &JOINS) {
             return Err(self.unsupported(self.span(), "JOIN"));
         }
-        Ok(Relation { name, is_location, span, alias, with })
+        Ok(Relation { name, is_location, span, alias, with, query: nested, union: Vec::new() })
     }
 
     /// `scheme://…` without quotes.

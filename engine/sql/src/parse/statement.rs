@@ -3,22 +3,22 @@
 use velostream_types::Span;
 
 use super::Script;
-use super::ast::{ColumnDef, Create, Declare, Explain, Ident, Statement, StatementKind, Watermark};
+use super::ast::{ColumnDef, Create, Declare, Explain, Ident, Role, Statement, StatementKind, Watermark};
 use super::cursor::{Parse, Parser};
 use super::lex::{Sym, Tok};
 use crate::diag::Diagnostic;
 use crate::endpoint::WithEntry;
 
 /// First words of statements the dialect has and this engine does not do yet.
-const LATER: [&str; 16] = [
+const LATER: [&str; 15] = [
     "INSERT", "UPDATE", "DELETE", "SHOW", "LIST", "DESCRIBE", "DROP", "START", "STOP", "PAUSE", "RESUME", "DEPLOY",
-    "ROLLBACK", "WITH", "VALUES", "ALTER",
+    "ROLLBACK", "VALUES", "ALTER",
 ];
 
 /// What CREATE says before the columns or the query.
 struct Head {
     name: Ident,
-    is_table: bool,
+    role: Role,
     if_not_exists: bool,
 }
 
@@ -50,7 +50,7 @@ impl Parser<'_> {
         if self.take_word("EXPLAIN") {
             explain = Some(Explain { verbose: self.take_word("VERBOSE") });
         }
-        let kind = if self.is_word("SELECT") {
+        let kind = if self.is_word("SELECT") || self.is_cte() {
             StatementKind::Query(Box::new(self.query(true)?))
         } else if self.is_word("CREATE") {
             self.create(failed_names)?
@@ -58,8 +58,7 @@ impl Parser<'_> {
             StatementKind::Set(self.with_entry()?)
         } else if self.is_any(0, &LATER) {
             let word = self.word(0).unwrap_or_default().to_uppercase();
-            let what = if word == "WITH" { "WITH … AS (a common table expression)".to_owned() } else { word };
-            return Err(self.unsupported(self.span(), &what));
+            return Err(self.unsupported(self.span(), &word));
         } else {
             return Err(self.expected("a statement: SELECT, CREATE STREAM, CREATE TABLE, SET or EXPLAIN"));
         };
@@ -75,7 +74,7 @@ impl Parser<'_> {
 
     /// Something stands behind a whole statement.
     fn trailing(&mut self) -> super::cursor::Failed {
-        for (word, what) in [("UNION", "UNION"), ("INTERSECT", "INTERSECT"), ("EXCEPT", "EXCEPT")] {
+        for (word, what) in [("INTERSECT", "INTERSECT"), ("EXCEPT", "EXCEPT")] {
             if self.is_word(word) {
                 return self.unsupported(self.span(), what);
             }
@@ -89,13 +88,15 @@ impl Parser<'_> {
         if self.take_word("OR") {
             self.expect_word("REPLACE")?;
         }
-        if self.is_word("VIEW") {
-            return Err(self.unsupported(self.span(), "CREATE VIEW"));
-        }
-        let is_table = self.is_word("TABLE");
-        if !is_table && !self.is_word("STREAM") {
-            return Err(self.expected("STREAM or TABLE after CREATE"));
-        }
+        let role = if self.is_word("STREAM") {
+            Role::Stream
+        } else if self.is_word("TABLE") {
+            Role::Table
+        } else if self.is_word("VIEW") {
+            Role::Inline { bare: false, retracts: false }
+        } else {
+            return Err(self.expected("STREAM, TABLE or VIEW after CREATE"));
+        };
         self.bump();
         let if_not_exists = self.is_word("IF") && self.is_word_at(1, "NOT");
         if if_not_exists {
@@ -106,14 +107,18 @@ impl Parser<'_> {
         let name = self.name("a name for the object")?;
         let mark = failed_names.len();
         failed_names.push(name.name.clone());
-        let kind = self.create_body(Head { name, is_table, if_not_exists })?;
+        let kind = self.create_body(Head { name, role, if_not_exists })?;
         failed_names.truncate(mark);
         Ok(kind)
     }
 
     fn create_body(&mut self, head: Head) -> Parse<StatementKind> {
-        let Head { name, is_table, if_not_exists } = head;
+        let Head { name, role, if_not_exists } = head;
+        let is_table = role == Role::Table;
         let columns_span = self.span();
+        if matches!(role, Role::Inline { .. }) && !self.is_word("AS") {
+            return Err(self.expected("AS and the view's query"));
+        }
         if self.is(Sym::LParen) {
             let mut declare = Declare {
                 name,
@@ -135,15 +140,16 @@ impl Parser<'_> {
         }
         let mut with = if self.is_word("WITH") { Some(self.with_clause()?) } else { None };
         if self.take_word("AS") {
-            if self.is_word("WITH") {
-                return Err(self.unsupported(self.span(), "WITH … AS (a common table expression)"));
-            }
-            if !self.is_word("SELECT") {
+            if !self.is_word("SELECT") && !self.is_cte() {
                 return Err(self.expected("SELECT after AS"));
             }
             let mut query = self.query(false)?;
+            if let (Role::Inline { .. }, Some(into)) = (role, &query.into) {
+                let diagnostic = Diagnostic::error("E0102", into.span, "INTO in a view");
+                return Err(self.fail(diagnostic.hint("a view is written nowhere; create a STREAM")));
+            }
             query.with.splice(0..0, with.take().unwrap_or_default());
-            return Ok(StatementKind::Create(Box::new(Create { name, is_table, if_not_exists, query })));
+            return Ok(StatementKind::Create(Box::new(Create { name, role, if_not_exists, query })));
         }
         let Some(with) = with else { return Err(self.expected("a column list, WITH, or AS SELECT")) };
         let declare = Declare {

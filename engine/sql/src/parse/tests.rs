@@ -81,7 +81,7 @@ fn several_mistakes_are_all_reported() {
     let script = parse("SELECT a ==; SELECT 1");
     assert_eq!(script.statements.len(), 1);
     assert_eq!(script.statements[0].number, 2);
-    assert_eq!(parse("CREATE STREAM a AS SELECT DISTINCT x FROM t").failed_names, ["a"]);
+    assert_eq!(parse("CREATE STREAM a AS SELECT x FROM t CROSS JOIN u").failed_names, ["a"]);
 }
 
 #[test]
@@ -91,21 +91,18 @@ fn what_comes_later_is_said_so() {
         ("SHOW STREAMS", "SHOW"),
         ("SELECT a FROM t LEFT JOIN u ON a = b", "JOIN"),
         ("SELECT a FROM t, u", "a second relation in FROM"),
-        ("SELECT a FROM (SELECT 1)", "a subquery in FROM"),
         ("SELECT a FROM t WHERE a IN (SELECT 1)", "a subquery"),
         ("SELECT (SELECT 1)", "a subquery"),
         ("SELECT a FROM t WHERE EXISTS (SELECT 1)", "EXISTS"),
-        ("SELECT DISTINCT a FROM t", "SELECT DISTINCT"),
         ("SELECT COUNT(DISTINCT a) FROM t", "DISTINCT inside a function"),
         ("SELECT a FROM t ORDER BY a", "ORDER BY"),
-        ("SELECT a FROM t UNION ALL SELECT b FROM u", "UNION"),
+        ("SELECT a FROM t INTERSECT SELECT b FROM u", "INTERSECT"),
         ("SELECT RANK() OVER (ORDER BY a) FROM t", "OVER (…)"),
         ("SELECT a FROM t WINDOW HOPPING(5s, 1s)", "WINDOW HOPPING"),
         ("SELECT a FROM t WINDOW SESSION(5s)", "WINDOW SESSION"),
         ("SELECT a LIKE 'x' FROM t", "LIKE"),
         ("SELECT a.b.c FROM t", "access to nested fields"),
         ("SELECT a[1] FROM t", "element access ([…])"),
-        ("WITH x AS (SELECT 1) SELECT * FROM x", "WITH … AS (a common table expression)"),
         ("SELECT ts - INTERVAL '1' MONTH FROM t", "a calendar interval (MONTH, YEAR)"),
     ] {
         check(text, &format!("E0901 {what} is not supported yet"));
@@ -166,6 +163,8 @@ fn long_chains_and_deep_nesting_end() {
         left = format!("(({left}) IS NULL) || 'x'");
     }
     assert!(findings(&format!("SELECT {left}")).starts_with("E0107"));
+    let queries = format!("{}t{}", "SELECT * FROM (".repeat(10_000), ")".repeat(10_000));
+    check(&queries, "E0107 queries are nested more than 64 levels deep");
     let many = "SELECT 1;".repeat(700_000);
     check(&many, "E0107 the text has more than 2000000 tokens");
     let wide = format!("SELECT {} FROM t", vec!["some_column_name_of_mine"; 400_000].join(", "));

@@ -43,6 +43,7 @@ fn kind(kind: &NodeKind) -> String {
             let time = event_time.as_ref().map(|e| format!(" at {}", expr(e)));
             format!("project {}{}", list(exprs), time.unwrap_or_default())
         }
+        NodeKind::Union => "union".to_owned(),
         NodeKind::Limit { rows } => format!("limit {rows}"),
         NodeKind::Combine(spec) => format!("combine {}", aggregate(spec)),
         NodeKind::Exchange { edge, route } => format!("exchange {edge} {route:?}"),

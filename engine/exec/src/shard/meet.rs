@@ -1,0 +1,119 @@
+//! Where streams meet: one watermark, one barrier, one end out of several. Used by the receiving side of an exchange,
+//! whose streams are the senders, and by UNION, whose streams are its inputs. Rows pass as they come.
+
+use std::collections::VecDeque;
+
+use velostream_types::time::{WM_END, WM_NONE};
+
+use crate::operator::Msg;
+
+/// Several streams that become one.
+#[derive(Debug)]
+pub struct Meet {
+    streams: Vec<Stream>,
+    /// Watermark given so far.
+    watermark: i64,
+    idle: bool,
+    /// Given before anything else is merged.
+    ready: VecDeque<Msg>,
+    ended: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Stream {
+    watermark: i64,
+    idle: bool,
+    barrier: Option<u64>,
+}
+
+impl Meet {
+    /// A meeting of so many streams.
+    pub fn new(streams: usize) -> Meet {
+        let stream = Stream { watermark: WM_NONE, idle: false, barrier: None };
+        Meet { streams: vec![stream; streams], watermark: WM_NONE, idle: false, ready: VecDeque::new(), ended: false }
+    }
+
+    /// What is to be given on before the next message is merged.
+    pub fn ready(&mut self) -> Option<Msg> {
+        self.ready.pop_front()
+    }
+
+    /// TRUE when nothing is to be given on.
+    pub fn is_empty(&self) -> bool {
+        self.ready.is_empty()
+    }
+
+    /// TRUE when every stream ended (or was stopped) and all was given on.
+    pub fn is_done(&self) -> bool {
+        self.ended && self.ready.is_empty()
+    }
+
+    /// TRUE when stream number `s` waits at a barrier that the others have not reached.
+    pub fn waits(&self, s: usize) -> bool {
+        self.streams[s].barrier.is_some()
+    }
+
+    /// A message of stream number `s`; answers what it makes of the whole, [`Meet::ready`] the rest.
+    pub fn merge(&mut self, s: usize, msg: Msg) -> Option<Msg> {
+        match msg {
+            Msg::Batch(_) | Msg::Chunk(_) => Some(msg),
+            Msg::Watermark(at) => {
+                let stream = &mut self.streams[s];
+                stream.watermark = stream.watermark.max(at);
+                stream.idle = false;
+                let moved = self.advance();
+                // A stream that ends may be the one a barrier waited for; the watermark stands before it.
+                let barrier = if at == WM_END { self.barrier() } else { None };
+                match (moved, barrier) {
+                    (Some(moved), Some(barrier)) => {
+                        self.ready.push_back(barrier);
+                        Some(moved)
+                    }
+                    (moved, barrier) => moved.or(barrier),
+                }
+            }
+            Msg::Idle => {
+                self.streams[s].idle = true;
+                self.advance()
+            }
+            Msg::Barrier(id) => {
+                self.streams[s].barrier = Some(id);
+                self.barrier()
+            }
+        }
+    }
+
+    /// The lowest barrier that a stream waits at, once every stream delivered it, stopped or ended.
+    fn barrier(&mut self) -> Option<Msg> {
+        let id = self.streams.iter().filter_map(|s| s.barrier).min()?;
+        if !self.streams.iter().all(|s| s.barrier.is_some() || s.watermark == WM_END) {
+            return None;
+        }
+        for stream in self.streams.iter_mut().filter(|s| s.barrier == Some(id)) {
+            stream.barrier = None;
+        }
+        self.ended |= id == super::STOP_BARRIER;
+        Some(Msg::Barrier(id))
+    }
+
+    /// Gives the merged watermark on when it moved: the minimum over the streams that are not idle. When none is live
+    /// and some are idle it holds: streams that ended say nothing about the idle ones.
+    fn advance(&mut self) -> Option<Msg> {
+        let any_idle = self.streams.iter().any(|s| s.idle);
+        let live = self.streams.iter().filter(|s| !s.idle && (s.watermark != WM_END || !any_idle));
+        match live.map(|s| s.watermark).min() {
+            Some(at) if at > self.watermark => {
+                self.watermark = at;
+                self.idle = false;
+                self.ended |= at == WM_END;
+                Some(Msg::Watermark(at))
+            }
+            Some(_) => None,
+            None => {
+                let first = !self.idle;
+                self.idle = true;
+                first.then_some(Msg::Idle)
+            }
+        }
+    }
+}
