@@ -40,6 +40,7 @@ impl Checked {
             NodeKind::Filter { .. } => ("Filter", Some(node.schema.len()), false),
             NodeKind::Limit { .. } => ("Limit", Some(node.schema.len()), false),
             NodeKind::Aggregate(_) => ("Aggregate", Some(node.schema.len()), false),
+            NodeKind::Sort(_) => ("Sort", Some(node.schema.len()), false),
             NodeKind::Union => ("Union", Some(node.schema.len()), true),
             NodeKind::Scan { .. } | NodeKind::Exchange { .. } => ("stage", None, false),
         };

@@ -273,6 +273,8 @@ fn holders(plan: &AppPlan) -> (Vec<Holder>, Vec<Vec<usize>>) {
                 let WindowKind::Tumbling { size_ns } = w.kind;
                 (size_ns.max(1), w.lateness_ns.max(0))
             })),
+            // Rows of a window leave when its end passes, as if it were a window of their own time alone.
+            NodeKind::Sort(spec) => Some(spec.per_window.then_some((1, 0))),
             NodeKind::Limit { .. } => Some(None),
             // New times break the tie between a row's offset and its time: the rows behind it are held for good.
             NodeKind::Project { event_time: Some(_), .. } if feeds.0.is_empty() => Some(None),

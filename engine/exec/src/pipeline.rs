@@ -16,6 +16,7 @@ use crate::op::encode::Encode;
 use crate::op::filter::Filter;
 use crate::op::limit::Limit;
 use crate::op::project::Project;
+use crate::op::sort::Sort;
 use crate::op::union::Union;
 use crate::operator::Operator;
 use crate::route::KeyRouter;
@@ -196,6 +197,7 @@ impl Lowering<'_> {
                 let partial = self.reads_partials(node);
                 Box::new(Aggregate::new(spec, partial, self.place(node)))
             }
+            NodeKind::Sort(spec) => Box::new(Sort::new(spec, &node.schema, node.id)),
             NodeKind::Union => Box::new(Union::new(node.inputs.len())),
             NodeKind::Scan { .. } | NodeKind::Exchange { .. } | NodeKind::Sink { .. } => {
                 unreachable!("lowered on their own")

@@ -161,6 +161,7 @@ fn operator(node: &Node) -> String {
         NodeKind::Filter { .. } => "Filter",
         NodeKind::Project { .. } => "Project",
         NodeKind::Union => "Union",
+        NodeKind::Sort(_) => "Sort",
         NodeKind::Limit { .. } => "Limit",
         NodeKind::Combine(_) => "Combine",
         NodeKind::Exchange { .. } => "Exchange",

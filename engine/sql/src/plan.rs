@@ -373,6 +373,8 @@ pub enum NodeKind {
     },
     /// UNION ALL: the rows of all inputs, whose columns are of the same types.
     Union,
+    /// ORDER BY and LIMIT over a result that is complete; behind an Exchange to one shard.
+    Sort(SortSpec),
     /// First n rows, then the input counts as ended.
     Limit {
         /// Rows let through.
@@ -436,6 +438,28 @@ impl AggregateSpec {
     pub fn output_columns(&self) -> usize {
         self.keys.len() + self.aggregates.len() + if self.window.is_some() { 2 } else { 0 }
     }
+}
+
+/// Order of a complete result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SortSpec {
+    /// By what, first things first; ties keep as-if order.
+    pub keys: Vec<SortKey>,
+    /// Rows kept, of each window's results or of all.
+    pub limit: Option<u64>,
+    /// Each window's results are a result of their own; FALSE: everything up to the end of the input is one.
+    pub per_window: bool,
+}
+
+/// One key of ORDER BY.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SortKey {
+    /// Column.
+    pub column: usize,
+    /// DESC
+    pub descending: bool,
+    /// NULL stands before all values.
+    pub nulls_first: bool,
 }
 
 /// One aggregate call.

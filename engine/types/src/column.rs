@@ -87,7 +87,7 @@ impl Column {
     }
 
     /// Rebuilds the same kind of column from an array that a kernel derived from it.
-    fn same_kind(&self, array: &ArrayRef) -> Column {
+    pub fn same_kind(&self, array: &ArrayRef) -> Column {
         match self {
             Column::Null(_) => Column::Null(array.len()),
             Column::Bool(_) => Column::Bool(array.as_boolean().clone()),

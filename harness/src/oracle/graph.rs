@@ -17,6 +17,7 @@ use velostream_types::{ErrorCode, NodeId, SourceId, Value};
 use super::eval::{Row, eval};
 use super::event_time::nanoseconds;
 use super::group::Group;
+use super::sort::sorted;
 
 const NS_PER_MS: i64 = 1_000_000;
 
@@ -90,19 +91,19 @@ impl OracleResult {
 
 /// A row on an edge of the graph.
 #[derive(Clone, Debug)]
-struct Flow {
-    values: Vec<Value>,
-    weight: i8,
-    event_time: Option<i64>,
-    wm_own: i64,
-    timestamp_ms: i64,
-    source: u16,
-    partition: u32,
-    offset: i64,
+pub(super) struct Flow {
+    pub(super) values: Vec<Value>,
+    pub(super) weight: i8,
+    pub(super) event_time: Option<i64>,
+    pub(super) wm_own: i64,
+    pub(super) timestamp_ms: i64,
+    pub(super) source: u16,
+    pub(super) partition: u32,
+    pub(super) offset: i64,
     /// Bounds of the window the row is a result of.
-    window: Option<(i64, i64)>,
+    pub(super) window: Option<(i64, i64)>,
     /// The record the row is; empty for a row an operator made.
-    record: Rc<str>,
+    pub(super) record: Rc<str>,
 }
 
 /// One group of one window.
@@ -129,6 +130,8 @@ struct NodeState {
     passed: u64,
     /// Rows made so far, their offsets.
     made: i64,
+    /// Rows a Sort holds, by the time that releases them.
+    waiting: BTreeMap<i64, Vec<Flow>>,
 }
 
 struct Run<'p> {
@@ -282,6 +285,10 @@ impl Run<'_> {
                 given.push(row)
             }
             NodeKind::Aggregate(spec) => self.aggregate(at, spec, row, given),
+            NodeKind::Sort(spec) => {
+                let end = row.event_time.filter(|_| spec.per_window).map_or(WM_END, |t| t + 1);
+                self.nodes[at].waiting.entry(end).or_default().push(row);
+            }
         }
     }
 
@@ -425,6 +432,11 @@ impl Run<'_> {
                 }
             }
             NodeKind::Project { event_time: Some(_), .. } => held = self.window_size(node),
+            NodeKind::Sort(spec) => {
+                while let Some(first) = self.nodes[at].waiting.first_entry().filter(|e| *e.key() <= input) {
+                    given.extend(sorted(spec, first.remove()));
+                }
+            }
             _ => {}
         }
         let end = input == WM_END;

@@ -14,6 +14,7 @@ mod event_time;
 mod graph;
 mod group;
 mod number;
+mod sort;
 #[cfg(test)]
 mod tests;
 

@@ -6,4 +6,6 @@ pub mod encode;
 pub mod filter;
 pub mod limit;
 pub mod project;
+pub mod sort;
+pub mod sort_key;
 pub mod union;

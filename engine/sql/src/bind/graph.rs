@@ -166,7 +166,9 @@ impl Graph {
                 let read = &source.plan.read[column];
                 read.inferred && read.data_type.is_numeric() && source.places[column] != usize::MAX
             }
-            NodeKind::Filter { .. } | NodeKind::Limit { .. } => below(node, column),
+            NodeKind::Filter { .. } | NodeKind::Limit { .. } | NodeKind::Sort(_) | NodeKind::Exchange { .. } => {
+                below(node, column)
+            }
             NodeKind::Project { exprs, .. } => {
                 matches!(exprs[column].kind, ExprKind::Column(from) if below(node, from))
             }
@@ -263,7 +265,11 @@ impl Graph {
         let mut node = node;
         loop {
             match &self.nodes[node].kind {
-                NodeKind::Filter { .. } | NodeKind::Limit { .. } | NodeKind::Union => node = self.input(node)?,
+                NodeKind::Filter { .. }
+                | NodeKind::Limit { .. }
+                | NodeKind::Sort(_)
+                | NodeKind::Exchange { .. }
+                | NodeKind::Union => node = self.input(node)?,
                 NodeKind::Scan { source } => {
                     let column = self.sources[source.index()].plan.read.get(position)?;
                     let (name, data_type) = (column.name.clone(), column.data_type.clone());
@@ -297,9 +303,11 @@ impl Graph {
         for index in 0..self.nodes.len() {
             let schema = match &self.nodes[index].kind {
                 NodeKind::Scan { source } => self.sources[source.index()].scan_schema(),
-                NodeKind::Filter { .. } | NodeKind::Limit { .. } | NodeKind::Exchange { .. } | NodeKind::Union => {
-                    self.input(index).map(|i| self.nodes[i].schema.clone()).unwrap_or_default()
-                }
+                NodeKind::Filter { .. }
+                | NodeKind::Limit { .. }
+                | NodeKind::Sort(_)
+                | NodeKind::Exchange { .. }
+                | NodeKind::Union => self.input(index).map(|i| self.nodes[i].schema.clone()).unwrap_or_default(),
                 _ => continue,
             };
             self.nodes[index].schema = schema;

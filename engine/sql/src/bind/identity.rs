@@ -50,7 +50,7 @@ impl Graph {
     pub fn carry_key(&mut self, node: usize, repr: Repr) -> Option<usize> {
         match &self.nodes[node].kind {
             NodeKind::Scan { source } => self.beside(source.index(), repr),
-            NodeKind::Filter { .. } | NodeKind::Limit { .. } | NodeKind::Exchange { .. } => {
+            NodeKind::Filter { .. } | NodeKind::Limit { .. } | NodeKind::Sort(_) | NodeKind::Exchange { .. } => {
                 self.carry_key(self.input(node)?, repr)
             }
             NodeKind::Union => self.carry_union(node, repr, |graph, below| graph.carry_key(below, repr)),
@@ -67,7 +67,7 @@ impl Graph {
     pub fn carry_headers(&mut self, node: usize) -> Option<usize> {
         match &self.nodes[node].kind {
             NodeKind::Scan { source } => self.beside(source.index(), Repr::Headers),
-            NodeKind::Filter { .. } | NodeKind::Limit { .. } | NodeKind::Exchange { .. } => {
+            NodeKind::Filter { .. } | NodeKind::Limit { .. } | NodeKind::Sort(_) | NodeKind::Exchange { .. } => {
                 self.carry_headers(self.input(node)?)
             }
             NodeKind::Union => self.carry_union(node, Repr::Headers, Graph::carry_headers),

@@ -15,6 +15,7 @@ mod later;
 mod order;
 mod pass_through;
 mod query;
+mod refine;
 mod scope;
 mod sink;
 mod source;

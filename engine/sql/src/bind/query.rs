@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use velostream_types::{DataType, Field, Schema, SchemaRef, Span, Value};
+use velostream_types::{DataType, Field, Schema, SchemaRef, Span};
 
 use super::aggregate::{Grouped, find_call};
 use super::scope::{Rel, Scope, field_like, system_column, window_bound};
 use super::{Binder, graph, typing};
 use crate::diag::Diagnostic;
 use crate::parse::ast::{self, EmitRule, Ident, Item, Query};
-use crate::plan::{AggregateCall, AggregateFn, AggregateSpec, Emit, Expr, ExprKind, NodeKind, Route, WindowSpec};
+use crate::plan::{AggregateSpec, Emit, Expr, ExprKind, NodeKind, Route, WindowSpec};
 
 /// Columns that `*` may stand for. Each column read costs a few KiB per partition.
 const MAX_STAR: usize = 10_000;
@@ -52,8 +52,10 @@ pub(super) struct Items {
     pub event_time: Option<Expr>,
     /// Items that change headers, those without a column included.
     pub edits: Vec<Expr>,
-    names: BTreeSet<String>,
-    failed: bool,
+    /// ORDER BY: what is compared, DESC, NULLS FIRST.
+    pub order: Vec<(Expr, bool, bool)>,
+    pub names: BTreeSet<String>,
+    pub failed: bool,
 }
 
 /// The nodes of a query up to its last Project.
@@ -68,6 +70,8 @@ pub(super) struct Flow {
     pub identity: Vec<usize>,
     /// Rows all are on one shard already.
     pub is_global: bool,
+    /// Rows left a Sort.
+    pub sorted: bool,
 }
 
 impl<'a> Binder<'a> {
@@ -104,7 +108,7 @@ impl<'a> Binder<'a> {
     }
 
     /// Expressions over records that can fail need the record's bytes for the dead letter.
-    fn note_failures(&mut self, exprs: &[Expr], raw: bool, roots: &[usize]) {
+    pub(super) fn note_failures(&mut self, exprs: &[Expr], raw: bool, roots: &[usize]) {
         if raw && exprs.iter().any(typing::can_fail) {
             roots.iter().for_each(|root| self.graph.sources[*root].plan.needs_raw = true);
         }
@@ -116,6 +120,7 @@ impl<'a> Binder<'a> {
             self.report(Diagnostic::warning("W0404", span, message));
         }
         let mut items = self.items(query, scope);
+        self.order_keys(query, scope, &mut items);
         if let Some(having) = &query.having {
             let message = "HAVING without GROUP BY or aggregates filters rows";
             self.report(Diagnostic::warning("W0407", having.span, message).hint("write WHERE"));
@@ -138,6 +143,7 @@ impl<'a> Binder<'a> {
             roots: rel.roots.clone(),
             identity: self.identity(rel),
             is_global: query.from.is_none(),
+            sorted: false,
         };
         Some((flow, items))
     }
@@ -179,6 +185,7 @@ impl<'a> Binder<'a> {
         grouped.quiet = keys_failed;
         scope.grouped = Some(Box::new(grouped));
         let mut items = self.items(query, scope);
+        self.order_keys(query, scope, &mut items);
         let mut having = None;
         if let Some(expr) = &query.having {
             scope.clause = "HAVING";
@@ -191,7 +198,9 @@ impl<'a> Binder<'a> {
         if items.failed || scope.rel.poisoned {
             return None;
         }
+        let order = items.order.iter_mut().map(|key| &mut key.0);
         let all = items.exprs.iter_mut().chain(&mut items.event_time).chain(&mut items.edits).chain(&mut having);
+        let all = all.chain(order);
         all.for_each(|expr| grouped.settle(expr));
         let flow = self.aggregate_nodes(grouped, emit, target, &scope.rel, having, &mut items);
         Some((flow, items))
@@ -357,7 +366,16 @@ impl<'a> Binder<'a> {
             node = graph.add(NodeKind::Filter { predicate }, Some(node), Vec::new(), retract, statement);
         }
         let (ordered, is_global) = (emit == Emit::Final, keys == 0);
-        Flow { node, raw: false, ordered, changelog: retract, roots: rel.roots.clone(), identity, is_global }
+        Flow {
+            node,
+            raw: false,
+            ordered,
+            changelog: retract,
+            roots: rel.roots.clone(),
+            identity,
+            is_global,
+            sorted: false,
+        }
     }
 
     /// TRUE when a column of a row expression has an inferred type.
@@ -484,91 +502,12 @@ impl<'a> Binder<'a> {
     fn finish_query(&mut self, query: &'a Query, target: &Target<'_>, flow: Flow, items: Items) -> Option<Output> {
         self.note_failures(&items.exprs, flow.raw, &flow.roots);
         self.note_failures(&items.edits, flow.raw, &flow.roots);
-        if let Some((_, span)) = query.limit.filter(|_| query.window.is_some()) {
-            self.report(Diagnostic::error("E0901", span, "LIMIT with WINDOW is not supported yet"));
-            return None;
-        }
         let (flow, items) = match query.distinct {
-            Some(span) => self.distinct(query, target, flow, items, span),
+            Some(span) => self.distinct(query, target, flow, items, span)?,
             None => (flow, items),
         };
+        let (flow, items) = self.sorted(query, target, flow, items)?;
         self.emit_nodes(query, target, flow, items)
-    }
-
-    /// DISTINCT groups by all columns. A result that ends gives each group once; one that goes on gives a row when it is
-    /// the first of its group; a window's rows are distinct among themselves; a table gives changes.
-    fn distinct(
-        &mut self,
-        query: &'a Query,
-        target: &Target<'_>,
-        flow: Flow,
-        items: Items,
-        span: Span,
-    ) -> (Flow, Items) {
-        let (statement, changes) = (self.statement, flow.changelog);
-        let Items { exprs, fields, primary_key, event_time, .. } = items;
-        let bounded = flow.roots.iter().all(|root| self.graph.sources[*root].bounded);
-        let window = self.window_of(flow.node);
-        let emit = if window.is_some() || (target.is_bare && bounded) { Emit::Final } else { Emit::Changes };
-        let retract = emit == Emit::Changes && (target.is_table || changes);
-        if window.is_none() && !bounded {
-            let message = "DISTINCT over unbounded input keeps every different row for ever";
-            self.report(Diagnostic::warning("W0403", span, message).hint("GROUP BY the columns with a WINDOW"));
-        }
-        let first_only = emit == Emit::Changes && !retract;
-        let count = AggregateCall { function: AggregateFn::CountStar, argument: None, result: DataType::Integer, span };
-        let aggregates = if first_only { vec![count] } else { Vec::new() };
-        let keys: Vec<usize> = (0..fields.len()).collect();
-        let input: SchemaRef = Arc::new(Schema::new(fields.clone()));
-        let mut out = fields.clone();
-        out.extend(aggregates.iter().map(|_| Field::new("count", DataType::Integer)));
-        if window.is_some() {
-            out.extend(["_window_start", "_window_end"].map(|name| Field::new(name, DataType::Integer)));
-        }
-        let spec = AggregateSpec { keys: keys.clone(), aggregates, window, emit, retract, input, headers: None };
-        let graph = &mut self.graph;
-        let project = NodeKind::Project { exprs, event_time };
-        let mut node = graph.add(project, Some(flow.node), fields.clone(), changes, statement);
-        if emit == Emit::Final && !changes {
-            node = graph.add(NodeKind::Combine(spec.clone()), Some(node), fields.clone(), false, statement);
-        }
-        let exchange = NodeKind::Exchange { edge: velostream_types::EdgeId(0), route: Route::Key(keys.clone()) };
-        node = graph.add(exchange, Some(node), Vec::new(), changes, statement);
-        node = graph.add(NodeKind::Aggregate(spec), Some(node), out, retract, statement);
-        let column = |(i, field): (usize, &Field)| Expr {
-            kind: ExprKind::Column(i),
-            data_type: field.data_type.clone(),
-            span: query.span,
-        };
-        if first_only {
-            let count = Box::new(Expr { kind: ExprKind::Column(fields.len()), data_type: DataType::Integer, span });
-            let one = Box::new(super::expr::literal(Value::Int(1), span));
-            let kind = ExprKind::Compare { op: crate::plan::CompareOp::Equal, left: count, right: one };
-            let predicate = super::expr::boolean(kind, span);
-            node = graph.add(NodeKind::Filter { predicate }, Some(node), Vec::new(), false, statement);
-        }
-        let exprs = fields.iter().enumerate().map(column).collect();
-        let identity = if target.is_table { keys } else { Vec::new() };
-        let flow = Flow {
-            node,
-            raw: false,
-            ordered: emit == Emit::Final,
-            changelog: retract,
-            roots: flow.roots,
-            identity,
-            is_global: false,
-        };
-        (flow, Items { exprs, fields, primary_key, ..Items::default() })
-    }
-
-    /// The window whose results the rows of `node` are.
-    fn window_of(&self, node: usize) -> Option<WindowSpec> {
-        let node = &self.graph.nodes[node];
-        match &node.kind {
-            NodeKind::Aggregate(spec) => spec.window.filter(|_| spec.emit == Emit::Final),
-            NodeKind::Filter { .. } => self.window_of(node.inputs.first()?.index()),
-            _ => None,
-        }
     }
 }
 

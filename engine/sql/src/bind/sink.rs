@@ -45,7 +45,7 @@ impl<'a> Binder<'a> {
             None => key,
         };
         let pass_through = sink.as_ref().is_some_and(|(_, spec)| self.passes_through(query, &flow, &key, spec));
-        let needs_tokens = flow.raw && sink.is_some() && !pass_through;
+        let needs_tokens = (flow.raw || flow.sorted) && sink.is_some() && !pass_through;
         if needs_tokens && !target.has_readers {
             self.tokens(&mut items.exprs, flow.node);
         }
@@ -68,7 +68,7 @@ impl<'a> Binder<'a> {
                 self.graph.keys.insert(node, Keyed::new(&key, sink.as_ref().map(|(_, spec)| &spec.connector)));
             }
         }
-        if let Some((rows, _)) = query.limit {
+        if let Some((rows, _)) = query.limit.filter(|_| !flow.sorted) {
             if !flow.is_global {
                 let exchange = NodeKind::Exchange { edge: EdgeId(0), route: Route::Key(Vec::new()) };
                 node = self.graph.add(exchange, Some(node), Vec::new(), flow.changelog, statement);

@@ -112,6 +112,7 @@ impl Unnest {
                 query.into = branch.query.into.take();
                 query.with = std::mem::take(&mut branch.query.with);
                 query.limit = branch.query.limit.take();
+                query.order_by = std::mem::take(&mut branch.query.order_by);
             }
             parts.push(self.add(branch_name(branch.span), branch.query, place, names));
             if branch.all {
@@ -164,6 +165,7 @@ fn star(span: Span) -> Query {
         group_by: Vec::new(),
         window: None,
         having: None,
+        order_by: Vec::new(),
         limit: None,
         emit: None,
         into: None,

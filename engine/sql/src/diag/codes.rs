@@ -64,6 +64,8 @@ pub const CODES: &[Code] = &[
     code("E0407", "* with groups", "`SELECT *` has no meaning per group. Name the columns."),
     code("E0408", "FINAL never comes", "EMIT FINAL without WINDOW waits for the end of its input, and this input has none. Add WINDOW or write EMIT CHANGES."),
     code("E0409", "TABLE without its key", "A TABLE's rows are told apart by its group columns (and window start), so they must be selected."),
+    code("E0410", "no order", "Only a result that is complete can be ordered: that of a bounded input, or of each window. A table has no order."),
+    code("E0411", "DISTINCT ordered by what is not selected", "Rows that DISTINCT makes one may differ in what is not selected, so they cannot be ordered by it."),
     code("E0502", "properties in the wrong place", "Properties of a declared source belong to its declaration."),
     code("E0503", "declared TABLE without PRIMARY KEY", "Rows of a declared TABLE replace each other by key. Mark the key columns PRIMARY KEY, or declare a STREAM."),
     code("E0504", "file not found", "No file matches the path of a source. Relative paths resolve from the folder of the SQL file; the detail says what was searched."),

@@ -7,7 +7,7 @@ use super::endpoint::is_live;
 use super::expr::{name, sql};
 use crate::plan::{
     AggregateCall, AggregateFn, AggregateSpec, AppPlan, COMBINE_HELD_GROUPS, Emit, ExprKind, LateStrategy, Node,
-    NodeKind, Route, WindowKind,
+    NodeKind, Route, SortKey, SortSpec, WindowKind,
 };
 
 /// How the state of an operator grows.
@@ -54,6 +54,7 @@ pub fn headline(plan: &AppPlan, node: &Node) -> String {
             format!("Project {}", items.chain(time).collect::<Vec<_>>().join(", "))
         }
         NodeKind::Union => "Union all rows".to_owned(),
+        NodeKind::Sort(spec) => sort(spec, input),
         NodeKind::Limit { rows } => format!("Limit {rows}"),
         NodeKind::Combine(spec) => format!("Combine {}", grouping(spec)),
         NodeKind::Aggregate(spec) => format!("Aggregate {}", grouping(spec)),
@@ -68,6 +69,34 @@ pub fn headline(plan: &AppPlan, node: &Node) -> String {
             let sink = plan.sinks.get(*sink).map_or_else(|| "?".to_owned(), |s| name(&s.name));
             format!("Sink {sink} (edge {edge})")
         }
+    }
+}
+
+/// `Sort by total DESC, first 10 rows of each window`
+fn sort(spec: &SortSpec, input: &Schema) -> String {
+    let one = |key: &SortKey| {
+        let column = input.fields.get(key.column).map_or_else(|| format!("#{}", key.column), |f| name(&f.name));
+        let direction = if key.descending { " DESC" } else { "" };
+        let nulls = match (key.descending, key.nulls_first) {
+            (false, false) => " NULLS LAST",
+            (true, true) => " NULLS FIRST",
+            _ => "",
+        };
+        format!("{column}{direction}{nulls}")
+    };
+    let keys = spec.keys.iter().map(one).collect::<Vec<_>>().join(", ");
+    let by = if keys.is_empty() { "Sort by place".to_owned() } else { format!("Sort by {keys}") };
+    let limit = spec.limit.map_or(String::new(), |n| format!(", first {n} rows"));
+    let of = if spec.per_window { " of each window" } else { "" };
+    format!("{by}{limit}{of}")
+}
+
+fn sort_state(spec: &SortSpec) -> (Growth, String) {
+    match (spec.limit, spec.per_window) {
+        (Some(n), true) => (Growth::Constant, format!("the best {n} rows of each open window")),
+        (Some(n), false) => (Growth::Constant, format!("the best {n} rows")),
+        (None, true) => (Growth::PerKeyAndWindow, "the results of open windows".to_owned()),
+        (None, false) => (Growth::PerKey, "all rows, until the input ends".to_owned()),
     }
 }
 
@@ -101,6 +130,7 @@ fn aggregate(call: &AggregateCall, input: &Schema) -> String {
 pub fn state(plan: &AppPlan, node: &Node) -> (Growth, String) {
     match &node.kind {
         NodeKind::Limit { .. } => (Growth::Constant, "a count of rows".to_owned()),
+        NodeKind::Sort(spec) => sort_state(spec),
         NodeKind::Combine(spec) => (Growth::Constant, combine_state(spec)),
         NodeKind::Aggregate(spec) => aggregate_state(plan, node, spec),
         _ => (Growth::Stateless, String::new()),

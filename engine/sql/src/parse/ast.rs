@@ -126,6 +126,7 @@ pub(crate) struct Query {
     pub group_by: Vec<Expr>,
     pub window: Option<Window>,
     pub having: Option<Expr>,
+    pub order_by: Vec<OrderKey>,
     pub limit: Option<(u64, Span)>,
     pub emit: Option<(EmitRule, Span)>,
     pub into: Option<Target>,
@@ -133,6 +134,15 @@ pub(crate) struct Query {
     /// UNION [ALL] SELECT …, in order.
     pub union: Vec<Branch>,
     pub span: Span,
+}
+
+/// One key of ORDER BY.
+#[derive(Clone, Debug)]
+pub(crate) struct OrderKey {
+    pub expr: Expr,
+    pub descending: bool,
+    /// NULLS FIRST or LAST, as written.
+    pub nulls_first: Option<bool>,
 }
 
 /// `name AS (query)` in a WITH.

@@ -3,7 +3,7 @@
 
 use velostream_types::Span;
 
-use super::ast::{Branch, Cte, EmitRule, Expr, ExprKind, Ident, Item, Query, Relation, Target, Window};
+use super::ast::{Branch, Cte, EmitRule, Expr, ExprKind, Ident, Item, OrderKey, Query, Relation, Target, Window};
 use super::cursor::{Parse, Parser};
 use super::lex::{Sym, Tok};
 use crate::diag::Diagnostic;
@@ -38,6 +38,7 @@ impl Parser<'_> {
             group_by: Vec::new(),
             window: None,
             having: None,
+            order_by: Vec::new(),
             limit: None,
             emit: None,
             into: None,
@@ -279,7 +280,7 @@ impl Parser<'_> {
                 self.bump();
                 query.having = Some(self.expr()?);
             }
-            "ORDER BY" => return Err(self.unsupported(self.span(), "ORDER BY")),
+            "ORDER BY" => self.order_by(query)?,
             "LIMIT" => self.limit(query)?,
             "EMIT" => self.emit(query)?,
             "INTO" => {
@@ -292,6 +293,29 @@ impl Parser<'_> {
             _ => query.with.append(&mut self.with_clause()?),
         }
         Ok(())
+    }
+
+    fn order_by(&mut self, query: &mut Query) -> Parse<()> {
+        self.bump();
+        self.expect_word("BY")?;
+        loop {
+            let expr = self.expr()?;
+            let descending = self.take_word("DESC");
+            if !descending {
+                self.take_word("ASC");
+            }
+            let mut nulls_first = None;
+            if self.take_word("NULLS") {
+                nulls_first = Some(self.take_word("FIRST"));
+                if nulls_first == Some(false) {
+                    self.expect_word("LAST")?;
+                }
+            }
+            query.order_by.push(OrderKey { expr, descending, nulls_first });
+            if !self.take(Sym::Comma) {
+                return Ok(());
+            }
+        }
     }
 
     fn limit(&mut self, query: &mut Query) -> Parse<()> {

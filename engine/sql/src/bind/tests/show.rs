@@ -44,6 +44,7 @@ fn kind(kind: &NodeKind) -> String {
             format!("project {}{}", list(exprs), time.unwrap_or_default())
         }
         NodeKind::Union => "union".to_owned(),
+        NodeKind::Sort(spec) => format!("sort {:?}", spec),
         NodeKind::Limit { rows } => format!("limit {rows}"),
         NodeKind::Combine(spec) => format!("combine {}", aggregate(spec)),
         NodeKind::Exchange { edge, route } => format!("exchange {edge} {route:?}"),

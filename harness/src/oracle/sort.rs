@@ -1,0 +1,33 @@
+//! ORDER BY over rows that are all there: by comparing values, one pair at a time.
+
+use std::cmp::Ordering;
+
+use velostream_sql::plan::{SortKey, SortSpec};
+
+use super::eval::order;
+use super::graph::Flow;
+
+/// Puts the rows of one complete result in order and keeps its first.
+pub(super) fn sorted(spec: &SortSpec, mut rows: Vec<Flow>) -> Vec<Flow> {
+    rows.sort_by(|a, b| {
+        let keys = spec.keys.iter().map(|key| compare(key, a, b));
+        let place = |row: &Flow| (row.offset, row.source, row.partition);
+        keys.fold(Ordering::Equal, Ordering::then).then(place(a).cmp(&place(b)))
+    });
+    rows.truncate(spec.limit.map_or(usize::MAX, |n| n as usize));
+    rows
+}
+
+fn compare(key: &SortKey, a: &Flow, b: &Flow) -> Ordering {
+    let (a, b) = (&a.values[key.column], &b.values[key.column]);
+    let null_low = if key.nulls_first { Ordering::Less } else { Ordering::Greater };
+    match (a.is_null(), b.is_null()) {
+        (true, true) => Ordering::Equal,
+        (true, false) => null_low,
+        (false, true) => null_low.reverse(),
+        (false, false) => {
+            let order = order(a, b).unwrap_or(Ordering::Equal);
+            if key.descending { order.reverse() } else { order }
+        }
+    }
+}
