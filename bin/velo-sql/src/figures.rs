@@ -1,4 +1,4 @@
-//! Numbers as people read them.
+//! Numbers as people read them, and their columns.
 
 /// `1,234,567`
 pub fn count(n: u64) -> String {
@@ -48,6 +48,21 @@ pub fn memory(bytes: u64) -> String {
     format!("{} MiB", count(bytes.div_ceil(1 << 20)))
 }
 
+/// Rows with their columns under each other: the first to the left, numbers to the right.
+pub fn aligned(rows: &[Vec<String>]) -> Vec<String> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |i: usize| rows.iter().filter_map(|row| row.get(i)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let mut line = String::new();
+        for (i, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            line.push_str(&if i == 0 { format!("{cell:<width$}") } else { format!("  {cell:>width$}") });
+        }
+        line
+    };
+    rows.iter().map(line).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,6 +73,8 @@ mod tests {
         assert_eq!([0.0, 812.4, 4_065_432.1].map(rate), ["0", "812", "4,065,000"]);
         assert_eq!([0.0421, 1.234, 75.2].map(seconds), ["0.042 s", "1.23 s", "75 s"]);
         assert_eq!([12.3, 3_400.0, 1_200_000.0].map(micros), ["12 µs", "3.4 ms", "1.2 s"]);
+        let table = [vec!["a".to_owned(), "10".to_owned()], vec!["bcd".to_owned(), "7".to_owned()]];
+        assert_eq!(aligned(&table), ["a    10", "bcd   7"]);
         assert_eq!((rows(1), rows(0), memory(45_000_000)), ("1 row".into(), "0 rows".into(), "43 MiB".into()));
     }
 }

@@ -1,8 +1,8 @@
 //! `velo-sql`: run, validate and explain SQL over streams. Arguments and wiring only; the work is in the libraries.
 //!
-//! `args` reads the command line, `app` compiles, `run`, `validate`, `explain`, `functions` and `demo` are the commands, `summary`
-//! and `progress` what `run` tells people and programs. Exit codes: 0 done, 1 invalid SQL or failure, 2 usage, 130/143
-//! an interrupted bounded run.
+//! `args` reads the command line, `app` compiles, `run`, `validate`, `explain`, `functions` and `demo` are the commands,
+//! `summary`, `progress` and `partitions` what `run` tells people and programs. Exit codes: 0 done, 1 invalid SQL or failure,
+//! 2 usage, 130/143 an interrupted bounded run.
 
 mod app;
 mod args;
@@ -11,6 +11,7 @@ mod explain;
 mod figures;
 mod functions;
 mod kafka;
+mod partitions;
 mod progress;
 mod run;
 mod summary;

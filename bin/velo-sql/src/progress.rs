@@ -1,7 +1,8 @@
-//! One line on the terminal that shows how far a run is: drawn on standard error, removed at the end.
+//! How far a run is, on the terminal: one line, and under it where the partitions of topics stand. Drawn on standard
+//! error, removed at the end.
 //!
 //! Nothing is shown in the first [`QUIET_S`] seconds, or when standard error is no terminal. Where rows appear on a
-//! terminal too, the line goes for good before the first of them: both would be torn.
+//! terminal too, it goes for good before the first of them: both would be torn.
 
 use std::io::{IsTerminal, Stdout, Write};
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use velostream_runtime::job::{OpenStdout, Snapshot};
 
 use crate::figures;
+use crate::partitions::Partitions;
 
 /// Shorter runs show nothing.
 const QUIET_S: f64 = 0.5;
@@ -33,7 +35,7 @@ impl Progress {
     }
 
     /// Shows how far the run is.
-    pub fn show(&self, at: &Snapshot) {
+    pub fn show(&self, at: &Snapshot, partitions: &mut Partitions) {
         if at.elapsed_s < QUIET_S || self.bar.is_hidden() {
             return;
         }
@@ -43,6 +45,10 @@ impl Progress {
         }
         line.push_str(&format!("  {} rows/s", figures::rate(at.rows_per_second)));
         line.push_str(&format!("  {:.1} s", at.elapsed_s));
+        for partition in partitions.lines(at.elapsed_s) {
+            line.push_str("\n  ");
+            line.push_str(&partition);
+        }
         self.bar.set_message(line);
         self.bar.tick();
     }

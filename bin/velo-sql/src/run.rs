@@ -20,6 +20,7 @@ use velostream_sql::plan::{SinkConnector, SinkFormat};
 use crate::app::{self, App, Source};
 use crate::args::{FormatArg, RunArgs, SummaryArg};
 use crate::explain;
+use crate::partitions::Partitions;
 use crate::progress::{self, Progress};
 use crate::summary::Summary;
 
@@ -126,13 +127,15 @@ fn stdout_format(args: &RunArgs) -> SinkFormat {
 fn options(args: &RunArgs, topics: Topics, progress: Progress, quiet: bool) -> RunOptions {
     let stdout = progress::stdout(&progress);
     let follow = args.compile.follow;
+    let mut partitions = Partitions::default();
     let observer = move |event: Event<'_>| match event {
         Event::Started { backend, reason, shards, .. } if follow && !quiet => {
             let shards = if shards == 1 { "1 shard".to_owned() } else { format!("{shards} shards") };
             eprintln!("following on {shards}, {} ({reason}); INT or TERM stops", backend.name());
         }
         Event::Started { .. } => {}
-        Event::Progress(at) => progress.show(&at),
+        Event::Progress(at) => progress.show(&at, &mut partitions),
+        Event::Partitions(at) => partitions.stand(at),
         Event::Notice(text) if !quiet => progress.line(text),
         Event::Notice(_) => {}
     };

@@ -72,6 +72,8 @@ pub enum News {
     Mark(Mark),
     /// A writer made everything before a barrier safe.
     Safe(Writer, u64),
+    /// How far the shard read its partitions.
+    Read(Vec<PartitionProgress>),
     /// Where a partition stands in its log.
     Stands(SourceId, PartitionId, FetchStats),
     /// Something for the log.
@@ -428,8 +430,10 @@ impl Lane {
         let now_ns = self.elapsed_ns();
         if now_ns >= self.progress_due_ns {
             self.progress_due_ns = now_ns + PROGRESS_NS;
-            let rows_in = self.turn.partitions().iter().map(|p| p.rows).sum();
+            let partitions = self.turn.partitions();
+            let rows_in = partitions.iter().map(|p| p.rows).sum();
             world.cell(self.shard).rows_in.store(rows_in, Ordering::Relaxed);
+            tell(&self.notes, self.shard, News::Read(partitions));
             self.tell_standing(false);
         }
         Ok(())

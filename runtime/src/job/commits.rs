@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 use velostream_exec::commit::{CommitLog, Safe, SafePoint};
+use velostream_exec::shard::PartitionProgress;
 use velostream_sql::plan::{AppPlan, NodeKind, WindowKind};
 use velostream_types::time::WM_NONE;
 use velostream_types::topic::FetchStats;
@@ -102,6 +103,8 @@ pub struct Commits {
     given: Instant,
     /// Where each partition was last seen in its log.
     stands: BTreeMap<(SourceId, PartitionId), FetchStats>,
+    /// How far each partition was read.
+    read: BTreeMap<(SourceId, PartitionId), PartitionProgress>,
     said: Vec<String>,
 }
 
@@ -125,6 +128,7 @@ impl Commits {
             complete: 0,
             given: now,
             stands: BTreeMap::new(),
+            read: BTreeMap::new(),
             said: Vec::new(),
         }
     }
@@ -134,6 +138,9 @@ impl Commits {
             match news {
                 News::Mark(mark) => self.log.mark(shard, mark),
                 News::Safe(writer, barrier) => self.log.made_safe(writer, barrier),
+                News::Read(partitions) => {
+                    self.read.extend(partitions.into_iter().map(|p| ((p.source, p.partition), p)));
+                }
                 News::Stands(source, partition, stats) => drop(self.stands.insert((source, partition), stats)),
                 News::Say(text) => self.said.push(text),
             }
@@ -164,6 +171,11 @@ impl Commits {
     /// Where each partition was last seen in its log.
     pub fn stands(&self) -> &BTreeMap<(SourceId, PartitionId), FetchStats> {
         &self.stands
+    }
+
+    /// How far each partition was read, as last seen.
+    pub fn read(&self) -> impl Iterator<Item = &PartitionProgress> {
+        self.read.values()
     }
 
     /// What sources and sinks said since the last call.

@@ -23,7 +23,7 @@ use velostream_types::{Fatal, PartitionId, Remedy, SourceId};
 use super::commits::{self, Commits};
 use super::endpoints::TopicInput;
 use super::topics::{self, Begin, SourceTopic};
-use super::{Event, Input, MakeShard, Resume, RunOptions, RunReport, endpoints};
+use super::{Event, Input, MakeShard, PartitionReport, Resume, RunOptions, RunReport, endpoints};
 use crate::clock::monotonic;
 use crate::driver::{Note, World};
 use crate::stop::StopHandle;
@@ -34,6 +34,8 @@ const POLL: Duration = Duration::from_millis(100);
 const OWNERSHIP_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a commit may take when the run, or an assignment, ends.
 const LAST_COMMIT: Duration = Duration::from_secs(10);
+/// Time between two looks at the partitions.
+const SHOW_EVERY: Duration = Duration::from_millis(200);
 /// Session time-out of librdkafka when nothing else is set.
 const SESSION_MS: u64 = 45_000;
 
@@ -371,6 +373,7 @@ impl Job {
             notes,
             commits: None,
             committed: &mut self.committed,
+            shown: None,
             failed: None,
             reassigned: false,
         };
@@ -468,6 +471,8 @@ struct Watch<'a> {
     commits: Option<Commits>,
     /// What was committed in this run.
     committed: &'a mut BTreeMap<(SourceId, PartitionId), i64>,
+    /// When the partitions were shown last.
+    shown: Option<Instant>,
     failed: Option<Fatal>,
     reassigned: bool,
 }
@@ -497,6 +502,21 @@ impl Watch<'_> {
         if self.members.iter().any(|m| m.changed) && !world.stopping() {
             self.reassigned = true;
             world.stop();
+        }
+        self.show(observer);
+    }
+
+    /// Tells where the partitions stand, now and then.
+    fn show(&mut self, observer: &mut dyn FnMut(Event<'_>)) {
+        let Some(commits) = &self.commits else { return };
+        if self.shown.is_some_and(|at| at.elapsed() < SHOW_EVERY) {
+            return;
+        }
+        let mut partitions: Vec<_> = commits.read().map(|p| PartitionReport::of(self.plan, p)).collect();
+        partitions.iter_mut().for_each(|partition| partition.stands(commits.stands(), &self.committed));
+        if !partitions.is_empty() {
+            self.shown = Some(monotonic());
+            observer(Event::Partitions(&partitions));
         }
     }
 

@@ -87,6 +87,8 @@ pub enum Event<'a> {
     },
     /// How far the run is; comes every few milliseconds.
     Progress(Snapshot),
+    /// Where the partitions of topics stand; comes a few times a second.
+    Partitions(&'a [PartitionReport]),
     /// Something worth a line in the log.
     Notice(&'a str),
 }

@@ -134,6 +134,38 @@ pub struct PartitionReport {
     pub at: (SourceId, PartitionId),
 }
 
+impl PartitionReport {
+    /// How far it was read.
+    pub(super) fn of(plan: &AppPlan, p: &PartitionProgress) -> PartitionReport {
+        PartitionReport {
+            source: plan.sources[p.source.index()].name.to_string(),
+            partition: p.partition.0,
+            rows: p.rows,
+            watermark_ms: watermark_ms(plan, p),
+            ended: p.ended,
+            log: None,
+            at: (p.source, p.partition),
+        }
+    }
+
+    /// Adds where it stands in its log.
+    pub(super) fn stands(
+        &mut self,
+        stands: &BTreeMap<(SourceId, PartitionId), FetchStats>,
+        committed: &BTreeMap<(SourceId, PartitionId), i64>,
+    ) {
+        let committed = committed.get(&self.at).copied();
+        self.log = stands.get(&self.at).map(|stats| LogReport {
+            position: stats.position,
+            end: stats.end,
+            lag: (stats.end - committed.unwrap_or(stats.position)).max(0),
+            committed,
+            records_lost: stats.records_lost,
+            throttle_ms: stats.throttle_ms,
+        });
+    }
+}
+
 /// One partition of a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct LogReport {
@@ -293,17 +325,7 @@ impl RunReport {
         stands: &BTreeMap<(SourceId, PartitionId), FetchStats>,
         committed: &BTreeMap<(SourceId, PartitionId), i64>,
     ) {
-        for partition in &mut self.partitions {
-            let committed = committed.get(&partition.at).copied();
-            partition.log = stands.get(&partition.at).map(|stats| LogReport {
-                position: stats.position,
-                end: stats.end,
-                lag: (stats.end - committed.unwrap_or(stats.position)).max(0),
-                committed,
-                records_lost: stats.records_lost,
-                throttle_ms: stats.throttle_ms,
-            });
-        }
+        self.partitions.iter_mut().for_each(|partition| partition.stands(stands, committed));
     }
 
     /// This life's report with the counts of the lives before.
@@ -396,16 +418,7 @@ pub(super) fn assemble(facts: Facts<'_>) -> RunReport {
 fn partitions(plan: &AppPlan, lanes: &[LaneReport]) -> Vec<PartitionReport> {
     let mut all: Vec<_> = lanes.iter().flat_map(|lane| &lane.partitions).collect();
     all.sort_by_key(|p| (p.source, p.partition));
-    let report = |p: &&PartitionProgress| PartitionReport {
-        source: plan.sources[p.source.index()].name.to_string(),
-        partition: p.partition.0,
-        rows: p.rows,
-        watermark_ms: watermark_ms(plan, p),
-        ended: p.ended,
-        log: None,
-        at: (p.source, p.partition),
-    };
-    all.iter().map(report).collect()
+    all.into_iter().map(|p| PartitionReport::of(plan, p)).collect()
 }
 
 /// Highest event time less the source's bound.

@@ -112,6 +112,7 @@ impl Stage {
             ),
             Event::Started { .. } => self.is_started = true,
             Event::Notice(text) => self.view.notice(text)?,
+            Event::Partitions(_) => {}
             Event::Progress(at) => {
                 jobs.read.store(at.rows_in, Ordering::Relaxed);
                 for text in self.tail.notices() {

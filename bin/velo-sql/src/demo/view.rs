@@ -13,7 +13,7 @@ use velostream_types::time::{NS_PER_MS, timestamp_text};
 
 use super::board::{Alert, Bar, Board, Second};
 use super::feed::SYMBOLS;
-use crate::figures::{count, rate};
+use crate::figures::{aligned, count, rate};
 
 /// Alerts kept on a terminal.
 const ALERTS: usize = 4;
@@ -183,21 +183,6 @@ fn whole(board: &Board) -> String {
     format!("\n{}{} volume alerts\n", joined(&aligned(&rows)), count(board.alerts_total))
 }
 
-/// Rows with their columns under each other: the first to the left, numbers to the right.
-fn aligned(rows: &[Vec<String>]) -> Vec<String> {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |i: usize| rows.iter().filter_map(|row| row.get(i)).map(|cell| cell.chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let line = |row: &Vec<String>| {
-        let mut line = String::new();
-        for (i, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            line.push_str(&if i == 0 { format!("{cell:<width$}") } else { format!("  {cell:>width$}") });
-        }
-        line
-    };
-    rows.iter().map(line).collect()
-}
-
 fn second_line(end: i64, second: &Second) -> String {
     let Second { bars, sum } = second;
     format!(
@@ -235,11 +220,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_and_columns() {
+    fn prices_and_times() {
         assert_eq!(price(12_345_678), "1,234.5678");
         assert_eq!(clock(1_735_828_205_000), "14:30:05");
-        let rows = [vec!["a".to_owned(), "10".to_owned()], vec!["bcd".to_owned(), "7".to_owned()]];
-        assert_eq!(aligned(&rows), ["a    10", "bcd   7"]);
     }
 
     #[test]
