@@ -51,7 +51,7 @@ const DEMO_NOTES: &str = "What happens:
 
   A broker is started in this process, in memory, on a free port of 127.0.0.1; any Kafka client can look at its topics
   while the demo runs. With --brokers the topics are there instead, under names with a suffix of their own, and are
-  deleted at the end, unless the process is killed; the brokers forget the empty consumer group by themselves.
+  deleted at the end with the consumer group, unless the process is killed.
 
   The three jobs are the statements of one app: the first reads the topic, each reads the one before it directly and
   not through a topic, and the last two also write their rows to topics. The screen shows what it reads from these.

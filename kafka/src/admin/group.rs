@@ -1,4 +1,4 @@
-//! Groups: who they are, how far they are behind, and moving their offsets.
+//! Groups: who they are, how far they are behind, moving their offsets, and deleting them.
 //!
 //! librdkafka asks for the offsets of partitions it is given, so those of every partition of the cluster are asked for
 //! in one request. Offsets are moved by a commit without membership, which the brokers take only while a group has no
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::groups::GroupInfo as NativeGroup;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use velostream_types::Fatal;
@@ -177,6 +177,23 @@ impl Admin {
                 _ => Err(error),
             },
         })?
+    }
+
+    /// Deletes a group that has no members, with what it committed; FALSE when it was not there.
+    pub fn delete_group(&self, name: &str) -> Result<bool, Fatal> {
+        let options = self.admin_options();
+        let results = self.administer(("Delete", "group", name), |admin| admin.delete_groups(&[name], &options))?;
+        match results.into_iter().next() {
+            None | Some(Ok(_)) => Ok(true),
+            Some(Err((_, RDKafkaErrorCode::GroupIdNotFound))) => Ok(false),
+            Some(Err((_, RDKafkaErrorCode::NonEmptyGroup))) => {
+                Err(Fatal::new(format!("group \"{name}\" is in use: only a group without members can be deleted")))
+            }
+            Some(Err((_, code))) => {
+                let error = KafkaError::AdminOp(code);
+                Err(self.failed(&self.consumer, ("Delete", "group", name), &error, Duration::ZERO))
+            }
+        }
     }
 
     fn must_be_empty(&self, group: &str) -> Result<(), Fatal> {

@@ -207,7 +207,7 @@ impl Admin {
         })
     }
 
-    fn admin_options(&self) -> AdminOptions {
+    pub(super) fn admin_options(&self) -> AdminOptions {
         AdminOptions::new().request_timeout(Some(self.patience)).operation_timeout(Some(self.patience))
     }
 

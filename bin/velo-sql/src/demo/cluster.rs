@@ -1,7 +1,7 @@
 //! Where the demo's topics are: the embedded broker, in this process and in memory, or brokers the user names.
 //!
-//! On the user's brokers every topic and the group have a suffix of their own per run, and the topics are deleted at
-//! the end, also after a failure; only a process that was killed leaves them behind. The embedded broker takes
+//! On the user's brokers every topic and the group have a suffix of their own per run, and they are deleted at the end,
+//! also after a failure; only a process that was killed leaves them behind. The embedded broker takes
 //! everything with it. All calls wait for the network, at most `PATIENCE` each.
 
 use std::collections::BTreeMap;
@@ -24,6 +24,8 @@ pub const FEED: (&str, u32) = ("market_data", 4);
 pub const BARS: (&str, u32) = ("ohlc_1s", 2);
 /// Alerts.
 pub const ALERTS: (&str, u32) = ("volume_alerts", 1);
+/// Group of the jobs, and of the demo's own reader.
+pub const GROUP: &str = "velo_market_demo";
 const TOPICS: [(&str, u32); 3] = [FEED, BARS, ALERTS];
 
 /// Most bytes that a partition of a feed without end keeps; the producer never is that far ahead of the jobs.
@@ -133,11 +135,16 @@ impl Drop for Cluster {
             return;
         }
         let admin = Admin::open(&self.client, PATIENCE);
+        let admin = || admin.as_ref().map_err(Clone::clone);
+        let still = |what: &str, error| eprintln!("{what} is still on {}: {error}", self.client.brokers());
         for topic in &self.made {
-            let deleted = admin.as_ref().map_err(Clone::clone).and_then(|admin| admin.delete(topic));
-            if let Err(error) = deleted {
-                eprintln!("topic {topic} is still on {}: {error}", self.client.brokers());
+            if let Err(error) = admin().and_then(|admin| admin.delete(topic)) {
+                still(&format!("topic {topic}"), error);
             }
+        }
+        let group = self.name(GROUP);
+        if let Err(error) = admin().and_then(|admin| admin.delete_group(&group)) {
+            still(&format!("group {group}"), error);
         }
     }
 }

@@ -37,7 +37,7 @@ use velostream_types::time::NS_PER_MS;
 use velostream_types::topic::StartAt;
 
 use self::board::Board;
-use self::cluster::Cluster;
+use self::cluster::{Cluster, GROUP};
 use self::feed::{Feed, SYMBOLS};
 use self::producer::{Jobs, Made, Producer, Until};
 use self::tail::Tail;
@@ -47,8 +47,6 @@ use crate::{app, figures};
 
 /// The jobs.
 const APP: &str = include_str!("app.sql");
-/// Group of the jobs, and of the demo's own reader.
-const GROUP: &str = "velo_market_demo";
 /// Start of a feed that must be the same every time: 2025-01-02 14:30:00 UTC.
 const START_MS: i64 = 1_735_828_200_000;
 

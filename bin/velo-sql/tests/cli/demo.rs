@@ -42,7 +42,7 @@ fn in_real_time_it_ends_by_itself() {
 }
 
 #[test]
-fn on_other_brokers_it_says_the_same_and_leaves_no_topic() {
+fn on_other_brokers_it_says_the_same_and_leaves_nothing() {
     let broker = Broker::start(BrokerConfig::default()).expect("a free port");
     let brokers = broker.bootstrap();
     let own = demo(&["--records", "5000"]);
@@ -56,6 +56,8 @@ fn on_other_brokers_it_says_the_same_and_leaves_no_topic() {
     let admin = Admin::open(&client, Duration::from_secs(10)).expect("settings are right");
     let left: Vec<String> = admin.topics().expect("the broker answers").into_iter().map(|topic| topic.name).collect();
     assert_eq!(left, Vec::<String>::new());
+    let groups: Vec<String> = admin.groups().expect("the broker answers").into_iter().map(|group| group.name).collect();
+    assert_eq!(groups, Vec::<String>::new());
 }
 
 #[test]
