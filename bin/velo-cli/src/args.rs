@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
-use velostream_types::time::{ns_to_ms, parse_timestamp};
+use velostream_types::time::{ns_to_ms, parse_instant};
 use velostream_types::topic::StartAt;
 
 const EXAMPLES: &str = "Examples:
@@ -317,7 +317,7 @@ fn wait(text: &str) -> Result<Wait, String> {
 
 /// A point in time in ms since 1970.
 fn instant_ms(text: &str) -> Result<i64, String> {
-    let ms = text.parse::<i64>().ok().or_else(|| parse_timestamp(text).map(ns_to_ms));
+    let ms = parse_instant(text).map(ns_to_ms);
     ms.filter(|ms| *ms >= 0).ok_or_else(|| "expected RFC 3339 (2025-01-31T09:30:00Z) or epoch milliseconds".into())
 }
 

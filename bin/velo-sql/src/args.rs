@@ -6,7 +6,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use velostream_runtime::backend::BackendChoice;
 use velostream_runtime::job::{BATCH_ROWS, CREDITS, LatencyProfile};
 use velostream_runtime::topology::parse_cores;
-use velostream_types::time::{NS_PER_MS, parse_timestamp};
+use velostream_types::time::parse_instant;
 
 use crate::kafka::KafkaArgs;
 
@@ -325,10 +325,7 @@ fn cores(text: &str) -> Result<Cores, String> {
 pub struct Instant(pub i64);
 
 fn instant(text: &str) -> Result<Instant, String> {
-    let ns = match text.parse::<i64>() {
-        Ok(ms) => ms.checked_mul(NS_PER_MS),
-        Err(_) => parse_timestamp(text),
-    };
+    let ns = parse_instant(text);
     ns.map(Instant).ok_or_else(|| "expected RFC 3339 (2025-01-31T09:30:00Z) or epoch milliseconds, 1677 to 2262".into())
 }
 

@@ -1,11 +1,14 @@
-//! Options of runs over Kafka topics: who we are in the group, where we begin, when we end.
+//! Options of runs over Kafka topics: who we are in the group, where we begin, when we end; and which of the app's client
+//! settings are not done as written.
 
 use std::collections::BTreeMap;
 
 use clap::Args as ClapArgs;
+use velostream_kafka::config::{self, Role};
 use velostream_runtime::job::{Begin, KafkaOptions};
-use velostream_types::time::{NS_PER_MS, parse_timestamp};
-use velostream_types::topic::StartAt;
+use velostream_sql::plan::{AppPlan, SinkConnector, SourceConnector};
+use velostream_types::time::{ns_to_ms, parse_instant};
+use velostream_types::topic::{Client, StartAt};
 
 /// What `run` and `deploy-app` take for topics.
 #[derive(Debug, Clone, Default, ClapArgs)]
@@ -62,6 +65,31 @@ impl KafkaArgs {
     }
 }
 
+/// Client settings of the app that are ignored or change what others mean, each told once.
+pub fn settings_to_tell(plan: &AppPlan) -> Vec<String> {
+    let (mut readers, mut writers): (Vec<&Client>, Vec<&Client>) = (Vec::new(), Vec::new());
+    for source in &plan.sources {
+        if let SourceConnector::Kafka(kafka) = &source.connector {
+            readers.push(&kafka.client);
+        }
+    }
+    for sink in &plan.sinks {
+        if let SinkConnector::Kafka(kafka) = &sink.connector {
+            writers.push(&kafka.client);
+        }
+    }
+    writers.extend(plan.dlqs.iter().filter(|dlq| dlq.enabled).filter_map(|dlq| Some(&dlq.topic.as_ref()?.client)));
+    let member = Role::Member { group: String::new(), instance: None };
+    let read = readers.into_iter().flat_map(|client| config::notices(client, &member));
+    let mut all: Vec<String> = Vec::new();
+    for text in read.chain(writers.into_iter().flat_map(|client| config::notices(client, &Role::Produce))) {
+        if !all.contains(&text) {
+            all.push(text);
+        }
+    }
+    all
+}
+
 fn place(text: &str) -> Result<Place, String> {
     match text {
         "latest" | "end" => return Ok(Place(Begin::At(StartAt::Latest))),
@@ -75,7 +103,8 @@ fn place(text: &str) -> Result<Place, String> {
     if let Some(offsets) = text.split(',').map(pair).collect::<Option<BTreeMap<_, _>>>() {
         return Ok(Place(Begin::Offsets(offsets)));
     }
-    let ms = text.parse::<i64>().ok().or_else(|| parse_timestamp(text).map(|ns| ns.div_euclid(NS_PER_MS)));
+    // Brokers take negative timestamps for other questions.
+    let ms = parse_instant(text).map(ns_to_ms).filter(|ms| *ms >= 0);
     let what = "expected latest, earliest, a time (2025-01-31T09:30:00Z or epoch milliseconds) or PARTITION:OFFSET";
     ms.map(|ms| Place(Begin::At(StartAt::Timestamp(ms)))).ok_or_else(|| what.into())
 }
@@ -92,6 +121,7 @@ mod tests {
         check("1970-01-01T00:00:01Z", Some(Begin::At(StartAt::Timestamp(1000))));
         check("0:15,2:7", Some(Begin::Offsets(BTreeMap::from([(0, 15), (2, 7)]))));
         check("0:-1", None);
+        check("-1", None);
         check("soon", None);
     }
 }

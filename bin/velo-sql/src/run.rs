@@ -20,6 +20,7 @@ use velostream_sql::plan::{SinkConnector, SinkFormat};
 use crate::app::{self, App, Source};
 use crate::args::{FormatArg, RunArgs, SummaryArg};
 use crate::explain;
+use crate::kafka;
 use crate::partitions::Partitions;
 use crate::progress::{self, Progress};
 use crate::summary::Summary;
@@ -46,6 +47,15 @@ struct Machine {
 }
 
 impl Machine {
+    /// A warning that belongs to no place in the text: to people at once, to programs with the document.
+    fn warn(&mut self, text: &str) {
+        if self.wanted {
+            self.findings.push(json!({ "severity": "warning", "message": text }));
+        } else {
+            eprintln!("warning: {text}");
+        }
+    }
+
     /// Prints the document with the findings added.
     fn print(&self, mut document: Value) -> Result<()> {
         if let Value::Object(object) = &mut document {
@@ -86,6 +96,9 @@ fn compile_and_run(args: &RunArgs, machine: &mut Machine) -> Result<ExitCode> {
     }
     if plan.statements.is_empty() {
         bail!("{} holds no query: there is nothing to run", source.name);
+    }
+    for text in kafka::settings_to_tell(&plan) {
+        machine.warn(&text);
     }
     let stop = StopHandle::new();
     stop.install_signals().context("cannot listen to INT and TERM")?;

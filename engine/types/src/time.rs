@@ -118,6 +118,15 @@ pub fn parse_date(text: &str) -> Option<i32> {
     i32::try_from(days_from_civil(y, m, d)).ok()
 }
 
+/// A point in time as people give it to commands: milliseconds since the epoch, or what [`parse_timestamp`] takes.
+/// Nanoseconds since the epoch; `None` when malformed or outside 1677-2262.
+pub fn parse_instant(text: &str) -> Option<i64> {
+    match text.parse::<i64>() {
+        Ok(ms) => ms.checked_mul(NS_PER_MS),
+        Err(_) => parse_timestamp(text),
+    }
+}
+
 /// RFC 3339 or `YYYY-MM-DD[ T]HH:MM[:SS[.fraction]]` with an optional `Z` or `±HH:MM`, naive text being UTC, also a
 /// bare date (midnight). Nanoseconds since the epoch; `None` when malformed or outside 1677-2262.
 pub fn parse_timestamp(text: &str) -> Option<i64> {
@@ -191,6 +200,9 @@ mod tests {
         assert_eq!(parse_timestamp("1970-01-01T00:00:01Z"), Some(NS_PER_SEC));
         assert_eq!(parse_timestamp("1970-01-01 01:00:00.5+01:00"), Some(NS_PER_SEC / 2));
         assert_eq!(parse_timestamp("1969-12-31 23:59:59"), Some(-NS_PER_SEC));
+        assert_eq!(parse_instant("1970-01-01T00:00:01Z"), Some(NS_PER_SEC));
+        assert_eq!(parse_instant("-1000"), Some(-NS_PER_SEC));
+        assert_eq!([parse_instant("9223372036854775807"), parse_instant("soon")], [None; 2]);
         assert_eq!(timestamp_text(-1), "1969-12-31 23:59:59.999999999");
         assert_eq!(timestamp_text(1_500_000), "1970-01-01 00:00:00.001500");
         for bad in ["2024-02-30", "2024-1-01", "2024-01-01T25:00", "2024-01-01T10:00:00.Z", "9999-01-01", "x"] {

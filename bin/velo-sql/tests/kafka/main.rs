@@ -13,4 +13,5 @@ mod layouts;
 mod lost;
 mod refused;
 mod restarts;
+mod view;
 mod world;
