@@ -181,6 +181,12 @@ fn a_cut_batch_does_not_move_the_end_of_quotes() {
         assert_eq!(shown(&got), "x 1 !R0103 !R0101 !R0104 2", "slabs of {slab}, batches of {max_rows}");
         let bad: Vec<&[u8]> = got.bad.iter().map(|b| b.bytes.as_slice()).collect();
         assert_eq!(bad, [&b"\"a"[..], b"x\",\"b", b"c\",\"dd\""]);
+        let message = &*got.bad[0].error.message;
+        assert!(
+            message.starts_with("record is longer than max.record.bytes and has a line feed in quotes"),
+            "{message}"
+        );
+        assert!(message.contains("cut there, behind 2 bytes"), "{message}");
     }
 }
 

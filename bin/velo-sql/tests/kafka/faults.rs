@@ -12,7 +12,9 @@ use std::process::Child;
 use std::time::Duration;
 
 use super::away::Process;
-use super::world::{PATIENCE, Rng, finish, follow, key_of, now, producer, run, send, signal, topic, values, wait};
+use super::world::{
+    KEPT_AND_SUMS, PATIENCE, Rng, finish, follow, key_of, now, producer, run, send, signal, topic, values, wait,
+};
 
 const PARTITIONS: u32 = 3;
 /// Records of the full run.
@@ -26,15 +28,6 @@ const RESTART_EVERY: Duration = Duration::from_secs(2);
 /// A share of the records after which buffers have found their size.
 const WARM: u64 = 4;
 const GROWTH_MAX_KB: u64 = 20 * 1_024;
-
-const APP: &str = "
-    SET 'commit.interval' = '100ms';
-    CREATE STREAM t (id INT, k INT, v INT, ts INT) WITH (type = 'kafka', topic = 't', format = 'json',
-      'event.time.field' = 'ts', 'watermark.strategy' = 'bounded_out_of_orderness',
-      'watermark.max_out_of_orderness' = '40ms');
-    CREATE STREAM kept AS SELECT id, v FROM t WHERE v > 989 WITH ('kept.type' = 'kafka', 'kept.topic' = 'kept');
-    CREATE STREAM sums AS SELECT k, COUNT(*) AS n, SUM(v) AS total, _window_start FROM t
-      GROUP BY k WINDOW TUMBLING(100ms) EMIT FINAL WITH ('sums.type' = 'kafka', 'sums.topic' = 'sums');";
 
 /// Faults, each until the next.
 const FAULTS: &[(&str, &str)] = &[
@@ -188,7 +181,7 @@ fn a_broker_that_keeps_failing_loses_nothing() {
     let rate = number("VELO_FAULT_RATE").unwrap_or(25_000).max(1);
     let started = now();
     let folder = tempfile::tempdir().expect("a folder");
-    std::fs::write(folder.path().join("app.sql"), APP).expect("the app");
+    std::fs::write(folder.path().join("app.sql"), KEPT_AND_SUMS).expect("the app");
     let mut broker = Process::new(folder.path());
     let brokers = broker.address();
     broker.start();
@@ -244,7 +237,7 @@ fn a_broker_away_for_longer_than_the_session_is_waited_for() {
     const ROWS: u64 = 20_000;
     let folder = tempfile::tempdir().expect("a folder");
     let session = "topic = 't', 'session.timeout.ms' = '6000',";
-    std::fs::write(folder.path().join("app.sql"), APP.replace("topic = 't',", session)).expect("the app");
+    std::fs::write(folder.path().join("app.sql"), KEPT_AND_SUMS.replace("topic = 't',", session)).expect("the app");
     let mut broker = Process::new(folder.path());
     let brokers = broker.address();
     broker.start();

@@ -8,18 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::world::{Rng, broker, finish, follow, key_of, now, producer, run, send, topic, values};
+use super::world::{KEPT_AND_SUMS, Rng, broker, finish, follow, key_of, now, producer, run, send, topic, values};
 
 const PARTITIONS: u32 = 3;
-
-const APP: &str = "
-    SET 'commit.interval' = '100ms';
-    CREATE STREAM t (id INT, k INT, v INT, ts INT) WITH (type = 'kafka', topic = 't', format = 'json',
-      'event.time.field' = 'ts', 'watermark.strategy' = 'bounded_out_of_orderness',
-      'watermark.max_out_of_orderness' = '40ms');
-    CREATE STREAM kept AS SELECT id, v FROM t WHERE v > 989 WITH ('kept.type' = 'kafka', 'kept.topic' = 'kept');
-    CREATE STREAM sums AS SELECT k, COUNT(*) AS n, SUM(v) AS total, _window_start FROM t
-      GROUP BY k WINDOW TUMBLING(100ms) EMIT FINAL WITH ('sums.type' = 'kafka', 'sums.topic' = 'sums');";
 
 /// What an independent computation says.
 #[derive(Default)]
@@ -85,7 +76,7 @@ fn kills_at_random_moments_lose_nothing() {
     let broker = broker();
     let brokers = broker.bootstrap();
     let folder = tempfile::tempdir().expect("a folder");
-    std::fs::write(folder.path().join("app.sql"), APP).expect("the app");
+    std::fs::write(folder.path().join("app.sql"), KEPT_AND_SUMS).expect("the app");
     topic(&brokers, "t", PARTITIONS);
     let (stop, want) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Want::default())));
     let feeder = {

@@ -14,6 +14,17 @@ use velostream_types::topic::{Broker as _, Client, NewTopic, Produce, ProduceSpe
 /// How long anything may take that should take no time.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// An app that writes one record in a hundred as it is and sums all of them in windows: whatever is lost or repeated
+/// shows in one of its outputs.
+pub const KEPT_AND_SUMS: &str = "
+    SET 'commit.interval' = '100ms';
+    CREATE STREAM t (id INT, k INT, v INT, ts INT) WITH (type = 'kafka', topic = 't', format = 'json',
+      'event.time.field' = 'ts', 'watermark.strategy' = 'bounded_out_of_orderness',
+      'watermark.max_out_of_orderness' = '40ms');
+    CREATE STREAM kept AS SELECT id, v FROM t WHERE v > 989 WITH ('kept.type' = 'kafka', 'kept.topic' = 'kept');
+    CREATE STREAM sums AS SELECT k, COUNT(*) AS n, SUM(v) AS total, _window_start FROM t
+      GROUP BY k WINDOW TUMBLING(100ms) EMIT FINAL WITH ('sums.type' = 'kafka', 'sums.topic' = 'sums');";
+
 /// An embedded broker in memory.
 pub fn broker() -> Broker {
     // Rows have event times of 2023: what retention would delete is what the tests compare.

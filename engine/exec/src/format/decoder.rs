@@ -313,7 +313,7 @@ impl Decoder {
             if record.end - record.start > self.max_record {
                 let mut long = LongRecord::new(offset, 0);
                 long.pass(&bytes[record.start..record.end]);
-                bad.push(long.finish(true));
+                bad.push(long.finish(true, self.max_record));
                 continue;
             }
             let taken = match &mut self.tokeniser {

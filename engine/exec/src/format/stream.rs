@@ -58,9 +58,17 @@ impl LongRecord {
         self.hash.update(bytes);
     }
 
-    pub(super) fn finish(self, framed: bool) -> BadRecord {
-        let hash = self.hash.digest();
-        let message = format!("record of {} bytes is longer than max.record.bytes (XXH3 {hash:016x})", self.length);
+    /// `limit` is the longest record. One that was cut at a line feed inside its quotes may be shorter.
+    pub(super) fn finish(self, framed: bool, limit: usize) -> BadRecord {
+        let (length, hash) = (self.length, self.hash.digest());
+        let message = if length > limit as u64 {
+            format!("record of {length} bytes is longer than max.record.bytes (XXH3 {hash:016x})")
+        } else {
+            format!(
+                "record is longer than max.record.bytes and has a line feed in quotes: it was cut there, behind {length} \
+                 bytes, and what follows is read as records of its own (XXH3 {hash:016x})"
+            )
+        };
         BadRecord {
             offset: self.offset,
             position: (!framed).then_some(self.position),
@@ -158,7 +166,7 @@ impl Feed<'_> {
                 }
             }
         }
-        bad.push(long.finish(false));
+        bad.push(long.finish(false, self.max_record));
         true
     }
 

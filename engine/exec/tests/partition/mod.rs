@@ -1,5 +1,5 @@
 //! A partition reader for the format tests: gives the decoder slabs of a chosen size and collects all it answers.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each suite needs its part of it")]
 
 use std::path::PathBuf;
 use std::sync::Arc;
