@@ -1,5 +1,5 @@
 //! The binary from outside: usage, settings and their order, and what it says when there is no broker. `story` walks
-//! through all commands on a broker; `VELOSTREAM_TEST_BROKERS` names one.
+//! through all commands on a broker in this process; `VELOSTREAM_TEST_BROKERS` names another one.
 
 mod mistakes;
 mod story;
