@@ -6,8 +6,6 @@
 //! bounded by the input and one output. Before any figure is printed both have to have written the same number of rows.
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -47,8 +45,11 @@ pub struct KafkaArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Client {
+/// Who is measured.
+pub enum Client {
+    /// The hand-written program.
     Pipe,
+    /// `velo-sql`.
     Engine,
 }
 
@@ -241,10 +242,7 @@ impl Bench {
         }
         let workload = format!("kafka {job}");
         let line = Line { place, workload, rows: sizes, runs: self.args.runs, costs, of_pipe };
-        let path = &self.args.results;
-        let file = OpenOptions::new().append(true).create(true).open(path);
-        let mut file = file.with_context(|| format!("open {}", path.display()))?;
-        writeln!(file, "{}", serde_json::to_string(&line)?).with_context(|| format!("append to {}", path.display()))
+        measure::append(&self.args.results, &line)
     }
 }
 

@@ -4,13 +4,15 @@
 //! moment until it is read from the output topic by this process. Client, broker and this process share the machine.
 #![allow(clippy::disallowed_methods, reason = "measuring is reading the clock; nothing here runs on a shard")]
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use serde::Serialize;
 use velostream_kafka::Kafka;
 use velostream_types::topic::{Broker as _, Client, FetchFrom, FetchSpec, ProduceSpec, TopicPartition, Wake};
 use velostream_types::{Chunk, SlabKind, SourcePoll};
@@ -18,11 +20,13 @@ use velostream_types::{Chunk, SlabKind, SourcePoll};
 use crate::data::Market;
 use crate::engine::{build_folder, find_velo_sql};
 use crate::generate::{Format, write_trade};
-use crate::kafka::{Broker, PARTITIONS, W1, cli};
+use crate::kafka::{Broker, Client as Program, PARTITIONS, W1, cli};
+use crate::measure::{self, Place};
 use crate::mixed::RowShape;
 
 const BAR_MS: f64 = 1.0;
-const PERIOD: Duration = Duration::from_millis(1);
+const PER_SECOND: u32 = 1_000;
+const PERIOD: Duration = Duration::from_micros(1_000_000 / PER_SECOND as u64);
 /// Behind these the client is warm; they count for nothing.
 const WARM: usize = 2_000;
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -37,6 +41,28 @@ pub struct LatencyArgs {
     /// Turns of both programs; medians count
     #[arg(long, default_value_t = 5)]
     runs: u32,
+    /// Results are appended to this file as JSON lines
+    #[arg(long, default_value = "perf/results.jsonl")]
+    results: PathBuf,
+}
+
+/// One program's figures, ms.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+struct Latency {
+    p50_ms: f64,
+    p99_ms: f64,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(flatten)]
+    place: &'a Place,
+    workload: &'static str,
+    records: usize,
+    per_second: u32,
+    runs: u32,
+    latencies: BTreeMap<Program, Latency>,
+    p99_above_pipe_ms: f64,
 }
 
 /// Ends the client with this value.
@@ -50,7 +76,7 @@ impl Drop for Running {
     }
 }
 
-/// Measures both programs in turns and prints medians.
+/// Measures both programs in turns, prints medians and appends them to the results.
 pub fn run(args: LatencyArgs) -> Result<()> {
     let bin = find_velo_sql(None)?.parent().context("velo-sql lies in a folder")?.to_owned();
     let folder = build_folder()?.join("perf-data").join("kafka");
@@ -74,12 +100,25 @@ pub fn run(args: LatencyArgs) -> Result<()> {
             drop(running);
         }
     }
-    println!("program    p50 ms   p99 ms   medians of {} runs, 1,000 records/s", args.runs);
-    let [pipe, engine] = found.map(|runs| [50, 99].map(|percent| median(&runs, percent)));
-    println!("pipe     {:>8.3} {:>8.3}", pipe[0], pipe[1]);
-    println!("engine   {:>8.3} {:>8.3}", engine[0], engine[1]);
-    println!("p99 above the pipe: {:.3} ms (bar {BAR_MS:.1})", engine[1] - pipe[1]);
-    Ok(())
+    let place = Place::here();
+    println!("{} · {} CPUs · {} · {}", place.cpu, place.cpus, place.commit, place.date);
+    println!("program    p50 ms   p99 ms   medians of {} runs, {PER_SECOND} records/s", args.runs);
+    let [pipe, engine] = found.map(|runs| Latency { p50_ms: median(&runs, 50), p99_ms: median(&runs, 99) });
+    for (name, Latency { p50_ms, p99_ms }) in [("pipe", pipe), ("engine", engine)] {
+        println!("{name:8} {p50_ms:>8.3} {p99_ms:>8.3}");
+    }
+    let p99_above_pipe_ms = engine.p99_ms - pipe.p99_ms;
+    println!("p99 above the pipe: {p99_above_pipe_ms:.3} ms (bar {BAR_MS:.1})");
+    let line = Line {
+        place: &place,
+        workload: "kafka latency",
+        records: args.records,
+        per_second: PER_SECOND,
+        runs: args.runs,
+        latencies: BTreeMap::from([(Program::Pipe, pipe), (Program::Engine, engine)]),
+        p99_above_pipe_ms,
+    };
+    measure::append(&args.results, &line)
 }
 
 fn client(engine: bool, bin: &Path, folder: &Path, input: &str, output: &str) -> Result<Command> {

@@ -4,7 +4,8 @@
 //! exact only while one child runs at a time. Memory is sampled, so a peak of a few milliseconds may be missed.
 #![allow(clippy::disallowed_methods, reason = "measuring is reading the clock; nothing here runs on a shard")]
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -91,6 +92,13 @@ fn children_ticks(stat: &str) -> Option<u64> {
     let user: u64 = fields.next()?.parse().ok()?;
     let system: u64 = fields.next()?.parse().ok()?;
     Some(user + system)
+}
+
+/// Appends a result to a file of JSON lines.
+pub fn append(path: &Path, line: &impl Serialize) -> Result<()> {
+    let file = OpenOptions::new().append(true).create(true).open(path);
+    let mut file = file.with_context(|| format!("open {}", path.display()))?;
+    writeln!(file, "{}", serde_json::to_string(line)?).with_context(|| format!("append to {}", path.display()))
 }
 
 /// The machine and the moment, for the record.

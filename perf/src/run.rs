@@ -6,8 +6,6 @@
 //! is printed.
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -266,10 +264,7 @@ impl Bench {
             of_limit,
             decode_over_tree,
         };
-        let path = &self.args.results;
-        let mut file = OpenOptions::new().append(true).create(true).open(path);
-        let file = file.as_mut().map_err(|e| anyhow::anyhow!("open {}: {e}", path.display()))?;
-        writeln!(file, "{}", serde_json::to_string(&line)?).with_context(|| format!("append to {}", path.display()))
+        measure::append(&self.args.results, &line)
     }
 }
 
