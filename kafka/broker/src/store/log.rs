@@ -9,6 +9,7 @@ use std::path::Path;
 use bytes::Bytes;
 
 use super::batch::{self, Marker, Stored};
+use super::buffers::Buffers;
 use super::checkpoint::{self, Checkpoint};
 use super::config::LogConfig;
 use super::epochs::Epochs;
@@ -32,6 +33,7 @@ pub struct PartitionLog {
     pub(super) next_horizon: i64,
     /// Bytes appended since the last checkpoint.
     pub(super) since_checkpoint: u64,
+    pub(super) buffers: Buffers,
 }
 
 impl PartitionLog {
@@ -60,7 +62,13 @@ impl PartitionLog {
             cleaned_to: 0,
             next_horizon: i64::MAX,
             since_checkpoint: 0,
+            buffers: Buffers::default(),
         }
+    }
+
+    /// Takes the memory of its reads from these, which other logs use too.
+    pub fn share_buffers(&mut self, buffers: &Buffers) {
+        self.buffers = buffers.clone();
     }
 
     /// Puts another configuration in force for what follows.

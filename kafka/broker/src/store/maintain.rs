@@ -120,7 +120,8 @@ impl PartitionLog {
                 // What was closed may have been compacted, and the last segment must have no gaps.
                 self.new_segment(next, now_ms)?;
             }
-            *self = PartitionLog::open_dir(&dir, self.storage.clone(), self.config.clone(), now_ms)?.0;
+            let opened = PartitionLog::open_dir(&dir, self.storage.clone(), self.config.clone(), now_ms)?.0;
+            *self = PartitionLog { buffers: self.buffers.clone(), ..opened };
             return Ok(());
         }
         self.truncate_memory(offset, now_ms)

@@ -1,13 +1,14 @@
 //! Partition logs of the embedded broker: what producers send is checked, given offsets and kept as the bytes that came.
 //!
-//! One [`PartitionLog`] is one partition. It is a plain state machine: no thread, no lock, no clock; the server holds it
-//! in a mutex and hands the time in as milliseconds since 1970. Its parts:
+//! One [`PartitionLog`] is one partition. It is a plain state machine: no thread, no clock, no lock but that of the
+//! buffers its reads share with other partitions; the server holds it in a mutex and hands the time in as milliseconds since 1970. Its parts:
 //!
 //! ```text
 //! batch      headers of record batches: parse, check, patch, control batches
 //! records    the records inside a batch; codec inflates them
 //! producers  sequences, open transactions, aborted ranges
 //! epochs     which leader epoch began at which offset
+//! buffers    memory of reads from files, used again
 //! segment    a run of batches in memory or in one file, with its sparse index
 //! log        appends; read, maintain, compact, recover are its other halves, one file each
 //! checkpoint producers, epochs and aborted ranges on disk, so that opening reads the last segment only
@@ -20,6 +21,7 @@
 //! Cost of an append: one checksum, one walk over record lengths, one copy (memory) or one `writev` (file).
 
 mod batch;
+mod buffers;
 mod checkpoint;
 mod codec;
 mod compact;
@@ -41,6 +43,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 
+pub use buffers::Buffers;
 pub use config::{ConfigEntry, LogConfig};
 pub use error::{AppendError, ReadError};
 pub use log::PartitionLog;

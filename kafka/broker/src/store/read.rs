@@ -25,8 +25,8 @@ impl PartitionLog {
 
     /// Whole stored batches from the one that holds `offset` on, up to `max_bytes`. With `at_least_one` the first comes
     /// whatever its size; `committed_only` ends at the last stable offset and names aborted transactions. At the end of
-    /// the log the answer is empty. Reading a file allocates at most `max_bytes` (or the one batch) and makes one to
-    /// three system calls per segment touched.
+    /// the log the answer is empty. Reading a file takes one buffer of at most `max_bytes` (or the one batch), rounded
+    /// up, and makes one to three system calls per segment touched.
     pub fn read(
         &self,
         offset: i64,
@@ -47,7 +47,7 @@ impl PartitionLog {
                 continue;
             }
             let force = at_least_one && read.bytes == 0;
-            let mut run = segment.read(next, end, max_bytes.saturating_sub(read.bytes), force)?;
+            let mut run = segment.read(next, end, max_bytes.saturating_sub(read.bytes), force, &self.buffers)?;
             read.batches.append(&mut run.batches);
             read.bytes += run.bytes;
             next = run.next_offset;

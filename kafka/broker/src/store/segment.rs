@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 
 use super::batch::{HEADER, Header, Stored};
+use super::buffers::Buffers;
 use super::checkpoint::{read_framed, write_framed};
 use super::index::Index;
 
@@ -314,7 +315,7 @@ impl Segment {
 
     /// Whole batches from the one that holds `offset`, at most `budget` bytes, none that begins at or behind `end`. With
     /// `force` the first comes whatever its size.
-    pub fn read(&self, offset: i64, end: i64, budget: usize, force: bool) -> io::Result<Run> {
+    pub fn read(&self, offset: i64, end: i64, budget: usize, force: bool, buffers: &Buffers) -> io::Result<Run> {
         let mut run = Run { batches: Vec::new(), bytes: 0, next_offset: offset, at_end: true };
         let mut walk = self.walk_from(offset, LOOKUP_BYTES)?;
         let Some(first) = walk.next_batch()? else { return Ok(run) };
@@ -337,8 +338,9 @@ impl Segment {
             run.at_end = run.next_offset == self.next_offset;
             return Ok(run);
         }
-        let mut buffer = vec![0; usize::try_from(self.bytes - first.at).map_or(budget, |n| n.min(budget))];
-        walk.source.file()?.read_exact_at(&mut buffer, first.at)?;
+        let (file, length) =
+            (walk.source.file()?, usize::try_from(self.bytes - first.at).unwrap_or(budget).min(budget));
+        let mut buffer = buffers.filled(length, |buffer| file.read_exact_at(buffer, first.at))?;
         while let Some(header) = Header::parse(&buffer[run.bytes..]) {
             // The checksum does not cover the offset, so what clients would not notice is noticed here.
             let in_order = run.bytes == 0 || header.base_offset >= run.next_offset;
@@ -356,7 +358,7 @@ impl Segment {
         }
         run.at_end = run.next_offset == self.next_offset;
         buffer.truncate(run.bytes);
-        run.batches.push(Bytes::from(buffer));
+        run.batches.push(buffer);
         Ok(run)
     }
 }

@@ -15,7 +15,7 @@ use std::{fs, io};
 pub use name::{TOPIC_NAME_MAX, TopicNameError, check_topic_name};
 
 use crate::journal::{PartitionRecord, TopicRecord};
-use crate::store::{LogConfig, PartitionLog, Recovered, Storage};
+use crate::store::{Buffers, LogConfig, PartitionLog, Recovered, Storage};
 
 /// Locks, also after another thread panicked while it held the lock: the state machines keep their invariants per call.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -135,6 +135,8 @@ pub(crate) fn log_config(overrides: &BTreeMap<String, String>) -> Result<LogConf
 pub(crate) struct Topics {
     folder: Option<PathBuf>,
     by_name: RwLock<BTreeMap<String, Arc<Topic>>>,
+    /// For reads of all partitions.
+    buffers: Buffers,
 }
 
 /// Tells the caller what opening a partition found: topic, partition, result.
@@ -143,7 +145,7 @@ pub(crate) type OnOpened<'a> = &'a mut dyn FnMut(&str, usize, Recovered);
 impl Topics {
     /// `folder` is that of the topics; without one everything stays in memory.
     pub(crate) fn new(folder: Option<PathBuf>) -> Topics {
-        Topics { folder, by_name: RwLock::default() }
+        Topics { folder, by_name: RwLock::default(), buffers: Buffers::default() }
     }
 
     /// Opens the logs of a topic and puts it under its name, in place of an older one.
@@ -177,6 +179,7 @@ impl Topics {
         let config =
             log_config(&topic.overrides).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let (mut log, recovered) = PartitionLog::open(storage, config, now_ms)?;
+        log.share_buffers(&self.buffers);
         log.start_epoch(leader.epoch);
         opened(&topic.name, index, recovered);
         let partition = Partition {
