@@ -36,7 +36,7 @@ else
     echo "it was not running"
 fi
 rm -f "$RUN/pid"
-if [ $purge = yes ]; then
+if [ $purge = yes ] && [ -e "$RUN" ]; then
     rm -rf "$RUN"
     echo "removed $RUN"
 fi
