@@ -169,7 +169,8 @@ fn cause(text: &str, state: &str) -> Cause {
     if has("timed out") || has("No route to host") || has("unreachable") {
         return Cause::TimedOut;
     }
-    if text.starts_with("Disconnected") {
+    // Whether the end is met by reading or by writing the next request is a matter of microseconds.
+    if text.starts_with("Disconnected") || has("Broken pipe") || has("Connection reset") {
         return disconnected(text, state);
     }
     Cause::Other
@@ -180,7 +181,7 @@ fn disconnected(text: &str, state: &str) -> Cause {
     /// A connection that lived longer was accepted.
     const SHORT_MS: u32 = 2_000;
     let lived_ms = state.split_once("ms").and_then(|(ms, _)| ms.parse::<u32>().ok()).unwrap_or(u32::MAX);
-    if state.contains("APIVERSION_QUERY") && !text.contains("SSL connection") {
+    if state.contains("APIVERSION_QUERY") && !text.contains("SSL connection") && !text.contains("tls_") {
         Cause::TlsWanted
     } else if state.contains("SSL_HANDSHAKE") {
         Cause::NotTls

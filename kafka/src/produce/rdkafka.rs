@@ -164,9 +164,19 @@ impl RdkafkaProduce {
             failed.get_or_insert_with(|| undelivered(handle.notices(), &topics[topic], code));
         }
         if let Some((code, text)) = self.handle.client().fatal_error() {
-            let cluster = self.handle.notices().cluster();
-            let text = format!("Kafka at {cluster}: the producer's order of records is lost ({code}): {text}");
-            self.failed.get_or_insert_with(|| Fatal::new(text).with(Remedy::Restart(Vec::new())));
+            let notices = self.handle.notices();
+            let fatal = match (code, self.topics.first()) {
+                // Who may write to any topic gets a producer id.
+                (RDKafkaErrorCode::ClusterAuthorizationFailed, Some(topic)) => {
+                    Fatal::new(notices.denied("Write", "topic", topic))
+                }
+                _ => {
+                    let cluster = notices.cluster();
+                    let text = format!("Kafka at {cluster}: the producer's order of records is lost ({code}): {text}");
+                    Fatal::new(text).with(Remedy::Restart(Vec::new()))
+                }
+            };
+            self.failed.get_or_insert(fatal);
         }
         self.failed.clone().map_or(Ok(()), Err)
     }
