@@ -43,9 +43,12 @@ pub struct BrokerArgs {
     /// Port of the first node; 0 takes a free one
     #[arg(long, value_name = "N", default_value_t = 9092)]
     port: u16,
-    /// Address to listen on, as clients are told it
+    /// Address to listen on
     #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
     host: String,
+    /// Name or address that clients are told to connect to [default: --host]
+    #[arg(long, value_name = "HOST")]
+    advertised_host: Option<String>,
     /// Keep topics, groups and transactions in this folder; without it they end with the process
     #[arg(long, value_name = "FOLDER")]
     dir: Option<PathBuf>,
@@ -70,6 +73,7 @@ pub fn run(args: BrokerArgs) -> Result<ExitCode> {
     let in_memory = args.dir.is_none();
     let config = BrokerConfig {
         host: args.host,
+        advertised_host: args.advertised_host,
         port: args.port,
         nodes: args.nodes.get(),
         dir: args.dir,

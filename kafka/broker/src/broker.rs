@@ -31,8 +31,10 @@ pub type Log = Arc<dyn Fn(&str) + Send + Sync>;
 /// What a broker is started with.
 #[derive(Clone)]
 pub struct BrokerConfig {
-    /// Address to listen on, also told to clients.
+    /// Address to listen on.
     pub host: String,
+    /// What clients are told to connect to, where it is not `host`: the name of a container, of a machine behind a NAT.
+    pub advertised_host: Option<String>,
     /// Port of the first node; the others take the ports behind it. 0: free ones.
     pub port: u16,
     /// Number of nodes, ids 1 and up.
@@ -57,6 +59,7 @@ impl Default for BrokerConfig {
     fn default() -> BrokerConfig {
         BrokerConfig {
             host: "127.0.0.1".to_owned(),
+            advertised_host: None,
             port: 0,
             nodes: 1,
             dir: None,
@@ -67,6 +70,13 @@ impl Default for BrokerConfig {
             transactions: TxnConfig::default(),
             log: Arc::new(|_| {}),
         }
+    }
+}
+
+impl BrokerConfig {
+    /// The host that clients are told.
+    pub(crate) fn told_host(&self) -> &str {
+        self.advertised_host.as_deref().unwrap_or(&self.host)
     }
 }
 

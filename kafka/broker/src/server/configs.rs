@@ -119,13 +119,13 @@ fn nodes_named(shared: &Shared, name: &str) -> Result<Vec<i32>, Refused> {
 fn broker_values(shared: &Shared, node: i32, source_if_set: i8) -> Vec<Value> {
     let config = &shared.config;
     let port = shared.nodes.iter().find(|n| n.id == node).map_or(0, |n| n.port);
-    let listener = format!("PLAINTEXT://{}:{port}", config.host);
+    let listener = |host: &str| format!("PLAINTEXT://{host}:{port}");
     let folder = config.dir.as_ref().map_or_else(|| "memory".to_owned(), |dir| dir.to_string_lossy().into_owned());
     let set = [
         ("node.id", node.to_string(), "Number of this node."),
         ("broker.id", node.to_string(), "Number of this node."),
-        ("listeners", listener.clone(), "Where this node listens."),
-        ("advertised.listeners", listener, "Where clients find this node."),
+        ("listeners", listener(&config.host), "Where this node listens."),
+        ("advertised.listeners", listener(config.told_host()), "Where clients find this node."),
         ("log.dirs", folder, "Where topics are kept; memory loses them on stop."),
         ("num.partitions", config.default_partitions.to_string(), "Partitions of a topic that names no number."),
         ("auto.create.topics.enable", config.auto_create_topics.to_string(), "Mentioned topics are created."),

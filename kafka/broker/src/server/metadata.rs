@@ -47,7 +47,7 @@ pub(crate) fn metadata(call: &Call<'_>, request: MetadataRequest) -> MetadataRes
     let broker = |node: &Node| {
         MetadataResponseBroker::default()
             .with_node_id(BrokerId(node.id))
-            .with_host(text(&shared.config.host))
+            .with_host(text(shared.config.told_host()))
             .with_port(node.port.into())
     };
     let response = MetadataResponse::default()
@@ -106,7 +106,7 @@ pub(crate) fn describe_cluster(call: &Call<'_>, _: DescribeClusterRequest) -> De
     let broker = |node: &Node| {
         DescribeClusterBroker::default()
             .with_broker_id(BrokerId(node.id))
-            .with_host(text(&call.shared.config.host))
+            .with_host(text(call.shared.config.told_host()))
             .with_port(node.port.into())
     };
     DescribeClusterResponse::default()
@@ -117,7 +117,7 @@ pub(crate) fn describe_cluster(call: &Call<'_>, _: DescribeClusterRequest) -> De
 
 pub(crate) fn find_coordinator(call: &Call<'_>, request: FindCoordinatorRequest) -> FindCoordinatorResponse {
     let known = matches!(request.key_type, GROUP | TRANSACTION);
-    let host = text(&call.shared.config.host);
+    let host = text(call.shared.config.told_host());
     if call.version >= 4 {
         let coordinators = request.coordinator_keys.into_iter().map(|key| {
             let node = call.shared.coordinator(&key);
