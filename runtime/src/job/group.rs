@@ -513,7 +513,7 @@ impl Watch<'_> {
             return;
         }
         let mut partitions: Vec<_> = commits.read().map(|p| PartitionReport::of(self.plan, p)).collect();
-        partitions.iter_mut().for_each(|partition| partition.stands(commits.stands(), &self.committed));
+        partitions.iter_mut().for_each(|partition| partition.stands(commits.stands(), self.committed));
         if !partitions.is_empty() {
             self.shown = Some(monotonic());
             observer(Event::Partitions(&partitions));

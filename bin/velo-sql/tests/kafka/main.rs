@@ -6,6 +6,7 @@
 mod away;
 mod cut;
 mod dead_letters;
+mod doors;
 mod faults;
 mod identity;
 mod kills;
