@@ -3,8 +3,10 @@
 //! With `--output-format json` exactly one document is printed, on the stream the app's rows do not use; everything a
 //! person would read on standard error is in it.
 
+use std::cell::RefCell;
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
@@ -103,9 +105,13 @@ fn compile_and_run(args: &RunArgs, machine: &mut Machine) -> Result<ExitCode> {
     let stop = StopHandle::new();
     stop.install_signals().context("cannot listen to INT and TERM")?;
     let progress = Progress::new(!machine.wanted);
-    let options = options(args, topics, progress.clone(), machine.wanted);
+    let notices = machine.wanted.then(Notices::default);
+    let options = options(args, topics, progress.clone(), notices.clone());
     let outcome = job::run(plan.clone(), options, &stop);
     progress.clear();
+    for text in notices.iter().flat_map(|notices| notices.take()) {
+        machine.warn(&text);
+    }
     let report = outcome?;
     let code = exit_code(&report);
     let summary = Summary::new(&plan, &report);
@@ -137,7 +143,11 @@ fn stdout_format(args: &RunArgs) -> SinkFormat {
     }
 }
 
-fn options(args: &RunArgs, topics: Topics, progress: Progress, quiet: bool) -> RunOptions {
+/// What the run had to say, kept for the document.
+type Notices = Rc<RefCell<Vec<String>>>;
+
+fn options(args: &RunArgs, topics: Topics, progress: Progress, notices: Option<Notices>) -> RunOptions {
+    let quiet = notices.is_some();
     let stdout = progress::stdout(&progress);
     let follow = args.compile.follow;
     let mut partitions = Partitions::default();
@@ -149,8 +159,10 @@ fn options(args: &RunArgs, topics: Topics, progress: Progress, quiet: bool) -> R
         Event::Started { .. } => {}
         Event::Progress(at) => progress.show(&at, &mut partitions),
         Event::Partitions(at) => partitions.stand(at),
-        Event::Notice(text) if !quiet => progress.line(text),
-        Event::Notice(_) => {}
+        Event::Notice(text) => match &notices {
+            Some(notices) => notices.borrow_mut().push(text.to_owned()),
+            None => progress.line(text),
+        },
     };
     let engine = &args.engine;
     RunOptions {

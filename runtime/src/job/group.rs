@@ -525,8 +525,8 @@ impl Watch<'_> {
         commits.take_said().into_iter().for_each(&mut *say);
         if let Some(safe) = safe {
             *self.lived = true;
-            commit_all(self.members, self.sources, commits, &safe, wait, say);
-            self.committed.extend(safe.partitions.iter().map(|p| ((p.source, p.partition), p.offset)));
+            let taken = commit_all(self.members, self.sources, commits, &safe, wait, say);
+            self.committed.extend(taken);
         }
     }
 
@@ -602,7 +602,7 @@ fn places(starts: &BTreeMap<u32, topics::Start>) -> String {
     all.join(", ")
 }
 
-/// Commits what is safe, each partition with its own member. What was lost is not committed.
+/// Commits what is safe, each partition with its own member; answers what the groups took. What was lost is not committed.
 fn commit_all(
     members: &mut [Membership],
     sources: &[SourceTopic],
@@ -610,7 +610,8 @@ fn commit_all(
     safe: &Safe,
     wait: Option<Duration>,
     say: &mut dyn FnMut(String),
-) {
+) -> Vec<((SourceId, PartitionId), i64)> {
+    let mut taken = Vec::new();
     for membership in members.iter_mut().filter(|m| !m.lost) {
         let of = |point: &SafePoint| {
             let source = sources.iter().find(|s| s.source == point.source)?;
@@ -620,16 +621,18 @@ fn commit_all(
                 committed: Committed { offset: point.offset, metadata: commits.metadata(safe, point).text() },
             })
         };
-        let list: Vec<Commit> = safe.partitions.iter().filter_map(of).collect();
+        let (points, list): (Vec<&SafePoint>, Vec<Commit>) =
+            safe.partitions.iter().filter_map(|point| Some((point, of(point)?))).unzip();
         if list.is_empty() {
             continue;
         }
         match membership.member.commit(&list, wait) {
-            Ok(()) => {}
+            Ok(()) => taken.extend(points.into_iter().map(|p| ((p.source, p.partition), p.offset))),
             Err(CommitError::Stale(reason)) => say(format!("group {} moved on: {reason}", membership.group)),
             Err(CommitError::Unavailable(reason)) => {
                 say(format!("group {}: no commit yet: {reason}", membership.group))
             }
         }
     }
+    taken
 }

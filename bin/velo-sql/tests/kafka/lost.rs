@@ -47,5 +47,12 @@ fn a_gap_is_counted_or_stops_the_run_as_the_source_says() {
         ],
     );
     check("warn", "b", &[&format!("{lost} records lost")]);
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("app.sql"), APP.replace("LOSS", "warn")).expect("the app");
+    let args = ["--from", "0:2", "--group", "c", "--until-end", "--output-format", "json"];
+    let output = run(folder.path(), "app.sql", &brokers, &args).output().expect("velo-sql starts");
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one document");
+    let told = document["diagnostics"].to_string();
+    assert!(told.contains("records lost"), "what the run says is in the document: {document}");
     assert!(values(&brokers, "out").len() >= kept);
 }

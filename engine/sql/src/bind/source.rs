@@ -218,6 +218,10 @@ impl<'a> Binder<'a> {
                 diagnostic = diagnostic.hint(format!("did you mean \"{near}\"?"));
             }
             self.report(diagnostic);
+        } else {
+            let message = "partitioned.by has no effect yet";
+            let detail = "rows still go to the owner of their key, and a stateful job still has to own every partition";
+            self.report(Diagnostic::warning("W0513", span, message).detail(detail));
         }
         known
     }
