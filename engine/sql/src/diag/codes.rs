@@ -37,6 +37,7 @@ pub const CODES: &[Code] = &[
     code("E0109", "EMIT without a rule", "EMIT is followed by CHANGES or FINAL."),
     code("E0110", "PRIMARY without KEY", "The key of a column or item is marked PRIMARY KEY."),
     code("E0111", "bad number", "A number is out of range or not written as one."),
+    code("E0112", "statement for a server", "The statement is about jobs and objects that a running server holds; an app that is run by itself has none."),
     code("E0201", "defined twice", "Two statements create an object of the same name. The other place is shown."),
     code("E0202", "statements depend on each other in a circle", "An object is read, through others, by the statement that makes it. The detail shows the chain."),
     code("E0203", "unknown column", "No relation in scope has a column of this name. The detail lists the columns that are there, the hint the nearest one."),

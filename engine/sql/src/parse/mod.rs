@@ -10,6 +10,7 @@ mod duration;
 mod expr;
 mod lex;
 mod select;
+mod server;
 mod statement;
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ use velostream_types::Span;
 use super::ast::{Branch, Cte, EmitRule, Expr, ExprKind, Ident, Item, OrderKey, Query, Relation, Target, Window};
 use super::cursor::{Parse, Parser};
 use super::lex::{Sym, Tok};
+use super::server::STRATEGIES;
 use crate::diag::Diagnostic;
 use crate::props::keys::{is_of_sinks_only, reaches_sources};
 
@@ -100,6 +101,7 @@ impl Parser<'_> {
         let clause = self.is_any(0, &["PRIMARY", "INTO", "OVER", "UNION", "INTERSECT", "EXCEPT"])
             || self.is_any(0, &JOINS)
             || (self.is_word("WITH") && self.is_at(1, Sym::LParen))
+            || (self.is_word("STRATEGY") && self.is_any(1, &STRATEGIES))
             || (self.is_word("WINDOW") && self.is_any(1, &WINDOWS));
         self.is_name(0) && !clause
     }

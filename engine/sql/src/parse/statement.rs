@@ -10,10 +10,7 @@ use crate::diag::Diagnostic;
 use crate::endpoint::WithEntry;
 
 /// First words of statements the dialect has and this engine does not do yet.
-const LATER: [&str; 15] = [
-    "INSERT", "UPDATE", "DELETE", "SHOW", "LIST", "DESCRIBE", "DROP", "START", "STOP", "PAUSE", "RESUME", "DEPLOY",
-    "ROLLBACK", "VALUES", "ALTER",
-];
+const LATER: [&str; 5] = ["INSERT", "UPDATE", "DELETE", "VALUES", "ALTER"];
 
 /// What CREATE says before the columns or the query.
 struct Head {
@@ -56,6 +53,10 @@ impl Parser<'_> {
             self.create(failed_names)?
         } else if explain.is_none() && self.take_word("SET") {
             StatementKind::Set(self.with_entry()?)
+        } else if self.is_any(0, &super::server::WORDS) {
+            return Err(self.server_statement());
+        } else if self.is_word("DROP") {
+            return Err(self.drop_object());
         } else if self.is_any(0, &LATER) {
             let word = self.word(0).unwrap_or_default().to_uppercase();
             return Err(self.unsupported(self.span(), &word));
@@ -72,6 +73,27 @@ impl Parser<'_> {
         Ok(Statement { kind, span, number, explain })
     }
 
+    /// `DROP STREAM|TABLE [IF EXISTS] name`: an app holds what its text says and nothing else.
+    fn drop_object(&mut self) -> super::cursor::Failed {
+        let start = self.span();
+        self.bump();
+        if !self.is_any(0, &["STREAM", "TABLE", "VIEW"]) {
+            return self.expected("STREAM, TABLE or VIEW after DROP");
+        }
+        self.bump();
+        if self.take_word("IF") && self.expect_word("EXISTS").is_err() {
+            return super::cursor::Failed;
+        }
+        match self.name("the object to drop") {
+            Ok(name) => {
+                let message = format!("nothing outlives an app, so there is no \"{}\" to drop", name.name);
+                let hint = "leave the statement that creates it out of the text";
+                self.fail(Diagnostic::error("E0112", start.to(name.span), message).hint(hint))
+            }
+            Err(failed) => failed,
+        }
+    }
+
     /// Something stands behind a whole statement.
     fn trailing(&mut self) -> super::cursor::Failed {
         for (word, what) in [("INTERSECT", "INTERSECT"), ("EXCEPT", "EXCEPT")] {
@@ -82,7 +104,7 @@ impl Parser<'_> {
         self.expected("\";\" or the end of the statement")
     }
 
-    fn create(&mut self, failed_names: &mut Vec<String>) -> Parse<StatementKind> {
+    pub fn create(&mut self, failed_names: &mut Vec<String>) -> Parse<StatementKind> {
         self.bump();
         // Nothing outlives an app, so there is nothing to replace.
         if self.take_word("OR") {
