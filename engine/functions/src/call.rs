@@ -1,12 +1,13 @@
 //! One call over one batch: arguments as typed lanes, the rows that count, and columns built row by row.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use arrow_array::builder::BinaryViewBuilder;
 use arrow_array::{Array, BooleanArray, Date32Array, StringViewArray};
 use arrow_buffer::{BooleanBuffer, NullBuffer};
 use velostream_types::time::{NS_PER_DAY, NS_PER_MS, parse_timestamp};
-use velostream_types::{Batch, Column, DataType, ErrorCode, StrBuilder, Value};
+use velostream_types::{Batch, Column, DataType, ErrorCode, PieceBuilder, StrBuilder, Value};
 
 use crate::function::Prepared;
 
@@ -339,20 +340,33 @@ impl<'a> Call<'a> {
         Column::Str(built.finish())
     }
 
-    /// A text column of pieces of existing text: nothing is copied but what the column holds.
-    pub fn pieces<'t>(&mut self, mut f: impl FnMut(usize) -> Outcome<&'t str>) -> Column {
-        let mut built = StrBuilder::with_capacity(self.rows);
-        for row in 0..self.rows {
-            let piece = if self.is_live(row) { f(row) } else { Ok(None) };
-            match piece {
-                Ok(Some(piece)) => built.push_str(piece),
-                nothing => {
-                    built.push_null();
-                    self.note(row, nothing.err());
+    /// A text column of pieces of argument number `i`: `f` answers which bytes of the row's text, or nothing for NULL.
+    /// Long pieces share the buffers of the argument's column.
+    pub fn pieces_of(&mut self, i: usize, mut f: impl FnMut(usize, &'a str) -> Outcome<Range<usize>>) -> Column {
+        match self.args.text(i) {
+            Texts::Many(column) => {
+                let mut built = PieceBuilder::new(column);
+                for row in 0..self.rows {
+                    let range = if self.is_live(row) { f(row, column.value(row)) } else { Ok(None) };
+                    match range {
+                        Ok(Some(range)) => {
+                            let whole = built.push(range.start, range.end);
+                            debug_assert!(whole, "{range:?} cuts a character");
+                        }
+                        nothing => {
+                            built.push_null();
+                            self.note(row, nothing.err());
+                        }
+                    }
                 }
+                Column::Str(built.finish())
             }
+            Texts::One(text) => self.texts(|row, out| {
+                let piece = f(row, text)?.and_then(|range| text.get(range));
+                out.push_str(piece.unwrap_or_default());
+                Ok(piece.is_some())
+            }),
         }
-        Column::Str(built.finish())
     }
 
     /// A Bytes column, written as [`Call::texts`] writes text.

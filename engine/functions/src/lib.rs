@@ -6,11 +6,17 @@
 //! reported once and is NULL, and its result depends on the row's values and logical types alone, never on the physical
 //! kind of a column. Cost: one loop per call and batch; nothing is allocated per row but what the result holds.
 
+pub mod base64;
 mod call;
 mod catalogue;
+mod digest;
+mod encoding;
 mod function;
+mod like;
 mod pattern;
+pub mod read;
 pub mod reference;
+mod search;
 mod string;
 
 pub use call::{Arg, Args, Call, Exact, Fail, Failure, Floats, Ints, Outcome, RowContext, Texts, shortened};

@@ -26,5 +26,5 @@ pub use datatype::{DataType, Field, Schema, SchemaRef, unify};
 pub use error::{DeadLetter, ErrorCode, Fatal, RecordError, RecordOrigin, Remedy, Span, Stage};
 pub use ids::{DlqId, EdgeId, NodeId, PartitionId, ShardId, SourceId};
 pub use ports::{Clock, PartitionSource, RecordRef, SinkWriter, Slab, SlabKind, SourcePoll, Store};
-pub use strings::{StrBuilder, Utf8Slab};
+pub use strings::{PieceBuilder, StrBuilder, Utf8Slab};
 pub use value::Value;

@@ -4,7 +4,7 @@
 //! This file is listed in `docs/unsafe.md`. The checked twin is [`StrBuilder::finish_checked`]; the tests compare.
 #![allow(unsafe_code)]
 
-use arrow_array::StringViewArray;
+use arrow_array::{Array, StringViewArray};
 use arrow_buffer::{Buffer, NullBufferBuilder, ScalarBuffer};
 use std::sync::Arc;
 
@@ -204,6 +204,76 @@ impl StrBuilder {
     }
 }
 
+/// Builds a text column of pieces of another column's texts, one per row, which share its buffers.
+///
+/// Invariant: every view lies inside the text of its own row and covers whole characters; `push` establishes it.
+#[derive(Debug)]
+pub struct PieceBuilder<'a> {
+    from: &'a StringViewArray,
+    views: Vec<u128>,
+    nulls: NullBufferBuilder,
+}
+
+impl<'a> PieceBuilder<'a> {
+    /// Pieces of the rows of `from`, in their order.
+    pub fn new(from: &'a StringViewArray) -> PieceBuilder<'a> {
+        let rows = from.len();
+        PieceBuilder { from, views: Vec::with_capacity(rows), nulls: NullBufferBuilder::new(rows) }
+    }
+
+    /// Gives the next row the bytes `start .. end` of its text. Answers FALSE, giving it NULL, when that range is not
+    /// whole characters of the text.
+    #[inline]
+    pub fn push(&mut self, start: usize, end: usize) -> bool {
+        let row = self.views.len();
+        let Some(piece) = self.from.value(row).get(start..end) else {
+            self.push_null();
+            return false;
+        };
+        let whole = self.from.views()[row];
+        self.views.push(if piece.len() <= INLINE {
+            view(piece.as_bytes(), 0, piece.len(), 0)
+        } else {
+            // A text with a piece that long is not inline: its view names a buffer and an offset in it.
+            let prefix = view(piece.as_bytes(), 0, piece.len(), 0) & u128::from(u64::MAX);
+            let index = (whole >> 64) as u32;
+            let offset = (whole >> 96) as usize + start;
+            prefix | (u128::from(index) << 64) | ((offset as u128) << 96)
+        });
+        self.nulls.append_non_null();
+        true
+    }
+
+    /// Gives the next row NULL.
+    #[inline]
+    pub fn push_null(&mut self) {
+        self.views.push(0);
+        self.nulls.append_null();
+    }
+
+    fn parts(self) -> (ScalarBuffer<u128>, Arc<[Buffer]>, Option<arrow_buffer::NullBuffer>) {
+        let PieceBuilder { from, views, mut nulls } = self;
+        (views.into(), from.data_buffers().iter().cloned().collect(), nulls.finish())
+    }
+
+    /// The column.
+    pub fn finish(self) -> StringViewArray {
+        let (views, buffers, nulls) = self.parts();
+        // SAFETY: `StringViewArray` asks that every view is either inline or lies inside the buffer it names with the
+        // right 4-byte prefix, and that its bytes are UTF-8. `push` took each range from the row's text with
+        // `str::get`, so it is UTF-8 and inside that text; a long view keeps the buffer of the row's own view, which
+        // holds the whole text, and counts its offset from that view's. The buffers are those of the same array, in
+        // the same order. NULL rows are the all-zero view. `tests::pieces_equal_checked` breaks if any of this fails.
+        unsafe { StringViewArray::new_unchecked(views, buffers, nulls) }
+    }
+
+    /// The same column through Arrow's own validation: the checked twin of [`PieceBuilder::finish`].
+    pub fn finish_checked(self) -> Result<StringViewArray, arrow_schema::ArrowError> {
+        let (views, buffers, nulls) = self.parts();
+        StringViewArray::try_new(views, buffers, nulls)
+    }
+}
+
 /// TRUE when `at` does not fall inside a multi-byte character of valid UTF-8.
 #[inline]
 fn is_boundary(bytes: &[u8], at: usize) -> bool {
@@ -245,7 +315,6 @@ fn view(bytes: &[u8], start: usize, end: usize, index: u32) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow_array::Array;
     use proptest::prelude::*;
 
     proptest! {
@@ -280,6 +349,32 @@ mod tests {
             prop_assert_eq!(&fast, &checked);
             for (i, text) in texts.iter().enumerate() {
                 prop_assert_eq!(text.as_deref(), (!fast.is_null(i)).then(|| fast.value(i)));
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_equal_checked(
+            rows in proptest::collection::vec((proptest::option::of(".{0,40}"), 0usize..50, 0usize..50), 0..40),
+        ) {
+            let whole: StringViewArray = rows.iter().map(|(text, ..)| text.as_deref()).collect();
+            let build = || {
+                let mut pieces = PieceBuilder::new(&whole);
+                for (text, start, end) in &rows {
+                    match text {
+                        Some(text) => assert_eq!(pieces.push(*start, *end), text.get(*start..*end).is_some()),
+                        None => pieces.push_null(),
+                    }
+                }
+                pieces
+            };
+            let fast = build().finish();
+            let checked = build().finish_checked().expect("Arrow accepts what we built");
+            prop_assert_eq!(&fast, &checked);
+            for (i, (text, start, end)) in rows.iter().enumerate() {
+                let expect = text.as_deref().and_then(|t| t.get(*start..*end));
+                prop_assert_eq!(expect, (!fast.is_null(i)).then(|| fast.value(i)));
             }
         }
     }

@@ -276,6 +276,7 @@ fn time(step: &ArithmeticStep, left: &Value, right: &Value) -> Answer {
     let result = if minus { ns(left) - ns(right) } else { ns(left) + ns(right) };
     match (i64::try_from(result), &step.data_type) {
         (Ok(t), DataType::Timestamp) => Ok(Value::Timestamp(t)),
+        (Ok(t), DataType::Time) => Ok(Value::Time(t.rem_euclid(86_400_000 * NS_PER_MS))),
         (Ok(n), _) => Ok(Value::Interval(n)),
         (Err(_), _) => overflow(),
     }

@@ -194,6 +194,10 @@ fn time(
             let (_, values, nulls) = a.into_parts();
             Datum::Column(Column::Timestamp(TimestampNanosecondArray::new(values, nulls)))
         }
+        // A clock goes round.
+        Column::Int(a) if *typed.out == DataType::Time => {
+            Datum::Column(Column::Int(a.unary(|t| t.rem_euclid(NS_PER_DAY))))
+        }
         other => Datum::Column(other),
     }
 }

@@ -43,6 +43,7 @@ pub(super) fn cast(
         DataType::String => Some(text::to_text(&column, from)),
         DataType::Date => cast_time::to_date(&conversion, session),
         DataType::Timestamp => cast_time::to_timestamp(&conversion, session),
+        DataType::Time => cast_time::to_time(&conversion, session),
         _ => None,
     };
     match result {
@@ -130,4 +131,4 @@ impl Conversion<'_> {
 }
 
 /// Text of a value read as an integer, for the other conversions.
-pub(super) use cast_text::{boolean, date, float, integer, number, timestamp};
+pub(super) use cast_text::{boolean, float, integer, number};

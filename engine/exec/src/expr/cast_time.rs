@@ -1,9 +1,10 @@
-//! Casts to Date and Timestamp.
+//! Casts to Date, Timestamp and Time.
 
+use velostream_functions::read;
 use velostream_types::time::{NS_PER_DAY, NS_PER_MS};
 use velostream_types::{Column, DataType};
 
-use super::cast::{Conversion, date, timestamp};
+use super::cast::Conversion;
 use super::datum::Datum;
 use super::eval::Session;
 use super::exact::Exact;
@@ -16,7 +17,7 @@ pub(super) fn to_date(c: &Conversion<'_>, session: &mut Session<'_>) -> Option<C
             let values = a.values();
             c.dates(session, |i| i32::try_from(values[i].div_euclid(NS_PER_DAY)).ok())
         }
-        Column::Str(a) => c.dates(session, |i| date(a.value(i))),
+        Column::Str(a) => c.dates(session, |i| read::date(a.value(i))),
         _ => return None,
     })
 }
@@ -41,9 +42,21 @@ pub(super) fn to_timestamp(c: &Conversion<'_>, session: &mut Session<'_>) -> Opt
             let exact = Exact::of(&datum)?;
             c.timestamps(session, |i| ms_to_ns(exact.at(i), exact.scale()))
         }
-        Column::Str(a) => c.timestamps(session, |i| timestamp(a.value(i))),
+        Column::Str(a) => c.timestamps(session, |i| read::timestamp(a.value(i))),
         _ => return None,
     })
+}
+
+/// Timestamps give their UTC time of day.
+pub(super) fn to_time(c: &Conversion<'_>, session: &mut Session<'_>) -> Option<Column> {
+    match c.column {
+        Column::Timestamp(a) => {
+            let values = a.values();
+            Some(c.integers(session, |i| Some(values[i].rem_euclid(NS_PER_DAY))))
+        }
+        Column::Str(a) => Some(c.integers(session, |i| read::time(a.value(i)))),
+        _ => None,
+    }
 }
 
 /// Milliseconds with a fraction as nanoseconds, floored.

@@ -14,8 +14,8 @@ use velostream_types::headers::{HeaderBuilder, Headers};
 use velostream_types::topic::Rejected;
 use velostream_types::{Chunk, DeadLetter, ErrorCode, Stage};
 
-use super::base64;
 use super::encode::Text;
+use velostream_functions::base64;
 
 /// Appends one dead letter as a line.
 pub fn encode_dead_letter(letter: &DeadLetter, job: &str, now_ms: i64, chunk: &mut Chunk) {

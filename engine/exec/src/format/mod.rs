@@ -9,7 +9,6 @@
 //! the slab, numbers are exact. Encoding is directed by the logical schema and the physical columns of each batch.
 //! Nothing here allocates per row; see `tests/allocations.rs`.
 
-mod base64;
 mod beside;
 mod cells;
 mod column;

@@ -4,7 +4,8 @@
 //! the expression is still looked at. Recursion follows the tree and expanded aliases, at most [`MAX_BIND_DEPTH`] deep;
 //! all expressions of an app have at most [`MAX_WORK`] nodes, which also bounds what aliases and CASE duplicate.
 
-use velostream_types::{DataType, Span, Value, decimal, time};
+use velostream_functions::read;
+use velostream_types::{DataType, Span, Value, decimal};
 
 use super::Binder;
 use super::scope::{Named, Scope};
@@ -56,6 +57,12 @@ impl Binder<'_> {
             Ast::Boolean(b) => Some(literal(Value::Bool(*b), span)),
             Ast::Null => Some(literal(Value::Null, span)),
             Ast::Interval(ns) => Some(literal(Value::Interval(*ns), span)),
+            Ast::Months(_) => {
+                let message = "an interval of months or years stands only behind + or - of a date or time";
+                let hint = "write ts + INTERVAL '1' MONTH, or DATE_ADD(ts, 1, 'month')";
+                self.report(Diagnostic::error("E0302", span, message).hint(hint));
+                None
+            }
             Ast::Negate(operand) => self.negate(operand, span, scope),
             Ast::Not(operand) => {
                 let operand = self.bind_condition(operand, scope)?;
@@ -154,9 +161,32 @@ impl Binder<'_> {
         rest: &'q [(ArithmeticOp, ast::Expr)],
         scope: &mut Scope<'q>,
     ) -> Option<Expr> {
-        let mut left = self.bind(first, scope);
+        // Months may stand first, as any interval, and are added to what follows.
+        if let (ast::ExprKind::Months(months), [(ArithmeticOp::Add, second), rest @ ..]) = (&first.kind, rest) {
+            let left = self.bind(second, scope);
+            let left = left.and_then(|left| self.months(ArithmeticOp::Add, left, *months, first.span.to(second.span)));
+            return self.arithmetic_steps(left, rest, scope);
+        }
+        let left = self.bind(first, scope);
+        self.arithmetic_steps(left, rest, scope)
+    }
+
+    fn arithmetic_steps<'q>(
+        &mut self,
+        mut left: Option<Expr>,
+        rest: &'q [(ArithmeticOp, ast::Expr)],
+        scope: &mut Scope<'q>,
+    ) -> Option<Expr> {
         let mut steps: Vec<ArithmeticStep> = Vec::new();
         for (op, operand) in rest {
+            if let ast::ExprKind::Months(months) = &operand.kind {
+                let from = left.take().map(|first| chain(first, std::mem::take(&mut steps)));
+                left = from.and_then(|from| {
+                    let span = from.span.to(operand.span);
+                    self.months(*op, from, *months, span)
+                });
+                continue;
+            }
             let right = self.bind(operand, scope);
             let (Some(from), Some(right)) = (&left, right) else {
                 left = None;
@@ -179,6 +209,23 @@ impl Binder<'_> {
             steps.push(ArithmeticStep { op: *op, operand, data_type: pair.result, span });
         }
         left.map(|first| chain(first, steps))
+    }
+
+    /// A date or time plus or minus calendar months.
+    fn months(&mut self, op: ArithmeticOp, left: Expr, months: i64, span: Span) -> Option<Expr> {
+        let name = match op {
+            ArithmeticOp::Add => "DATE_ADD",
+            ArithmeticOp::Subtract => "DATE_SUB",
+            _ => {
+                self.bad_arithmetic(op, &left.data_type, &DataType::Interval, span);
+                return None;
+            }
+        };
+        // As with other intervals, a date becomes its midnight.
+        let left = if left.data_type == DataType::Date { cast_to(left, DataType::Timestamp) } else { left };
+        let function = velostream_functions::find(name)?;
+        let operands = vec![left, literal(Value::Int(months), span), literal(Value::Str("month".into()), span)];
+        self.apply(function, name, operands, span)
     }
 
     fn bad_arithmetic(&mut self, op: ArithmeticOp, left: &DataType, right: &DataType, span: Span) {
@@ -272,15 +319,14 @@ impl Binder<'_> {
     pub(super) fn coerce(&mut self, expr: Expr, to: Option<DataType>) -> Option<Expr> {
         let Some(to) = to else { return Some(expr) };
         let ExprKind::Literal(Value::Str(text)) = &expr.kind else { return Some(cast_to(expr, to)) };
-        if let Some(value) = time_literal(text, &to) {
+        if let Some(value) = read::value(text, &to) {
             return Some(literal(value, expr.span));
         }
         if to == DataType::String {
             return Some(expr);
         }
         let message = format!("'{text}' is not a {to}");
-        let hint = "write it as 'YYYY-MM-DD' or 'YYYY-MM-DD HH:MM:SS'";
-        self.report(Diagnostic::error("E0304", expr.span, message).hint(hint));
+        self.report(Diagnostic::error("E0304", expr.span, message).hint(read::expected(&to)));
         None
     }
 
@@ -361,7 +407,7 @@ impl Binder<'_> {
     pub(super) fn unified(&mut self, list: Vec<Expr>, what: &str, span: Span) -> Option<(Vec<Expr>, DataType)> {
         let mut target = DataType::Null;
         let is_text = |e: &Expr| matches!(&e.kind, ExprKind::Literal(Value::Str(_)));
-        let dated = list.iter().any(|e| matches!(e.data_type, DataType::Date | DataType::Timestamp));
+        let dated = list.iter().any(|e| matches!(e.data_type, DataType::Date | DataType::Timestamp | DataType::Time));
         for expr in list.iter().filter(|e| !(dated && is_text(e))) {
             let Some(wider) = typing::common(&target, &expr.data_type) else {
                 let message = format!("{what} cannot give both {target} and {}", expr.data_type);
@@ -408,7 +454,7 @@ impl Binder<'_> {
             return None;
         }
         if let ExprKind::Literal(Value::Str(text)) = &operand.kind
-            && let Some(value) = time_literal(text, &data_type)
+            && let Some(value) = read::value(text, &data_type)
         {
             return Some(literal(value, span));
         }
@@ -434,14 +480,6 @@ fn chain(first: Expr, rest: Vec<ArithmeticStep>) -> Expr {
     let Some(last) = rest.last() else { return first };
     let (data_type, span) = (last.data_type.clone(), last.span);
     Expr { kind: ExprKind::Arithmetic { first: Box::new(first), rest }, data_type, span }
-}
-
-fn time_literal(text: &str, to: &DataType) -> Option<Value> {
-    match to {
-        DataType::Date => time::parse_date(text).map(Value::Date),
-        DataType::Timestamp => time::parse_timestamp(text).map(Value::Timestamp),
-        _ => None,
-    }
 }
 
 /// The value of a number as written: Integer, else exact decimal; with an exponent a Float.

@@ -48,6 +48,9 @@ fn times(op: ArithmeticOp, left: &DataType, right: &DataType) -> Option<Pair> {
     }
     match (left, right) {
         (Interval, Interval) => Pair::plain(Interval),
+        (Time, Interval) => Pair::plain(Time),
+        (Interval, Time) if add => Pair::plain(Time),
+        (Time, Time) if !add => Pair::plain(Interval),
         (Timestamp | Integer, Interval) => Pair::plain(left.clone()),
         (Date | String, Interval) => Some(Pair { left: Some(Timestamp), right: None, result: Timestamp }),
         (Interval, Timestamp | Integer) if add => Pair::plain(right.clone()),
@@ -69,8 +72,8 @@ pub(super) fn comparison(left: &DataType, right: &DataType) -> Option<Pair> {
         (l, r) if l == r || (l.is_numeric() && r.is_numeric()) => casts(None, None),
         (Timestamp, Date | String | Integer) => casts(None, Some(Timestamp)),
         (Date | String | Integer, Timestamp) => casts(Some(Timestamp), None),
-        (Date, String) => casts(None, Some(Date)),
-        (String, Date) => casts(Some(Date), None),
+        (Date | Time, String) => casts(None, Some(left.clone())),
+        (String, Date | Time) => casts(Some(right.clone()), None),
         (Date, Integer) | (Integer, Date) => casts(Some(Timestamp), Some(Timestamp)),
         (Json, String) => casts(Some(String), None),
         (String, Json) => casts(None, Some(String)),
@@ -98,6 +101,7 @@ pub(super) fn castable(from: &DataType, to: &DataType) -> bool {
         (Null, _) | (_, String) => true,
         (x, y) if x == y => true,
         (String, Interval | Json) => false,
+        (Timestamp, Time) => true,
         (String, _) => true,
         (x, y) if x.is_numeric() && y.is_numeric() => true,
         (Boolean, Integer) | (Integer, Boolean | Timestamp) | (Timestamp, Integer) => true,

@@ -47,7 +47,7 @@ pub const CODES: &[Code] = &[
     code("E0207", "wrong number of arguments", "The function takes another number of arguments; the message says how many."),
     code("E0208", "column twice", "Two columns of one relation have the same name."),
     code("E0210", "header changed outside the select list", "SET_HEADER and REMOVE_HEADER change the row that a query gives, so they stand in its select list. HEADER reads one anywhere."),
-    code("E0301", "unknown type", "The name is no type. Types are INTEGER, FLOAT, DECIMAL(p,s), STRING, BOOLEAN, TIMESTAMP, DATE and BYTES with their usual other spellings."),
+    code("E0301", "unknown type", "The name is no type. Types are INTEGER, FLOAT, DECIMAL(p,s), STRING, BOOLEAN, TIMESTAMP, DATE, TIME and BYTES with their usual other spellings."),
     code("E0302", "operator does not fit the types", "The operator is not defined for operands of these types. CAST one of them."),
     code("E0303", "no common type", "Branches or list members have types that do not meet. CAST them to one."),
     code("E0304", "bad date or time text", "A text compared with a date or timestamp is not one itself."),

@@ -105,6 +105,7 @@ fn binding(expr: &Expr) -> Binding {
         ExprKind::Compare { .. } | ExprKind::Distinct { .. } | ExprKind::IsNull { .. } | ExprKind::InList { .. } => {
             Binding::Comparison
         }
+        ExprKind::Call { function, .. } if function.name == "LIKE" => Binding::Comparison,
         ExprKind::Arithmetic { first, rest } => rest.last().map_or(binding(first), |step| arithmetic(step.op).1),
         ExprKind::Negate(_) => Binding::Sign,
         ExprKind::Literal(value) if literal(value).starts_with('-') => Binding::Sign,
@@ -206,6 +207,13 @@ impl Printer<'_> {
                 self.push(if *try_cast { "TRY_CAST(" } else { "CAST(" });
                 self.expr(operand);
                 let _ = write!(self.out, " AS {})", expr.data_type);
+            }
+            ExprKind::Call { function, args } if function.name == "LIKE" => {
+                self.pair(&args[0], "LIKE", &args[1]);
+                if let Some(escape) = args.get(2) {
+                    self.push(" ESCAPE ");
+                    self.operand(escape, Binding::Concat);
+                }
             }
             ExprKind::Call { function, args } => {
                 self.push(function.name);

@@ -231,6 +231,8 @@ pub(crate) enum ExprKind {
     Boolean(bool),
     Null,
     Interval(i64),
+    /// A calendar interval, in months.
+    Months(i64),
     Negate(Box<Expr>),
     Not(Box<Expr>),
     /// Operators of one level only: all of `+ -` or all of `* / %`.
@@ -289,7 +291,7 @@ impl Expr {
     pub(crate) fn each_child<'a>(&'a self, mut f: impl FnMut(&'a Expr)) {
         use ExprKind::*;
         match &self.kind {
-            Column { .. } | DoubleQuoted(_) | Text(_) | Number(_) | Boolean(_) | Null | Interval(_) => {}
+            Column { .. } | DoubleQuoted(_) | Text(_) | Number(_) | Boolean(_) | Null | Interval(_) | Months(_) => {}
             Negate(x) | Not(x) | IsNull { operand: x, .. } | Cast { operand: x, .. } => f(x),
             Arithmetic { first, rest } => {
                 f(first);
@@ -337,7 +339,7 @@ impl Expr {
             (DoubleQuoted(a), DoubleQuoted(b)) | (Text(a), Text(b)) | (Number(a), Number(b)) => a == b,
             (Boolean(a), Boolean(b)) => a == b,
             (Null, Null) => true,
-            (Interval(a), Interval(b)) => a == b,
+            (Interval(a), Interval(b)) | (Months(a), Months(b)) => a == b,
             (Negate(a), Negate(b)) | (Not(a), Not(b)) => a.same(b),
             (Arithmetic { first: a, rest: x }, Arithmetic { first: b, rest: y }) => {
                 a.same(b) && x.len() == y.len() && x.iter().zip(y).all(|(x, y)| x.0 == y.0 && x.1.same(&y.1))

@@ -10,8 +10,15 @@ use crate::duration::{UNITS_IN_WORDS, unit_hint, unit_ns};
 
 /// Nanoseconds of a unit; `None` for an unknown one, `Some(0)` for calendar units.
 fn scale_ns(unit: &str) -> Option<i64> {
-    let is_calendar = ["month", "months", "year", "years"].iter().any(|u| unit.eq_ignore_ascii_case(u));
-    if is_calendar { Some(0) } else { unit_ns(unit) }
+    if months_of(unit).is_some() { Some(0) } else { unit_ns(unit) }
+}
+
+/// Months of a calendar unit.
+fn months_of(unit: &str) -> Option<i64> {
+    [("month", 1), ("months", 1), ("quarter", 3), ("quarters", 3), ("year", 12), ("years", 12)]
+        .into_iter()
+        .find(|(name, _)| unit.eq_ignore_ascii_case(name))
+        .map(|(_, months)| months)
 }
 
 impl Parser<'_> {
@@ -67,6 +74,28 @@ impl Parser<'_> {
         self.build(number, unit, negative, start.to(self.last_span()))
     }
 
+    /// `INTERVAL n MONTH` or another calendar unit inside an expression: its months.
+    pub fn calendar_interval(&mut self) -> Option<Parse<(i64, Span)>> {
+        let start = self.span();
+        let negative = self.is_at(1, Sym::Minus);
+        let at = 1 + usize::from(negative);
+        let (number, unit) = match self.peek_at(at) {
+            _ if !self.is_word("INTERVAL") => return None,
+            Tok::Text(text) | Tok::DoubleQuoted(text) => split_number(text.trim()),
+            Tok::Number(number) => (&**number, ""),
+            _ => return None,
+        };
+        let (unit, tokens) = if unit.is_empty() { (self.word(at + 1)?, at + 2) } else { (unit, at + 1) };
+        let per = months_of(unit)?;
+        (0..tokens).for_each(|_| self.bump());
+        let span = start.to(self.last_span());
+        let Some(months) = number.trim_start_matches('+').parse::<i64>().ok().and_then(|n| n.checked_mul(per)) else {
+            let message = format!("\"{number}\" is not a whole number of {unit}");
+            return Some(Err(self.fail(Diagnostic::error("E0108", span, message))));
+        };
+        Some(Ok((if negative { -months } else { months }, span)))
+    }
+
     /// `5s` inside an expression: a number with a word glued to it.
     pub fn glued_duration(&mut self) -> Option<Parse<Duration>> {
         let (Tok::Number(_), Some(_)) = (self.peek(), self.word(1)) else { return None };
@@ -81,7 +110,7 @@ impl Parser<'_> {
         let per = if unit.is_empty() { Some(time::NS_PER_SEC) } else { scale_ns(unit) };
         let ns = match per {
             None => return Err(self.unknown_unit(unit, span)),
-            Some(0) => return Err(self.unsupported(span, "a calendar interval (MONTH, YEAR)")),
+            Some(0) => return Err(self.fail(bad("months and years have no fixed length".to_owned()))),
             Some(per) => mantissa.checked_mul(i128::from(per)),
         };
         let Some(ns) = ns.map(|n| n / decimal::pow10(scale)).and_then(|n| i64::try_from(n).ok()) else {

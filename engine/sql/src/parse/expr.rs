@@ -3,6 +3,7 @@
 //! Operands of one level are pushed into one flat node, so a chain of 100,000 costs no stack. Comparisons do not chain
 //! (`a = b = c` is an error), which keeps a tree at most a few levels deeper than its parentheses.
 
+use velostream_functions::read;
 use velostream_types::{DataType, Span};
 
 use super::MAX_DEPTH;
@@ -16,7 +17,7 @@ const OR: u8 = 1;
 const AND: u8 = 2;
 const NOT: u8 = 3;
 const COMPARE: u8 = 4;
-const CONCAT: u8 = 5;
+pub(super) const CONCAT: u8 = 5;
 const ADD: u8 = 6;
 const MULTIPLY: u8 = 7;
 
@@ -27,6 +28,10 @@ enum Operator {
     Compare(CompareOp),
     /// IS, IN, BETWEEN, LIKE and their NOT.
     Word,
+    /// `~` and, negated, `!~`.
+    Match {
+        negated: bool,
+    },
     Concat,
     Arithmetic(ArithmeticOp),
 }
@@ -36,7 +41,7 @@ impl Parser<'_> {
         self.binary(OR)
     }
 
-    fn binary(&mut self, level: u8) -> Parse<Expr> {
+    pub(super) fn binary(&mut self, level: u8) -> Parse<Expr> {
         self.enter()?;
         let result = self.climb(level);
         self.leave();
@@ -82,7 +87,8 @@ impl Parser<'_> {
                     let message = "== is not an SQL operator";
                     Err(self.fail(Diagnostic::error("E0103", self.span(), message).hint("write = to compare")))
                 }
-                Sym::Tilde => Err(self.unsupported(self.span(), "a regular expression match (~)")),
+                Sym::Tilde => Ok(Some((COMPARE, Operator::Match { negated: false }))),
+                Sym::NotTilde => Ok(Some((COMPARE, Operator::Match { negated: true }))),
                 Sym::LBracket => Err(self.unsupported(self.span(), "element access ([…])")),
                 _ => Ok(None),
             },
@@ -131,6 +137,13 @@ impl Parser<'_> {
                 self.node(ExprKind::Compare { op, left: Box::new(left), right: Box::new(right) }, span)
             }
             Operator::Arithmetic(op) => self.arithmetic(left, op),
+            Operator::Match { negated } => {
+                let sign = self.last_span();
+                let right = self.binary(CONCAT)?;
+                let span = left.span.to(right.span);
+                let found = self.named("REGEXP_LIKE", sign, vec![left, right], span)?;
+                self.negated_if(negated, found)
+            }
             Operator::Word => self.word_operator(left),
         }
     }
@@ -185,7 +198,7 @@ impl Parser<'_> {
         }
         let negated = self.take_word("NOT");
         if self.is_word("LIKE") {
-            return Err(self.unsupported(self.span(), "LIKE"));
+            return self.like(*operand, negated);
         }
         if self.take_word("BETWEEN") {
             let low = Box::new(self.binary(CONCAT)?);
@@ -202,6 +215,30 @@ impl Parser<'_> {
         let list = self.list()?;
         let span = operand.span.to(self.last_span());
         self.node(ExprKind::InList { operand, list, negated }, span)
+    }
+
+    /// What follows the left side of LIKE.
+    fn like(&mut self, operand: Expr, negated: bool) -> Parse<Expr> {
+        let word = self.span();
+        self.bump();
+        let mut args = vec![operand, self.binary(CONCAT)?];
+        if self.take_word("ESCAPE") {
+            args.push(self.binary(CONCAT)?);
+        }
+        let span = args[0].span.to(self.last_span());
+        let like = self.named("LIKE", word, args, span)?;
+        self.negated_if(negated, like)
+    }
+
+    fn negated_if(&mut self, negated: bool, expr: Expr) -> Parse<Expr> {
+        let span = expr.span;
+        if negated { self.node(ExprKind::Not(Box::new(expr)), span) } else { Ok(expr) }
+    }
+
+    /// A call of the function that a form of its own stands for; `word` is the form's own word or sign.
+    pub(super) fn named(&mut self, name: &str, word: Span, args: Vec<Expr>, span: Span) -> Parse<Expr> {
+        let name = Ident { name: name.to_owned(), span: word };
+        self.node(ExprKind::Call { name, args, star: false }, span)
     }
 
     /// Expressions up to the closing parenthesis, at least one.
@@ -232,7 +269,16 @@ impl Parser<'_> {
         if self.take(Sym::Plus) {
             return self.binary(MULTIPLY + 1);
         }
-        self.primary()
+        let mut value = self.primary()?;
+        while self.is_word("AT") && self.is_word_at(1, "TIME") && self.is_word_at(2, "ZONE") {
+            let word = self.span();
+            (0..3).for_each(|_| self.bump());
+            let zone = self.primary()?;
+            let span = value.span.to(zone.span);
+            let utc = self.node(ExprKind::Text("UTC".to_owned()), word)?;
+            value = self.named("CONVERT_TZ", word, vec![value, utc, zone], span)?;
+        }
+        Ok(value)
     }
 
     fn primary(&mut self) -> Parse<Expr> {
@@ -280,6 +326,10 @@ impl Parser<'_> {
             }
         }
         if self.is_word("INTERVAL") && matches!(self.peek_at(1), Tok::Text(_) | Tok::Number(_) | Tok::Sym(Sym::Minus)) {
+            if let Some(calendar) = self.calendar_interval() {
+                let (months, span) = calendar?;
+                return self.node(ExprKind::Months(months), span);
+            }
             let duration = self.interval()?;
             return self.node(ExprKind::Interval(duration.ns), duration.span);
         }
@@ -289,22 +339,33 @@ impl Parser<'_> {
         if self.is_at(1, Sym::LParen) && !self.is_any(0, &["IN", "AND", "OR", "AS"]) {
             return self.call();
         }
+        if self.is_any(0, &["CURRENT_TIMESTAMP", "CURRENT_DATE", "CURRENT_TIME"]) && !self.is_at(1, Sym::Period) {
+            let name = self.name("an expression")?;
+            return self.node(ExprKind::Call { name, args: Vec::new(), star: false }, span);
+        }
         if self.is_word("ARRAY") && self.is_at(1, Sym::LBracket) {
             return Err(self.unsupported(span, "ARRAY"));
         }
         self.column()
     }
 
-    /// `DATE '2026-01-01'`
+    /// `DATE '2026-01-01'`, TIMESTAMP and TIME alike.
     fn typed_literal(&mut self) -> Parse<Expr> {
         let span = self.span();
         let data_type = match self.word(0).map(str::to_ascii_uppercase).as_deref() {
             Some("DATE") => DataType::Date,
             Some("TIMESTAMP") => DataType::Timestamp,
-            _ => return Err(self.unsupported(span, "a TIME literal")),
+            _ => DataType::Time,
         };
         self.bump();
         let operand = Box::new(self.primary()?);
+        if let ExprKind::Text(text) = &operand.kind
+            && read::value(text, &data_type).is_none()
+        {
+            let message = format!("'{text}' is not a {data_type}");
+            let diagnostic = Diagnostic::error("E0304", operand.span, message);
+            return Err(self.fail(diagnostic.hint(read::expected(&data_type))));
+        }
         let whole = span.to(operand.span);
         let to = TypeName { data_type, open_decimal: false, span };
         self.node(ExprKind::Cast { operand, to, try_cast: false }, whole)
@@ -361,7 +422,7 @@ impl Parser<'_> {
         if self.is_word("EXISTS") {
             return Err(self.unsupported(start, "EXISTS"));
         }
-        let name = self.name("a function name")?;
+        let mut name = self.name("a function name")?;
         self.bump();
         let (mut args, mut star) = (Vec::new(), false);
         if self.is_word("DISTINCT") {
@@ -371,7 +432,7 @@ impl Parser<'_> {
             star = true;
             self.expect(Sym::RParen, "\")\"")?;
         } else if !self.take(Sym::RParen) {
-            args = self.arguments(&name)?;
+            args = self.arguments(&mut name)?;
         }
         for (word, what) in [("OVER", "OVER (…)"), ("FILTER", "FILTER (…)"), ("WITHIN", "WITHIN GROUP (…)")] {
             if self.is_word(word) && (self.is_at(1, Sym::LParen) || self.is_word_at(1, "GROUP")) {
@@ -379,87 +440,28 @@ impl Parser<'_> {
             }
         }
         let span = start.to(self.last_span());
+        if args.is_empty() && !star && name.name.eq_ignore_ascii_case("TIMESTAMP") {
+            name.name = "_timestamp".to_owned();
+            return self.node(ExprKind::Column { qualifier: None, name }, span);
+        }
         self.node(ExprKind::Call { name, args, star }, span)
     }
 
-    fn arguments(&mut self, name: &Ident) -> Parse<Vec<Expr>> {
-        let mut list = vec![self.expr()?];
-        while self.take(Sym::Comma) {
+    fn arguments(&mut self, name: &mut Ident) -> Parse<Vec<Expr>> {
+        let (mut list, worded) = self.first_arguments(name)?;
+        while !worded && self.take(Sym::Comma) {
             list.push(self.expr()?);
         }
         if self.is_any(0, &["FROM", "ORDER", "SEPARATOR"]) {
             let what = format!("this form of {}", name.name.to_uppercase());
             return Err(self.unsupported(self.span(), &what));
         }
-        self.expect(Sym::RParen, "\",\" or \")\"")?;
+        self.expect(Sym::RParen, if worded { "\")\"" } else { "\",\" or \")\"" })?;
         Ok(list)
     }
 
-    /// A column type.
-    pub fn type_name(&mut self) -> Parse<TypeName> {
-        let start = self.span();
-        let name = self.name("a type")?.name.to_uppercase();
-        let plain = |data_type, span| Ok(TypeName { data_type, open_decimal: false, span });
-        let data_type = match name.as_str() {
-            "INT" | "INTEGER" | "BIGINT" | "SMALLINT" | "TINYINT" => DataType::Integer,
-            "FLOAT" | "REAL" => DataType::Float,
-            "DOUBLE" => {
-                self.take_word("PRECISION");
-                DataType::Float
-            }
-            "STRING" | "TEXT" => DataType::String,
-            "VARCHAR" | "CHAR" => {
-                if self.take(Sym::LParen) {
-                    self.small_number("a length")?;
-                    self.expect(Sym::RParen, "\")\"")?;
-                }
-                DataType::String
-            }
-            "BOOLEAN" | "BOOL" => DataType::Boolean,
-            "TIMESTAMP" | "DATETIME" => DataType::Timestamp,
-            "DATE" => DataType::Date,
-            "BYTES" => DataType::Bytes,
-            "DECIMAL" | "NUMERIC" => return self.decimal_type(start),
-            "SCALED_INTEGER" => DataType::decimal(4),
-            "ARRAY" | "MAP" | "STRUCT" | "TIME" => return Err(self.unsupported(start, &format!("type {name}"))),
-            _ => {
-                let message = format!("unknown type \"{}\"", self.slice(start));
-                let hint = "types are INTEGER, FLOAT, DECIMAL(p,s), STRING, BOOLEAN, TIMESTAMP, DATE, BYTES";
-                return Err(self.fail(Diagnostic::error("E0301", start, message).hint(hint)));
-            }
-        };
-        plain(data_type, start.to(self.last_span()))
-    }
-
-    fn decimal_type(&mut self, start: Span) -> Parse<TypeName> {
-        if !self.take(Sym::LParen) {
-            return Ok(TypeName { data_type: DataType::decimal(18), open_decimal: true, span: start });
-        }
-        let precision = self.small_number("a precision")?;
-        let scale = if self.take(Sym::Comma) { self.small_number("a scale")? } else { 0 };
-        self.expect(Sym::RParen, "\")\"")?;
-        let span = start.to(self.last_span());
-        if precision == 0 || precision > 38 || scale > precision {
-            let message = format!("DECIMAL({precision},{scale}) does not exist");
-            let hint = "DECIMAL(p,s) has 1 to 38 digits, s of them after the point";
-            return Err(self.fail(Diagnostic::error("E0301", span, message).hint(hint)));
-        }
-        let data_type = DataType::Decimal { precision: precision as u8, scale: scale as u8 };
-        Ok(TypeName { data_type, open_decimal: false, span })
-    }
-
-    fn small_number(&mut self, what: &str) -> Parse<u16> {
-        if let Tok::Number(digits) = self.peek()
-            && let Ok(n) = digits.parse()
-        {
-            self.bump();
-            return Ok(n);
-        }
-        Err(self.expected(what))
-    }
-
     /// A node with its depth; too deep is an error.
-    fn node(&mut self, kind: ExprKind, span: Span) -> Parse<Expr> {
+    pub(super) fn node(&mut self, kind: ExprKind, span: Span) -> Parse<Expr> {
         let mut below = 0;
         let mut expr = Expr { kind, span, depth: 0 };
         expr.each_child(|child| below = below.max(child.depth));

@@ -59,6 +59,7 @@ pub(crate) enum Sym {
     Colon,
     LBracket,
     Tilde,
+    NotTilde,
     /// Something SQL has no use for here.
     Other,
 }
@@ -282,7 +283,8 @@ fn symbol(raw: &Raw) -> Sym {
         Raw::StringConcat => Sym::Concat,
         Raw::Colon => Sym::Colon,
         Raw::LBracket => Sym::LBracket,
-        Raw::Tilde | Raw::ExclamationMarkTilde => Sym::Tilde,
+        Raw::Tilde => Sym::Tilde,
+        Raw::ExclamationMarkTilde => Sym::NotTilde,
         _ => Sym::Other,
     }
 }

@@ -8,12 +8,14 @@ pub(crate) mod ast;
 mod cursor;
 mod duration;
 mod expr;
+mod forms;
 mod lex;
 mod select;
 mod server;
 mod statement;
 #[cfg(test)]
 mod tests;
+mod types;
 
 use crate::diag::Diagnostic;
 use ast::Statement;

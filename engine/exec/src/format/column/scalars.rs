@@ -8,9 +8,9 @@ use velostream_types::{Column, DataType, Utf8Slab};
 
 use super::slots::{Slots, rows_in};
 use super::{Builder, Refusal, Source, WRONG_TYPE};
-use crate::format::base64;
 use crate::format::cells::{Cell, Kind};
 use crate::format::number::{Shape, fixed, float, short_float};
+use velostream_functions::base64;
 
 /// Builder of 64-bit floats.
 #[derive(Debug, Default)]

@@ -5,8 +5,8 @@ use arrow_buffer::NullBuffer;
 use velostream_types::{Column, DataType, Field, decimal, time};
 
 use super::text::Text;
-use crate::format::base64;
 use crate::format::number::{Grammar, Shape, fixed, float};
+use velostream_functions::base64;
 
 /// Longest text a string view holds itself.
 const INLINE: usize = 12;

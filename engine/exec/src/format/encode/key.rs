@@ -12,7 +12,7 @@ use velostream_sql::plan::KeyFormat;
 use velostream_types::{Batch, Column, Schema, Value, decimal, time};
 
 use super::text::Text;
-use crate::format::base64;
+use velostream_functions::base64;
 
 /// Encoder of the keys of one sink.
 #[derive(Debug)]

@@ -1,9 +1,10 @@
-//! Base64 (RFC 4648, standard alphabet, padded) for byte columns and for dead letters that are not text.
+//! Base64 (RFC 4648, standard alphabet, padded) for ENCODE and DECODE, byte columns of records, and dead letters that
+//! are not text. Cost: one pass, nothing allocated but the result.
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// Appends the base64 form of `bytes`.
-pub(super) fn encode(bytes: &[u8], out: &mut Vec<u8>) {
+pub fn encode(bytes: &[u8], out: &mut Vec<u8>) {
     for part in bytes.chunks(3) {
         let word = part.iter().enumerate().fold(0u32, |w, (i, b)| w | u32::from(*b) << (16 - 8 * i));
         for i in 0..4 {
@@ -14,7 +15,7 @@ pub(super) fn encode(bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 /// The bytes of base64 text, with or without its padding; `None` when it is none.
-pub(super) fn decode(text: &[u8]) -> Option<Vec<u8>> {
+pub fn decode(text: &[u8]) -> Option<Vec<u8>> {
     let padding = text.iter().rev().take_while(|b| **b == b'=').count();
     if padding > 2 || (padding > 0 && !text.len().is_multiple_of(4)) {
         return None;

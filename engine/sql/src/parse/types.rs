@@ -1,0 +1,74 @@
+//! Type names, as columns are declared with and CAST goes to.
+
+use velostream_types::{DataType, Span};
+
+use super::ast::TypeName;
+use super::cursor::{Parse, Parser};
+use super::lex::{Sym, Tok};
+use crate::diag::Diagnostic;
+
+impl Parser<'_> {
+    /// A column type.
+    pub fn type_name(&mut self) -> Parse<TypeName> {
+        let start = self.span();
+        let name = self.name("a type")?.name.to_uppercase();
+        let plain = |data_type, span| Ok(TypeName { data_type, open_decimal: false, span });
+        let data_type = match name.as_str() {
+            "INT" | "INTEGER" | "BIGINT" | "SMALLINT" | "TINYINT" => DataType::Integer,
+            "FLOAT" | "REAL" => DataType::Float,
+            "DOUBLE" => {
+                self.take_word("PRECISION");
+                DataType::Float
+            }
+            "STRING" | "TEXT" => DataType::String,
+            "VARCHAR" | "CHAR" => {
+                if self.take(Sym::LParen) {
+                    self.small_number("a length")?;
+                    self.expect(Sym::RParen, "\")\"")?;
+                }
+                DataType::String
+            }
+            "BOOLEAN" | "BOOL" => DataType::Boolean,
+            "TIMESTAMP" | "DATETIME" => DataType::Timestamp,
+            "DATE" => DataType::Date,
+            "BYTES" => DataType::Bytes,
+            "DECIMAL" | "NUMERIC" => return self.decimal_type(start),
+            "SCALED_INTEGER" => DataType::decimal(4),
+            "TIME" => DataType::Time,
+            "ARRAY" | "MAP" | "STRUCT" => return Err(self.unsupported(start, &format!("type {name}"))),
+            _ => {
+                let message = format!("unknown type \"{}\"", self.slice(start));
+                let hint = "types are INTEGER, FLOAT, DECIMAL(p,s), STRING, BOOLEAN, TIMESTAMP, DATE, TIME, BYTES";
+                return Err(self.fail(Diagnostic::error("E0301", start, message).hint(hint)));
+            }
+        };
+        plain(data_type, start.to(self.last_span()))
+    }
+
+    fn decimal_type(&mut self, start: Span) -> Parse<TypeName> {
+        if !self.take(Sym::LParen) {
+            return Ok(TypeName { data_type: DataType::decimal(18), open_decimal: true, span: start });
+        }
+        let precision = self.small_number("a precision")?;
+        let scale = if self.take(Sym::Comma) { self.small_number("a scale")? } else { 0 };
+        self.expect(Sym::RParen, "\")\"")?;
+        let span = start.to(self.last_span());
+        if precision == 0 || precision > 38 || scale > precision {
+            let message = format!("DECIMAL({precision},{scale}) does not exist");
+            let hint = "DECIMAL(p,s) has 1 to 38 digits, s of them after the point";
+            return Err(self.fail(Diagnostic::error("E0301", span, message).hint(hint)));
+        }
+        let data_type = DataType::Decimal { precision: precision as u8, scale: scale as u8 };
+        Ok(TypeName { data_type, open_decimal: false, span })
+    }
+
+    fn small_number(&mut self, what: &str) -> Parse<u16> {
+        if let Tok::Number(digits) = self.peek()
+            && let Ok(n) = digits.parse()
+        {
+            self.bump();
+            return Ok(n);
+        }
+        Err(self.expected(what))
+    }
+}
