@@ -7,7 +7,7 @@ use arrow_array::builder::BinaryViewBuilder;
 use arrow_array::{Array, BooleanArray, Date32Array, StringViewArray};
 use arrow_buffer::{BooleanBuffer, NullBuffer};
 use velostream_types::time::{NS_PER_DAY, NS_PER_MS, parse_timestamp};
-use velostream_types::{Batch, Column, DataType, ErrorCode, PieceBuilder, StrBuilder, Value};
+use velostream_types::{Batch, Column, DataType, ErrorCode, PieceBuilder, StrBuilder, Value, decimal};
 
 use crate::function::Prepared;
 
@@ -322,6 +322,17 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// A column of exact numbers: mantissas at `scale`, checked against the call's type. Integers are stored as such
+    /// unless a fraction is left to store.
+    pub fn exacts(&mut self, scale: u8, mut f: impl FnMut(usize) -> Outcome<i128>) -> Column {
+        let out = self.result;
+        let beyond = |m: i128| Fail::overflow(format!("{} is beyond the range of {out}", decimal::to_text(m, scale)));
+        if *out == DataType::Integer && scale == 0 {
+            return self.ints(|row| f(row)?.map(|m| i64::try_from(m).map_err(|_| beyond(m))).transpose());
+        }
+        self.decimals(scale, |row| f(row)?.map(|m| if decimal::fits(m) { Ok(m) } else { Err(beyond(m)) }).transpose())
+    }
+
     /// A text column: `f` writes the row's text into an empty buffer and answers TRUE, or FALSE for NULL.
     pub fn texts(&mut self, mut f: impl FnMut(usize, &mut String) -> Result<bool, Fail>) -> Column {
         let mut built = StrBuilder::with_capacity(self.rows);
@@ -491,7 +502,7 @@ impl<'a> Exact<'a> {
 
     /// The row's whole part, truncated; saturated to 64 bits.
     pub fn whole(&self, row: usize) -> i64 {
-        let whole = self.at(row) / velostream_types::decimal::pow10(self.scale());
+        let whole = self.at(row) / decimal::pow10(self.scale());
         i64::try_from(whole).unwrap_or(if whole < 0 { i64::MIN } else { i64::MAX })
     }
 }

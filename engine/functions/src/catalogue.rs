@@ -1,10 +1,19 @@
 //! All groups together.
 
 use crate::function::Function;
-use crate::{encoding, like, pattern, search, string};
+use crate::{encoding, extreme, like, math, pattern, rounding, search, string, system};
 
-const GROUPS: &[&[Function]] =
-    &[string::FUNCTIONS, search::FUNCTIONS, like::FUNCTIONS, pattern::FUNCTIONS, encoding::FUNCTIONS];
+const GROUPS: &[&[Function]] = &[
+    string::FUNCTIONS,
+    search::FUNCTIONS,
+    like::FUNCTIONS,
+    pattern::FUNCTIONS,
+    encoding::FUNCTIONS,
+    rounding::FUNCTIONS,
+    math::FUNCTIONS,
+    extreme::FUNCTIONS,
+    system::FUNCTIONS,
+];
 
 /// Every function, by group.
 pub fn all() -> impl Iterator<Item = &'static Function> {

@@ -11,13 +11,17 @@ mod call;
 mod catalogue;
 mod digest;
 mod encoding;
+mod extreme;
 mod function;
 mod like;
+mod math;
 mod pattern;
 pub mod read;
 pub mod reference;
+mod rounding;
 mod search;
 mod string;
+mod system;
 
 pub use call::{Arg, Args, Call, Exact, Fail, Failure, Floats, Ints, Outcome, RowContext, Texts, shortened};
 pub use catalogue::{all, find};

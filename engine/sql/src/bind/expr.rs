@@ -112,7 +112,9 @@ impl Binder<'_> {
                 let bound = self.bind(aliased, scope);
                 scope.aliased -= 1;
                 scope.visible = visible;
-                bound.map(|b| Expr { span, ..b })
+                // A call that gives another value at every place keeps the place it was written at.
+                let fixed = |b: &Expr| matches!(&b.kind, ExprKind::Call { function, .. } if function.volatile);
+                bound.map(|b| if fixed(&b) { b } else { Expr { span, ..b } })
             }
             _ if scope.grouped.is_some() => self.grouped_name(&named, name, expr, scope),
             _ => self.named_row(&named, name, span, &scope.rel),
