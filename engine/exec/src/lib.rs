@@ -13,5 +13,4 @@ pub mod operator;
 pub mod pipeline;
 pub mod route;
 pub mod shard;
-mod strftime;
 pub mod watermark;

@@ -10,7 +10,7 @@ use velostream_sql::plan::{EventTimeSpec, MissingTime, TimeField, TimeFormat};
 use velostream_types::time::{NS_PER_MS, NS_PER_SEC, WM_NONE, parse_timestamp};
 use velostream_types::{Column, Value};
 
-use crate::strftime;
+use velostream_functions::strftime;
 
 /// Watermark state of one partition.
 #[derive(Clone, Debug)]

@@ -6,10 +6,11 @@ use std::ops::Range;
 use arrow_array::builder::BinaryViewBuilder;
 use arrow_array::{Array, BooleanArray, Date32Array, StringViewArray};
 use arrow_buffer::{BooleanBuffer, NullBuffer};
-use velostream_types::time::{NS_PER_DAY, NS_PER_MS, parse_timestamp};
+use velostream_types::time::{NS_PER_DAY, NS_PER_MS};
 use velostream_types::{Batch, Column, DataType, ErrorCode, PieceBuilder, StrBuilder, Value, decimal};
 
 use crate::function::Prepared;
+use crate::read;
 
 /// One argument.
 #[derive(Clone, Copy, Debug)]
@@ -192,9 +193,13 @@ impl<'a> Args<'a> {
     pub fn instant(self, i: usize, row: usize) -> Result<i64, Fail> {
         let of_ms =
             |ms: i64| ms.checked_mul(NS_PER_MS).ok_or_else(|| Fail::overflow(format!("{ms} ms is out of range")));
-        let of_days = |days: i32| Ok(i64::from(days).saturating_mul(NS_PER_DAY));
+        let of_days = |days: i32| {
+            let ns = i64::from(days).checked_mul(NS_PER_DAY);
+            ns.ok_or_else(|| Fail::overflow("the date is outside the years 1677 to 2262"))
+        };
         let of_text = |text: &str| {
-            parse_timestamp(text).ok_or_else(|| Fail::cast(format!("'{}' is no date or timestamp", shortened(text))))
+            let found = read::timestamp(text).or_else(|| i64::from(read::date(text)?).checked_mul(NS_PER_DAY));
+            found.ok_or_else(|| Fail::cast(format!("'{}' is no date or timestamp", shortened(text))))
         };
         match self.list[i].0 {
             Arg::Column(Column::Timestamp(a)) => Ok(a.value(row)),

@@ -1,7 +1,7 @@
 //! All groups together.
 
 use crate::function::Function;
-use crate::{encoding, extreme, like, math, pattern, rounding, search, string, system};
+use crate::{calendar, clock, dates, encoding, extreme, like, math, pattern, rounding, search, string, system, zone};
 
 const GROUPS: &[&[Function]] = &[
     string::FUNCTIONS,
@@ -11,6 +11,10 @@ const GROUPS: &[&[Function]] = &[
     encoding::FUNCTIONS,
     rounding::FUNCTIONS,
     math::FUNCTIONS,
+    clock::FUNCTIONS,
+    calendar::FUNCTIONS,
+    dates::FUNCTIONS,
+    zone::FUNCTIONS,
     extreme::FUNCTIONS,
     system::FUNCTIONS,
 ];

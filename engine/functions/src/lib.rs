@@ -7,8 +7,11 @@
 //! kind of a column. Cost: one loop per call and batch; nothing is allocated per row but what the result holds.
 
 pub mod base64;
+mod calendar;
 mod call;
 mod catalogue;
+mod clock;
+mod dates;
 mod digest;
 mod encoding;
 mod extreme;
@@ -20,8 +23,10 @@ pub mod read;
 pub mod reference;
 mod rounding;
 mod search;
+pub mod strftime;
 mod string;
 mod system;
+mod zone;
 
 pub use call::{Arg, Args, Call, Exact, Fail, Failure, Floats, Ints, Outcome, RowContext, Texts, shortened};
 pub use catalogue::{all, find};

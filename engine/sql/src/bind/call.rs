@@ -139,6 +139,13 @@ impl Binder<'_> {
         scope: &mut Scope<'q>,
     ) -> Option<Expr> {
         self.takes(written, args.len(), star, function.arity(), span)?;
+        if let ([x, months], "DATE_ADD" | "DATE_SUB") = (args, function.name)
+            && let ast::ExprKind::Months(n) = months.kind
+        {
+            let unit = literal(Value::Str("month".into()), months.span);
+            let operands = vec![self.bind(x, scope)?, literal(Value::Int(n), months.span), unit];
+            return self.apply(function, written, operands, span);
+        }
         let operands = self.operands(args, scope)?;
         self.apply(function, written, operands, span)
     }
