@@ -306,7 +306,13 @@ impl Binder<'_> {
         else {
             let message = format!("{} does not compare with {}", left.data_type, right.data_type);
             let mut diagnostic = Diagnostic::error("E0302", span, message);
-            if left.data_type == DataType::String || right.data_type == DataType::String {
+            let quoted = [&left, &right].into_iter().find_map(|e| match &e.kind {
+                ExprKind::Literal(Value::Str(text)) if number_value(text).is_some() => Some(text),
+                _ => None,
+            });
+            if let Some(number) = quoted {
+                diagnostic = diagnostic.hint(format!("write {number} without quotes for the number"));
+            } else if left.data_type == DataType::String || right.data_type == DataType::String {
                 diagnostic = diagnostic.hint("CAST one side to the type of the other");
             }
             self.report(diagnostic);
@@ -320,6 +326,7 @@ impl Binder<'_> {
     /// Casts to `to` where asked; text literals become the date or timestamp they name.
     pub(super) fn coerce(&mut self, expr: Expr, to: Option<DataType>) -> Option<Expr> {
         let Some(to) = to else { return Some(expr) };
+        self.doubt_seconds(&expr, &to);
         let ExprKind::Literal(Value::Str(text)) = &expr.kind else { return Some(cast_to(expr, to)) };
         if let Some(value) = read::value(text, &to) {
             return Some(literal(value, expr.span));
@@ -330,6 +337,18 @@ impl Binder<'_> {
         let message = format!("'{text}' is not a {to}");
         self.report(Diagnostic::error("E0304", expr.span, message).hint(read::expected(&to)));
         None
+    }
+
+    /// Warns of a constant that becomes a timestamp as milliseconds and looks like seconds.
+    fn doubt_seconds(&mut self, expr: &Expr, to: &DataType) {
+        /// Milliseconds below this are before March 1973; seconds, before the year 5138.
+        const LEAST_MS: u64 = 100_000_000_000;
+        let ExprKind::Literal(Value::Int(n)) = expr.kind else { return };
+        if *to == DataType::Timestamp && n != 0 && n.unsigned_abs() < LEAST_MS {
+            let message = format!("{n} is taken as milliseconds and looks like seconds");
+            let hint = format!("for seconds write FROM_UNIXTIME({n})");
+            self.report(Diagnostic::warning("W0303", expr.span, message).hint(hint));
+        }
     }
 
     /// `x BETWEEN low AND high` is two comparisons.
@@ -455,6 +474,7 @@ impl Binder<'_> {
             self.report(Diagnostic::error("E0305", span, message));
             return None;
         }
+        self.doubt_seconds(&operand, &data_type);
         if let ExprKind::Literal(Value::Str(text)) = &operand.kind
             && let Some(value) = read::value(text, &data_type)
         {

@@ -83,6 +83,7 @@ pub const CODES: &[Code] = &[
     code("W0204", "header of the engine", "The engine writes the header itself, so a change of it is lost."),
     code("W0301", "integer as a condition", "An integer stands where a boolean is expected; not 0 counts as TRUE."),
     code("W0302", "DECIMAL without a scale", "DECIMAL without digits keeps 18 behind the point. Write DECIMAL(p,s)."),
+    code("W0303", "seconds taken as milliseconds", "A constant becomes a TIMESTAMP as milliseconds since 1970 and is so small that it looks like seconds. FROM_UNIXTIME takes seconds."),
     code("W0401", "column is not grouped", "A column that is no group key takes its value from the last row seen of the group."),
     code("W0402", "aggregate without GROUP BY", "The query has an aggregate and neither GROUP BY nor WINDOW: all rows are one group."),
     code("W0403", "groups without a bound", "GROUP BY without WINDOW keeps every group of an unbounded input for ever."),
