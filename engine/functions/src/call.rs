@@ -149,8 +149,7 @@ impl<'a> Args<'a> {
                 let exact = Exact::of(Arg::Column(column));
                 Ints::Many((0..self.rows).map(|row| exact.whole(row)).collect())
             }
-            Arg::Const(Value::Int(n) | Value::Interval(n) | Value::Time(n)) => Ints::One(*n),
-            Arg::Const(_) => Ints::One(0),
+            Arg::Const(value) => Ints::One(Exact::of(Arg::Const(value)).whole(0)),
         }
     }
 
@@ -209,8 +208,7 @@ impl<'a> Args<'a> {
             Arg::Const(Value::Timestamp(t)) => Ok(*t),
             Arg::Const(Value::Date(d)) => of_days(*d),
             Arg::Const(Value::Str(s)) => of_text(s),
-            Arg::Const(Value::Int(ms)) => of_ms(*ms),
-            Arg::Const(_) => Ok(0),
+            Arg::Const(_) => of_ms(self.exact(i).whole(row)),
         }
     }
 }

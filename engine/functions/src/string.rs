@@ -177,11 +177,17 @@ fn count(n: i64) -> usize {
 
 /// Appends, or fails when the text becomes too long.
 pub(crate) fn grow(out: &mut String, piece: &str) -> Result<(), Fail> {
-    if out.len() + piece.len() > TEXT_MAX {
-        return Err(Fail::domain(format!("the text would be longer than {TEXT_MAX} bytes")));
-    }
+    bounded(out.len() + piece.len())?;
     out.push_str(piece);
     Ok(())
+}
+
+/// Fails for a text of more bytes than any may have.
+fn bounded(bytes: usize) -> Result<(), Fail> {
+    if bytes <= TEXT_MAX {
+        return Ok(());
+    }
+    Err(Fail::domain(format!("the text would be longer than {TEXT_MAX} bytes")))
 }
 
 fn upper(call: &mut Call<'_>) -> Column {
@@ -298,6 +304,7 @@ fn padded(call: &mut Call<'_>, in_front: bool) -> Column {
         let (text, n, fill) = (text.at(row), count(n.at(row)), fill.map_or(" ", |fill| fill.at(row)));
         let kept = &text[..prefix(text, n)];
         let missing = if fill.is_empty() { 0 } else { n - kept.chars().count() };
+        bounded(missing)?;
         if !in_front {
             out.push_str(kept);
         }
@@ -315,9 +322,10 @@ fn padded(call: &mut Call<'_>, in_front: bool) -> Column {
 fn repeat(call: &mut Call<'_>) -> Column {
     let (text, n) = (call.args.text(0), call.args.int(1));
     call.texts(|row, out| {
-        let text = text.at(row);
+        let (text, n) = (text.at(row), count(n.at(row)));
+        bounded(text.len().saturating_mul(n))?;
         if !text.is_empty() {
-            (0..n.at(row)).try_for_each(|_| grow(out, text))?;
+            (0..n).for_each(|_| out.push_str(text));
         }
         Ok(true)
     })

@@ -124,7 +124,11 @@ fn call(function: &'static Function, args: &[Expr], expr: &Expr, row: &Row<'_>) 
     let column = (function.kernel)(&mut call);
     match call.into_failures().pop() {
         Some(failure) => fail(failure.fail.code, expr.span),
-        None => Ok(column.value(0)),
+        None => Ok(match (column.value(0), &expr.data_type) {
+            (Value::Int(ns), DataType::Interval) => Value::Interval(ns),
+            (Value::Int(ns), DataType::Time) => Value::Time(ns),
+            (value, _) => value,
+        }),
     }
 }
 

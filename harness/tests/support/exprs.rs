@@ -3,7 +3,7 @@
 use velostream_sql::plan::{ArithmeticOp, ArithmeticStep, CompareOp, Expr, ExprKind, SystemColumn};
 use velostream_types::{DataType, Span, Value, decimal};
 
-use super::{Draw, Regime};
+use super::{Draw, Regime, calls};
 
 /// Draws expressions over columns of the given types. Every node has a span of its own, so that an error names one.
 pub struct Exprs<'d> {
@@ -24,11 +24,18 @@ pub enum Want {
     Date,
 }
 
-const WANTS: [Want; 6] = [Want::Number, Want::Boolean, Want::Text, Want::Timestamp, Want::Interval, Want::Date];
+/// All kinds.
+pub const WANTS: [Want; 6] = [Want::Number, Want::Boolean, Want::Text, Want::Timestamp, Want::Interval, Want::Date];
 
 impl<'d> Exprs<'d> {
     pub fn new(draw: &'d mut Draw, columns: Vec<DataType>, regime: Regime) -> Exprs<'d> {
         Exprs { draw, columns, regime, next_span: 0 }
+    }
+
+    /// A call of a function whose result is of this kind; `None` when the one that was drawn does not take its arguments.
+    fn call(&mut self, want: Want, depth: u32) -> Option<Expr> {
+        let function = *self.draw.pick(calls::functions(want));
+        calls::call(self, function, want, depth)
     }
 
     /// Any expression of at most this nesting.
@@ -37,7 +44,7 @@ impl<'d> Exprs<'d> {
         self.of(want, depth)
     }
 
-    fn make(&mut self, kind: ExprKind, data_type: DataType) -> Expr {
+    pub fn make(&mut self, kind: ExprKind, data_type: DataType) -> Expr {
         self.next_span += 1;
         Expr { kind, data_type, span: Span::new(self.next_span, self.next_span + 1) }
     }
@@ -49,6 +56,11 @@ impl<'d> Exprs<'d> {
     pub fn of(&mut self, want: Want, depth: u32) -> Expr {
         if depth == 0 || self.draw.once_in(6) {
             return self.leaf(want);
+        }
+        if self.draw.once_in(3)
+            && let Some(call) = self.call(want, depth - 1)
+        {
+            return call;
         }
         match self.draw.below(5) {
             0 => self.case(want, depth - 1),
@@ -287,7 +299,7 @@ impl<'d> Exprs<'d> {
 }
 
 /// Type of CASE branches together: int < decimal of the larger scale < float.
-fn unified(a: DataType, b: DataType) -> DataType {
+pub fn unified(a: DataType, b: DataType) -> DataType {
     match (&a, &b) {
         (DataType::Null, _) => b,
         (_, DataType::Null) => a,

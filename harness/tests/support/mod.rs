@@ -3,6 +3,7 @@
 //! Everything follows from one seed, so a failing case is named by the numbers proptest prints.
 
 pub mod batches;
+pub mod calls;
 mod draw;
 pub mod exprs;
 
