@@ -5,6 +5,8 @@
 
 mod support;
 
+use std::collections::BTreeMap;
+
 use arrow_buffer::BooleanBuffer;
 use proptest::prelude::*;
 use support::batches::{batch, row_values, types};
@@ -131,6 +133,33 @@ proptest! {
         }
         prop_assert!(expr.data_type == DataType::Boolean || expr.data_type == DataType::Null);
     }
+}
+
+/// What the draw is made of: every function occurs, and enough of the results are neither NULL nor an error.
+#[test]
+fn the_draw_calls_every_function() {
+    const DRAWN: u64 = 10_000;
+    const ROWS: usize = 20;
+    let mut uses: BTreeMap<&str, u64> = velostream_functions::all().map(|f| f.name).map(|name| (name, 0)).collect();
+    let mut values = 0;
+    for seed in 0..DRAWN {
+        let mut draw = Draw::new(seed);
+        let batch = batch(&mut draw, ROWS, Regime::Extreme);
+        let expr = Exprs::new(&mut draw, types(), Regime::Extreme).any(3);
+        let text = format!("{expr:?}");
+        for called in text.split("Call { function: ").skip(1) {
+            let name = called.split(',').next().unwrap_or_default();
+            uses.get_mut(name).into_iter().for_each(|n| *n += 1);
+        }
+        let ctx = EvalContext { run_start_ms: RUN_START_MS, ..EvalContext::default() };
+        let column = Evaluator::new(&expr).eval(&batch, &ctx).column;
+        values += (0..ROWS).filter(|row| !column.value(*row).is_null()).count();
+    }
+    let share = values as u64 * 100 / (DRAWN * ROWS as u64);
+    println!("{share} % of {DRAWN} expressions' results are values; uses {uses:?}");
+    let rare: Vec<_> = uses.iter().filter(|(_, n)| **n < 20).collect();
+    assert!(rare.is_empty(), "too rare: {rare:?}");
+    assert!(share >= 30, "{share} % of the results are values");
 }
 
 /// Cases to run, `PROPTEST_CASES` first.

@@ -250,7 +250,7 @@ impl Field {
         let civil = || civil_from_days(days);
         match self {
             Field::Year => civil().0,
-            Field::Quarter => i64::from((civil().1 + 2) / 3),
+            Field::Quarter => i64::from(civil().1.div_ceil(3)),
             Field::Month => i64::from(civil().1),
             Field::Week => iso_week(days).1,
             Field::Day => i64::from(civil().2),

@@ -195,7 +195,10 @@ fn decode(call: &mut Call<'_>) -> Column {
         let (name, decoded) = match Form::read(form.at(row)).map_err(Fail::domain)? {
             Form::Hex => ("hex", unhex(text, out)),
             Form::Base64 => ("base64", base64::decode(text.as_bytes()).map(|bytes| out.extend_from_slice(&bytes))),
-            Form::Utf8 => ("UTF-8", Some(out.extend_from_slice(text.as_bytes()))),
+            Form::Utf8 => {
+                out.extend_from_slice(text.as_bytes());
+                return Ok(true);
+            }
         };
         decoded.ok_or_else(|| Fail::domain(format!("'{}' is no {name} text", shortened(text))))?;
         Ok(true)

@@ -21,11 +21,11 @@ macro_rules! plain {
     };
 }
 
-/// A function of one float that is defined where `$defined` holds.
+/// A function of one float that is defined but where `$refused` holds.
 macro_rules! partial {
-    ($name:literal, $defined:expr, $kernel:expr, $doc:literal, $examples:expr) => {
+    ($name:literal, $refused:expr, $kernel:expr, $doc:literal, $examples:expr) => {
         Function::new($name, Group::Math, ONE, Returns::Float, |call| {
-            each(call, |x| within($name, x, $defined, $kernel))
+            each(call, |x| within($name, x, $refused, $kernel))
         })
         .fails()
         .doc(concat!($name, "(x)"), $doc, $examples)
@@ -47,7 +47,7 @@ pub const FUNCTIONS: &[Function] = &[
     ),
     partial!(
         "SQRT",
-        |x| !(x < 0.0),
+        |x| x < 0.0,
         f64::sqrt,
         "Square root.",
         &[
@@ -61,7 +61,7 @@ pub const FUNCTIONS: &[Function] = &[
     plain!("EXP", f64::exp, "e to the power of x.", &[("EXP(0)", "1.0"), ("ROUND(EXP(1), 6)", "2.718282")]),
     partial!(
         "LN",
-        |x| !(x <= 0.0),
+        |x| x <= 0.0,
         f64::ln,
         "Natural logarithm.",
         &[("LN(1)", "0.0"), ("ROUND(LN(10), 6)", "2.302585"), ("LN(0)", "error: LN of 0.0 is not defined"),]
@@ -79,7 +79,7 @@ pub const FUNCTIONS: &[Function] = &[
     ),
     partial!(
         "LOG10",
-        |x| !(x <= 0.0),
+        |x| x <= 0.0,
         f64::log10,
         "Logarithm to the base 10.",
         &[("LOG10(1000)", "3.0"), ("LOG10(0.01)", "-2.0"), ("LOG10(-1)", "error: LOG10 of -1.0 is not defined"),]
@@ -89,14 +89,14 @@ pub const FUNCTIONS: &[Function] = &[
     plain!("TAN", f64::tan, "Tangent of an angle in radians.", &[("TAN(0)", "0.0"), ("ROUND(TAN(1), 6)", "1.557408")]),
     partial!(
         "ASIN",
-        |x: f64| !(x.abs() > 1.0),
+        |x: f64| x.abs() > 1.0,
         f64::asin,
         "The angle, in radians, of this sine.",
         &[("ROUND(ASIN(1), 6)", "1.570796"), ("ASIN(2)", "error: ASIN of 2.0 is not defined"),]
     ),
     partial!(
         "ACOS",
-        |x: f64| !(x.abs() > 1.0),
+        |x: f64| x.abs() > 1.0,
         f64::acos,
         "The angle, in radians, of this cosine.",
         &[("ACOS(1)", "0.0"), ("ACOS(-1.5)", "error: ACOS of -1.5 is not defined"),]
@@ -121,8 +121,8 @@ fn each(call: &mut Call<'_>, f: fn(f64) -> Outcome<f64>) -> Column {
     call.floats(|row| f(x.at(row)))
 }
 
-fn within(name: &str, x: f64, defined: fn(f64) -> bool, f: fn(f64) -> f64) -> Outcome<f64> {
-    if defined(x) { Ok(Some(f(x))) } else { Err(Fail::domain(format!("{name} of {} is not defined", float_text(x)))) }
+fn within(name: &str, x: f64, refused: fn(f64) -> bool, f: fn(f64) -> f64) -> Outcome<f64> {
+    if refused(x) { Err(Fail::domain(format!("{name} of {} is not defined", float_text(x)))) } else { Ok(Some(f(x))) }
 }
 
 fn power(call: &mut Call<'_>) -> Column {
@@ -144,12 +144,12 @@ fn log(call: &mut Call<'_>) -> Column {
     let base = (last > 0).then(|| call.args.float(0));
     call.floats(|row| {
         let Some(base) = base.as_ref().map(|base| base.at(row)) else {
-            return within("LOG", x.at(row), |x| !(x <= 0.0), f64::ln);
+            return within("LOG", x.at(row), |x| x <= 0.0, f64::ln);
         };
         if base <= 0.0 || base == 1.0 {
             return Err(Fail::domain(format!("LOG to the base {} is not defined", float_text(base))));
         }
-        within("LOG", x.at(row), |x| !(x <= 0.0), f64::ln).map(|natural| match base {
+        within("LOG", x.at(row), |x| x <= 0.0, f64::ln).map(|natural| match base {
             2.0 => Some(x.at(row).log2()),
             10.0 => Some(x.at(row).log10()),
             _ => natural.map(|natural| natural / base.ln()),

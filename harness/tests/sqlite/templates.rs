@@ -235,7 +235,7 @@ impl<'w> Writer<'w> {
             Boolean => &["b"],
             Time | Date => &["ts", "tu"],
         };
-        same(*self.draw.pick(names), kind)
+        same(self.draw.pick::<&str>(names), kind)
     }
 
     fn written(&mut self, (name, kind, ours, theirs): Template, depth: u32) -> Pair {
@@ -264,9 +264,9 @@ impl<'w> Writer<'w> {
             b'e' => same(if self.draw.once_in(2) { "f" } else { "g" }, Float),
             b'w' => same("tu", Time),
             b'n' => same(&self.draw.below(10).to_string(), Integer),
-            b'l' => same(*self.draw.pick(&["'a'", "'b'", "','", "'ab'", "'é'", "' '"]), Text),
+            b'l' => same(self.draw.pick::<&str>(&["'a'", "'b'", "','", "'ab'", "'é'", "' '"]), Text),
             _ => same(
-                *self.draw.pick(&["'%a%'", "'a_%'", "'_'", "'%b'", "''", "'%'", "'ab\\%'", "'__%_'", "'%é%a%'"]),
+                self.draw.pick::<&str>(&["'%a%'", "'a_%'", "'_'", "'%b'", "''", "'%'", "'ab\\%'", "'__%_'", "'%é%a%'"]),
                 Text,
             ),
         }
