@@ -35,6 +35,9 @@ use velostream_types::{PartitionId, SourceId};
 /// Cases of the whole suite.
 const CASES: u64 = 2_000;
 
+/// Every aggregate occurs so often among them.
+const LEAST: u64 = 20;
+
 /// First seed; case n has this plus n.
 const SEED: u64 = 1;
 
@@ -120,7 +123,8 @@ fn truth(plan: &AppPlan, feed: &RandomFeed) -> Given {
 
 /// What the case of `seed` came to.
 enum Verdict {
-    Same,
+    /// With the SQL text.
+    Same(String),
     /// The SQL does not compile: with its diagnostics.
     NoApp(String),
     Differs(String),
@@ -163,7 +167,17 @@ fn case(seed: u64, show: bool) -> Verdict {
             return told(&format!("late rows: oracle {}, engine {}", expect.late, got.late));
         }
     }
-    Verdict::Same
+    Verdict::Same(sql)
+}
+
+/// Counts the aggregates and modifiers in a text.
+fn tally(sql: &str, seen: &mut BTreeMap<String, u64>) {
+    let own = |at: usize| !sql[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+    let names = velostream_functions::aggregates().map(|a| format!("{}(", a.name));
+    for name in names.chain(["DISTINCT ", "FILTER (", "WITHIN GROUP ("].map(str::to_owned)) {
+        let count = sql.match_indices(&name).filter(|(at, _)| own(*at)).count() as u64;
+        *seen.entry(name.trim_end_matches(['(', ' ']).to_owned()).or_default() += count;
+    }
 }
 
 /// Numerator and denominator of `VELO_SHARE`.
@@ -184,10 +198,10 @@ fn main() -> ExitCode {
     let cases = if only.is_some() { 1 } else { number("VELO_CASES").unwrap_or(CASES * part / whole).max(1) };
     let first = only.unwrap_or(SEED);
     let begin = Instant::now();
-    let (mut failed, mut no_app) = (0u64, Vec::new());
+    let (mut failed, mut no_app, mut seen) = (0u64, Vec::new(), BTreeMap::new());
     for seed in first..first + cases {
         match case(seed, only.is_some()) {
-            Verdict::Same => {}
+            Verdict::Same(sql) => tally(&sql, &mut seen),
             Verdict::NoApp(text) => no_app.push((seed, text)),
             Verdict::Differs(text) => {
                 failed += 1;
@@ -200,7 +214,14 @@ fn main() -> ExitCode {
     if only.is_some() || too_few {
         no_app.iter().take(5).for_each(|(seed, text)| println!("seed {seed} does not compile:\n{text}"));
     }
+    let rare: Vec<&String> = seen.iter().filter(|(_, n)| **n < LEAST).map(|(name, _)| name).collect();
+    let counts: Vec<String> = seen.iter().map(|(name, n)| format!("{name} {n}")).collect();
+    println!("aggregates in equal apps: {}", counts.join(", "));
+    let untested = cases >= CASES && !rare.is_empty();
+    if untested {
+        println!("seen fewer than {LEAST} times: {rare:?}");
+    }
     println!("{} of {cases} apps do not compile, {failed} differ", no_app.len());
     println!("suite differential cases {cases} seed {first} seconds {:.1}", begin.elapsed().as_secs_f64());
-    if failed > 0 || too_few { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    if failed > 0 || too_few || untested { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

@@ -2,13 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use velostream_exec::expr::{EvalContext, Evaluator};
+use velostream_harness::scenario::compile_app;
+use velostream_harness::sim::{World, WorldOptions};
 use velostream_sql::plan::{Expr, NodeKind, SinkFormat};
 use velostream_sql::props::Resolver;
 use velostream_sql::{BindOptions, compile};
-use velostream_types::{Batch, Column, RowMeta, SourceId};
+use velostream_types::{Batch, Column, PartitionId, RowMeta, SourceId};
 
 /// A turn's time: 2024-05-06 07:08:09.123456789.
 const NOW_NS: i64 = 1_714_979_289_123_456_789;
@@ -69,6 +73,47 @@ fn every_example_gives_what_it_says() {
         }
     }
     assert!(wrong.is_empty(), "{} of {examples} examples:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// What the call gives over rows like `y: 1, 2; x: "a", null`.
+fn aggregated(call: &str, rows: &str) -> String {
+    let columns: Vec<(&str, Vec<&str>)> =
+        rows.split("; ").filter_map(|c| c.split_once(": ")).map(|(name, v)| (name, v.split(", ").collect())).collect();
+    let count = columns.first().map_or(0, |c| c.1.len());
+    let line = |row: usize| {
+        let fields: Vec<String> = columns.iter().map(|(name, values)| format!("\"{name}\":{}", values[row])).collect();
+        format!("{{{}}}\n", fields.join(","))
+    };
+    let feed: String = (0..count).map(line).collect();
+    let sql = format!("CREATE STREAM out AS SELECT {call} AS result FROM 't.jsonl' EMIT FINAL;");
+    let feeds = BTreeMap::from([("t.jsonl", vec![feed.clone().into_bytes()])]);
+    let plan = match compile_app(&sql, &feeds, Path::new(".")) {
+        Ok(plan) => Arc::new(plan),
+        Err(text) => return text,
+    };
+    let mut world = World::new(plan, vec![1], WorldOptions { shards: 2, batch_rows: 2, credits: 2 });
+    world.feed(SourceId(0), PartitionId(0), feed.as_bytes());
+    world.end();
+    assert!(world.run_to_rest().unwrap());
+    let line = world.take_rows(0).concat();
+    let value = line.trim_end().strip_prefix("{\"result\":").and_then(|rest| rest.strip_suffix('}')).unwrap();
+    match serde_json::from_str(value).unwrap() {
+        serde_json::Value::Null => "NULL".to_owned(),
+        serde_json::Value::String(text) => text,
+        _ => value.to_owned(),
+    }
+}
+
+#[test]
+fn every_example_of_an_aggregate_gives_what_it_says() {
+    let mut wrong = Vec::new();
+    for example in velostream_functions::aggregates().flat_map(|a| a.examples) {
+        let got = aggregated(example.call, example.rows);
+        if got != example.result {
+            wrong.push(format!("{} over {}\n  says {}\n  is   {got}", example.call, example.rows, example.result));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::bail;
-use velostream_functions::{all, find, reference};
+use velostream_functions::{aggregates, all, find, find_aggregate, reference};
 
 use crate::args::FunctionsArgs;
 
@@ -17,10 +17,18 @@ pub fn functions(args: &FunctionsArgs) -> anyhow::Result<ExitCode> {
         for function in all() {
             println!("{:<46} {}", function.signature, function.doc);
         }
+        for aggregate in aggregates() {
+            println!("{:<46} {}", aggregate.signature, aggregate.doc);
+        }
     }
     for name in &args.names {
+        if let Some(aggregate) = find_aggregate(name, false) {
+            print!("{}", reference::aggregate_text(aggregate));
+            continue;
+        }
         let Some(function) = find(name) else {
-            let known = all().flat_map(|f| f.aliases.iter().chain([&f.name]).copied());
+            let scalar = all().flat_map(|f| f.aliases.iter().chain([&f.name]).copied());
+            let known = scalar.chain(aggregates().flat_map(|a| a.aliases.iter().chain([&a.name]).copied()));
             let near = velostream_sql::suggest::similar(name, known, 3);
             if near.is_empty() {
                 bail!("there is no function \"{name}\"; `velo-sql functions` lists them all");

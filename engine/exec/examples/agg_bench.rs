@@ -29,7 +29,9 @@ impl Random {
 }
 
 fn spec(key: DataType, windowed: bool) -> AggregateSpec {
-    let call = |function, argument, result| AggregateCall { function, argument, result, span: Span::new(0, 0) };
+    let call = |function, argument: Option<usize>, result| {
+        AggregateCall::plain(function, argument.into_iter().collect(), result, Span::new(0, 0))
+    };
     AggregateSpec {
         headers: None,
         keys: vec![0],
@@ -45,6 +47,8 @@ fn spec(key: DataType, windowed: bool) -> AggregateSpec {
         }),
         emit: Emit::Final,
         retract: false,
+        input_changes: false,
+        identity: Vec::new(),
         input: Arc::new(Schema::new(vec![Field::new("k", key), Field::new("price", DataType::decimal(2))])),
     }
 }

@@ -6,6 +6,7 @@
 //! reported once and is NULL, and its result depends on the row's values and logical types alone, never on the physical
 //! kind of a column. Cost: one loop per call and batch; nothing is allocated per row but what the result holds.
 
+mod aggregate;
 pub mod base64;
 mod calendar;
 mod call;
@@ -28,6 +29,7 @@ mod string;
 mod system;
 mod zone;
 
+pub use aggregate::{Aggregate, AggregateExample, AggregateFn, AggregateForm, aggregates, find_aggregate};
 pub use call::{Arg, Args, Call, Exact, Fail, Failure, Floats, Ints, Outcome, RowContext, Texts, shortened};
 pub use catalogue::{all, find};
 pub use function::{ArgType, BadConstant, Function, Group, Nulls, Param, Prepare, Prepared, Returns, Taken};

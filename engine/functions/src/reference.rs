@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::aggregate::{Aggregate, aggregates};
 use crate::catalogue::all;
 use crate::function::{Function, Group};
 
@@ -25,7 +26,29 @@ pub fn markdown() -> String {
                 writeln!(page, "| {} | {} | {} |", cell(&names(function)), cell(&about(function)), example(function));
         }
     }
+    page.push_str(
+        "\n## Aggregate functions\n\nOver the rows of a group; NULL values are left out unless said otherwise, and without values the \
+         result is NULL. `f(…) FILTER (WHERE condition)` takes only the rows for which the condition is TRUE.\n\n\
+         | Function | Result | Example |\n|---|---|---|\n",
+    );
+    for aggregate in aggregates() {
+        let names = named(aggregate.signature, aggregate.aliases);
+        let example = aggregate
+            .examples
+            .first()
+            .map_or_else(String::new, |e| format!("`{}` over {} → `{}`", cell(e.call), cell(e.rows), cell(e.result)));
+        let _ = writeln!(page, "| {} | {} | {example} |", cell(&names), cell(aggregate.doc));
+    }
     page
+}
+
+/// One aggregate as text for a terminal.
+pub fn aggregate_text(aggregate: &Aggregate) -> String {
+    let mut text = format!("{}\n    {}\n", named(aggregate.signature, aggregate.aliases), aggregate.doc);
+    for e in aggregate.examples {
+        let _ = writeln!(text, "    {} over {}  ->  {}", e.call, e.rows, e.result);
+    }
+    text
 }
 
 /// One function as text for a terminal.
@@ -38,9 +61,13 @@ pub fn text(function: &Function) -> String {
 }
 
 fn names(function: &Function) -> String {
-    match function.aliases {
-        [] => function.signature.to_owned(),
-        aliases => format!("{} (also {})", function.signature, aliases.join(", ")),
+    named(function.signature, function.aliases)
+}
+
+fn named(signature: &str, aliases: &[&str]) -> String {
+    match aliases {
+        [] => signature.to_owned(),
+        aliases => format!("{signature} (also {})", aliases.join(", ")),
     }
 }
 

@@ -14,8 +14,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use velostream_functions::AggregateFn;
 use velostream_types::topic::{Client, StartAt};
-use velostream_types::{DataType, DlqId, EdgeId, NodeId, SchemaRef, SourceId, Span};
+use velostream_types::{DataType, DlqId, EdgeId, NodeId, SchemaRef, SourceId, Span, Value};
 
 pub use expr::{ArithmeticOp, ArithmeticStep, CompareOp, Expr, ExprKind, HeaderCall, SystemColumn};
 
@@ -431,6 +432,10 @@ pub struct AggregateSpec {
     pub retract: bool,
     /// Logical types of the input columns, by position.
     pub input: SchemaRef,
+    /// The input is a changelog: rows may be taken back.
+    pub input_changes: bool,
+    /// Columns that tell the rows of a changing input apart, where a call needs to know which one is taken back.
+    pub identity: Vec<usize>,
     /// Input column of the rows' headers, where somebody needs a group's: those of its last row by event time. They
     /// are one more output column, the last one.
     pub headers: Option<usize>,
@@ -470,51 +475,63 @@ pub struct SortKey {
 pub struct AggregateCall {
     /// Which function.
     pub function: AggregateFn,
-    /// Argument column; COUNT(*) has none.
-    pub argument: Option<usize>,
+    /// Argument columns; COUNT(*) has none, statistics of pairs have y and x. FILTER is part of them already: a row that
+    /// it leaves out has NULL there.
+    pub arguments: Vec<usize>,
+    /// Each different value counts once.
+    pub distinct: bool,
+    /// FILTER as a column of booleans, for functions that do not ignore NULL.
+    pub filter: Option<usize>,
+    /// WITHIN GROUP (ORDER BY …); empty: as-if order. Of a percentile only the direction counts.
+    pub order: Vec<CallOrder>,
+    /// The constant argument: fraction, separator or limit.
+    pub parameter: Option<Value>,
     /// Result type, fixed at deploy.
     pub result: DataType,
     /// The call's text range.
     pub span: Span,
 }
 
-/// Aggregate functions of the first slice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum AggregateFn {
-    /// COUNT(*)
-    CountStar,
-    /// COUNT(x): rows where x is not NULL.
-    Count,
-    /// SUM(x): exact for Integer and Decimal; NULL without values.
-    Sum,
-    /// AVG(x): Float for Integer and Float; Decimal at `avg_scale` for Decimal, half away from zero.
-    Avg,
-    /// MIN(x)
-    Min,
-    /// MAX(x)
-    Max,
-    /// FIRST(x): first non-NULL by (event time, source, partition, offset).
-    First,
-    /// LAST(x): last non-NULL by the same order.
-    Last,
-    /// A non-grouped bare column: its value in the last row seen, NULL included.
-    LastSeen,
-}
-
-impl AggregateFn {
-    /// Name as in SQL.
-    pub const fn name(self) -> &'static str {
-        match self {
-            AggregateFn::CountStar | AggregateFn::Count => "COUNT",
-            AggregateFn::Sum => "SUM",
-            AggregateFn::Avg => "AVG",
-            AggregateFn::Min => "MIN",
-            AggregateFn::Max => "MAX",
-            AggregateFn::First => "FIRST",
-            AggregateFn::Last => "LAST",
-            AggregateFn::LastSeen => "LAST_SEEN",
+impl AggregateCall {
+    /// A call without modifiers.
+    pub fn plain(function: AggregateFn, arguments: Vec<usize>, result: DataType, span: Span) -> AggregateCall {
+        AggregateCall {
+            function,
+            arguments,
+            distinct: false,
+            filter: None,
+            order: Vec::new(),
+            parameter: None,
+            result,
+            span,
         }
     }
+
+    /// The only or first argument column.
+    pub fn argument(&self) -> Option<usize> {
+        self.arguments.first().copied()
+    }
+
+    /// TRUE when the two always give the same.
+    pub fn same(&self, other: &AggregateCall) -> bool {
+        AggregateCall { span: other.span, ..self.clone() } == *other
+    }
+
+    /// TRUE when the state grows with the values it has seen.
+    pub fn keeps_values(&self) -> bool {
+        self.distinct || self.function.keeps_values()
+    }
+}
+
+/// One item of ORDER BY inside a call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallOrder {
+    /// Column of the input.
+    pub column: usize,
+    /// DESC
+    pub descending: bool,
+    /// NULLs stand in front.
+    pub nulls_first: bool,
 }
 
 /// A window over event time.

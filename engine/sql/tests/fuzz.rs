@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use velostream_sql::diag::{Diagnostic, Severity};
 use velostream_sql::endpoint::{Catalog, CatalogError, Endpoints, SinkSpec, SourceSpec, WithEntry};
 use velostream_sql::plan::{
-    Compression, Expr, ExprKind, Failure, Format, MissingTime, NodeKind, SinkConnector, SinkFormat, SourceConnector,
-    TimeFormat,
+    AggregateCall, Compression, Expr, ExprKind, Failure, Format, MissingTime, NodeKind, SinkConnector, SinkFormat,
+    SourceConnector, TimeFormat,
 };
 use velostream_sql::{BindOptions, compile};
 use velostream_types::{DataType, Field, Schema, Span};
@@ -121,10 +121,15 @@ fn check(text: &str) -> Result<(), Vec<Diagnostic>> {
                     exprs.iter().chain(event_time).collect()
                 }
                 NodeKind::Aggregate(spec) => {
-                    let columns = spec.output_columns() + usize::from(spec.headers.is_some());
-                    assert_eq!(columns, node.schema.len(), "{text}");
-                    let arguments = spec.aggregates.iter().filter_map(|a| a.argument);
-                    assert!(spec.keys.iter().copied().chain(arguments).all(|c| c < spec.input.len()), "{text}");
+                    let width = spec.output_columns() + usize::from(spec.headers.is_some());
+                    assert_eq!(width, node.schema.len(), "{text}");
+                    let columns = |a: &AggregateCall| {
+                        let order: Vec<usize> = a.order.iter().map(|o| o.column).collect();
+                        [a.arguments.clone(), order, a.filter.into_iter().collect()].concat()
+                    };
+                    let mut used =
+                        spec.keys.iter().chain(&spec.identity).copied().chain(spec.aggregates.iter().flat_map(columns));
+                    assert!(used.all(|c| c < spec.input.len()), "{text}");
                     continue;
                 }
                 NodeKind::Sink { sink, .. } => {

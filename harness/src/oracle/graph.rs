@@ -16,7 +16,7 @@ use velostream_types::{ErrorCode, NodeId, SourceId, Value};
 
 use super::eval::{Row, eval};
 use super::event_time::nanoseconds;
-use super::group::Group;
+use super::group::{Group, Place};
 use super::sort::sorted;
 
 const NS_PER_MS: i64 = 1_000_000;
@@ -97,9 +97,12 @@ pub(super) struct Flow {
     pub(super) event_time: Option<i64>,
     pub(super) wm_own: i64,
     pub(super) timestamp_ms: i64,
-    pub(super) source: u16,
     pub(super) partition: u32,
     pub(super) offset: i64,
+    /// What orders the row among those of its relation; see [`Place`].
+    pub(super) order: (i64, i64, u64),
+    /// An aggregate ordered it.
+    pub(super) made: bool,
     /// Bounds of the window the row is a result of.
     pub(super) window: Option<(i64, i64)>,
     /// The record the row is; empty for a row an operator made.
@@ -111,8 +114,8 @@ pub(super) struct Flow {
 struct Cell {
     keys: Vec<Value>,
     rows: Group,
-    /// (offset, source, partition) of the group's first row.
-    first_seen: (i64, u16, u32),
+    /// Order of the group's first row.
+    first_seen: (i64, i64, u64),
     /// The row that stands for the group downstream.
     emitted: Option<Vec<Value>>,
 }
@@ -211,9 +214,10 @@ impl Run<'_> {
             event_time,
             wm_own,
             timestamp_ms: record.timestamp_ms.unwrap_or(0),
-            source: record.source.0,
             partition: record.partition,
             offset: record.offset,
+            order: (record.offset, 0, u64::from(record.source.0) << 32 | u64::from(record.partition)),
+            made: false,
             window: None,
             record: Rc::clone(&record.record),
         };
@@ -339,14 +343,14 @@ impl Run<'_> {
         }
         let start = window.map_or(0, |w| w.0);
         let keys: Vec<Value> = spec.keys.iter().map(|k| row.values[*k].clone()).collect();
-        let seen = (row.offset, row.source, row.partition);
+        let seen = row.order;
         let cell = self.nodes[at].cells.entry((start, key_text(keys.iter()))).or_insert_with(|| Cell {
             keys,
             first_seen: seen,
             ..Cell::default()
         });
         cell.first_seen = cell.first_seen.min(seen);
-        let place = (row.event_time.unwrap_or(0), row.source, row.partition, row.offset);
+        let place = Place { time: row.event_time.unwrap_or(0), order: row.order, made: row.made };
         cell.rows.change(&row.values, place, row.weight);
         if spec.emit == Emit::Changes {
             let id = (start, key_text(cell.keys.iter()));
@@ -377,7 +381,7 @@ impl Run<'_> {
         let mut values = cell.keys.clone();
         let mut lost = None;
         for call in &spec.aggregates {
-            match cell.rows.aggregate(call) {
+            match cell.rows.aggregate(call, &spec.input) {
                 Ok(value) => values.push(value),
                 Err(e) => lost = lost.or(Some(e.code)),
             }
@@ -391,15 +395,18 @@ impl Run<'_> {
         let gone = gone || lost.is_some();
         cell.emitted = (!gone).then(|| values.clone());
         state.made += 1;
+        let end = bounds.map_or(WM_END, |(_, end)| end);
+        let order = cause.map_or((end, cell.first_seen.0, cell.first_seen.2), |c| c.order);
         let row = |values: Vec<Value>, weight: i8| Flow {
             values,
             weight,
             event_time: bounds.map(|(_, end)| end.saturating_sub(1)).or(cause.and_then(|c| c.event_time)),
             wm_own: forwarded,
             timestamp_ms: cause.map_or(0, |c| c.timestamp_ms),
-            source: 0x8000 | at as u16,
             partition: 0,
             offset,
+            order,
+            made: cause.is_none_or(|c| c.made),
             window: bounds,
             record: "".into(),
         };

@@ -6,7 +6,7 @@
 //! compare the engine with it. Nothing here may use the execution crate.
 //!
 //! `eval` is one expression over one row, `convert` its casts, `number` the exact numbers; `graph` runs a plan over a
-//! feed, `group` holds the rows of a group, `event_time` reads event times.
+//! feed, `group` holds the rows of a group, `statistics` computes from their definitions, `event_time` reads event times.
 
 mod convert;
 mod eval;
@@ -15,6 +15,7 @@ mod graph;
 mod group;
 mod number;
 mod sort;
+mod statistics;
 #[cfg(test)]
 mod tests;
 

@@ -11,8 +11,7 @@ use super::graph::Flow;
 pub(super) fn sorted(spec: &SortSpec, mut rows: Vec<Flow>) -> Vec<Flow> {
     rows.sort_by(|a, b| {
         let keys = spec.keys.iter().map(|key| compare(key, a, b));
-        let place = |row: &Flow| (row.offset, row.source, row.partition);
-        keys.fold(Ordering::Equal, Ordering::then).then(place(a).cmp(&place(b)))
+        keys.fold(Ordering::Equal, Ordering::then).then(a.order.cmp(&b.order))
     });
     rows.truncate(spec.limit.map_or(usize::MAX, |n| n as usize));
     rows

@@ -88,11 +88,10 @@ impl Plan {
         emit: Emit,
         retract: bool,
     ) -> Plan {
-        let call = |(function, argument): &(AggregateFn, usize)| AggregateCall {
-            function: *function,
-            argument: (*function != AggregateFn::CountStar).then_some(*argument),
-            result: if *function == AggregateFn::Avg { DataType::Float } else { INT },
-            span: Span::default(),
+        let call = |(function, argument): &(AggregateFn, usize)| {
+            let arguments = if *function == AggregateFn::CountStar { Vec::new() } else { vec![*argument] };
+            let result = if *function == AggregateFn::Avg { DataType::Float } else { INT };
+            AggregateCall::plain(*function, arguments, result, Span::default())
         };
         let window = window.map(|(size, lateness)| WindowSpec {
             kind: WindowKind::Tumbling { size_ns: size * SEC },
@@ -107,6 +106,8 @@ impl Plan {
             emit,
             retract,
             input: Arc::new(Schema::default()),
+            input_changes: false,
+            identity: Vec::new(),
         }))
     }
 

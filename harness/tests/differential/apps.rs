@@ -150,23 +150,61 @@ impl Writer<'_> {
         (0..count).map(|i| format!("{} AS x{i}", self.aggregate())).collect()
     }
 
+    /// Any aggregate over the columns of a feed, some of them with DISTINCT, FILTER or an order.
     fn aggregate(&mut self) -> String {
-        let argument = match self.draw.below(6) {
-            0 | 1 => "a".to_owned(),
-            2 => "d".to_owned(),
-            3 => "f".to_owned(),
-            4 => "CASE WHEN b THEN a END".to_owned(),
-            _ => "g * 2".to_owned(),
+        let numbers = ["a", "a", "d", "f", "CASE WHEN b THEN a END", "g * 2"];
+        let others = ["s", "k", "b", "a", "d", "f"];
+        let filter = if self.draw.once_in(4) { format!(" FILTER (WHERE {})", self.boolean(1)) } else { String::new() };
+        let call = match self.draw.once_in(25) {
+            true => format!("APPROX_COUNT_DISTINCT({})", self.draw.pick(&others)),
+            false => self.aggregate_of(&numbers, &others, true),
         };
-        match self.draw.below(9) {
+        call + &filter
+    }
+
+    /// Any aggregate of these numbers or values; `ordered`: also those whose result depends on the order of rows.
+    fn aggregate_of(&mut self, numbers: &[&str], others: &[&str], ordered: bool) -> String {
+        let (x, y) = (*self.draw.pick(numbers), *self.draw.pick(numbers));
+        let any = *self.draw.pick(others);
+        let distinct = if self.draw.once_in(4) { "DISTINCT " } else { "" };
+        let down = *self.draw.pick(&["", " DESC", " ASC NULLS LAST", " DESC NULLS FIRST"]);
+        let p = *self.draw.pick(&["0", "0.5", "0.25", "0.9", "1", "0.333"]);
+        let n = 1 + self.draw.below(4);
+        let by = *self.draw.pick(others);
+        match self.draw.below(if ordered { 34 } else { 26 }) {
             0 => "COUNT(*)".to_owned(),
-            1 => format!("COUNT({argument})"),
-            2 | 3 => format!("SUM({argument})"),
-            4 => format!("AVG({argument})"),
-            5 => format!("MIN({})", if self.draw.once_in(3) { "s".to_owned() } else { argument }),
-            6 => format!("MAX({})", if self.draw.once_in(3) { "k".to_owned() } else { argument }),
-            7 => format!("FIRST({})", if self.draw.once_in(3) { "s".to_owned() } else { argument }),
-            _ => format!("LAST({})", if self.draw.once_in(3) { "s".to_owned() } else { argument }),
+            1 => format!("COUNT({distinct}{any})"),
+            2 => format!("COUNT(DISTINCT {any}, {x})"),
+            3 => format!("COUNT_DISTINCT({any})"),
+            4 | 5 => format!("SUM({distinct}{x})"),
+            6 => format!("AVG({distinct}{x})"),
+            7 => format!("MIN({any})"),
+            8 => format!("MAX({any})"),
+            9 => format!("DELTA({x})"),
+            10 => format!("STDDEV_SAMP({distinct}{x})"),
+            11 => format!("STDDEV_POP({distinct}{x})"),
+            12 => format!("VAR_SAMP({distinct}{x})"),
+            13 => format!("VAR_POP({distinct}{x})"),
+            14 => format!("MEDIAN({distinct}{x})"),
+            15 => format!("PERCENTILE_CONT({p}) WITHIN GROUP (ORDER BY {x}{down})"),
+            16 => format!("PERCENTILE_DISC({p}, {any})"),
+            17 => format!("COLLECT_SET({any})"),
+            18 => format!("TOPK({distinct}{any}, {n})"),
+            19 => format!("TOPKDISTINCT({any}, {n})"),
+            20 => format!("HISTOGRAM({any})"),
+            21 => format!("CORR({y}, {x})"),
+            22 => format!("COVAR_POP({y}, {x})"),
+            23 => format!("COVAR_SAMP({y}, {x})"),
+            24 => format!("REGR_SLOPE({y}, {x})"),
+            25 => (*self.draw.pick(&["REGR_INTERCEPT", "REGR_R2"])).to_owned() + &format!("({y}, {x})"),
+            26 => format!("FIRST({any})"),
+            27 => format!("LAST({any})"),
+            28 => format!("EARLIEST_BY_OFFSET({any})"),
+            29 => format!("LATEST_BY_OFFSET({any})"),
+            30 => format!("STRING_AGG({distinct}{any}, '|')"),
+            31 => format!("STRING_AGG({distinct}{any}) WITHIN GROUP (ORDER BY {by}{down}, {x})"),
+            32 => format!("ARRAY_AGG({distinct}{any})"),
+            _ => format!("ARRAY_AGG({any} ORDER BY {by}{down})"),
         }
     }
 
@@ -250,7 +288,7 @@ impl Writer<'_> {
         let filter = self.filter();
         let last = |keys: &[&str]| Agreement::Last(keys.iter().map(|k| (*k).to_owned()).collect());
         let events = self.one_partition();
-        match self.draw.below(if events { 8 } else { 7 }) {
+        match self.draw.below(if events { 10 } else { 9 }) {
             0 => {
                 let (x, y) = (self.number(2), self.boolean(1));
                 (
@@ -316,6 +354,8 @@ impl Writer<'_> {
                 ),
                 Agreement::Multiset,
             ),
+            7 => self.table_of_table(relation, &filter),
+            8 => self.windows_of_windows(relation, &filter),
             _ => (
                 format!(
                     "CREATE STREAM c AS SELECT k, SUM(a) AS total, COUNT(*) AS n FROM {relation}{filter} GROUP BY k \
@@ -326,6 +366,38 @@ impl Writer<'_> {
                 Agreement::Multiset,
             ),
         }
+    }
+
+    /// Any aggregates over a TABLE whose rows change.
+    fn table_of_table(&mut self, relation: &str, filter: &str) -> (String, Agreement) {
+        let ordered = self.one_partition();
+        let numbers = ["n", "total", "g", "mean"];
+        let others = ["n", "top", "k", "total", "mean"];
+        let key = *self.draw.pick(&["n", "g", "top"]);
+        let count = 2 + self.draw.below(4);
+        let calls: Vec<String> =
+            (0..count).map(|i| format!("{} AS x{i}", self.aggregate_of(&numbers, &others, ordered))).collect();
+        let sql = format!(
+            "CREATE TABLE per AS SELECT k, g, COUNT(*) AS n, SUM(a) AS total, MAX(s) AS top, AVG(d) AS mean FROM \
+             {relation}{filter} GROUP BY k, g;\n\
+             CREATE TABLE out AS SELECT {key}, {} FROM per GROUP BY {key} WITH ('out.type' = 'stdout');",
+            calls.join(", ")
+        );
+        (sql, Agreement::Last(vec![key.to_owned()]))
+    }
+
+    /// Any aggregates over the results of windows, whose rows an aggregate has ordered.
+    fn windows_of_windows(&mut self, relation: &str, filter: &str) -> (String, Agreement) {
+        let calls: Vec<String> = (0..3)
+            .map(|i| format!("{} AS x{i}", self.aggregate_of(&["n", "total", "g"], &["n", "top", "total"], true)))
+            .collect();
+        let sql = format!(
+            "CREATE STREAM w AS SELECT g, k, SUM(a) AS total, COUNT(*) AS n, MAX(s) AS top FROM {relation}{filter} \
+             GROUP BY g, k WINDOW TUMBLING(1s);\n\
+             CREATE STREAM out AS SELECT g, {}, _window_start AS ws FROM w GROUP BY g WINDOW TUMBLING(10s);",
+            calls.join(", ")
+        );
+        (sql, Agreement::Multiset)
     }
 
     fn number(&mut self, depth: u32) -> String {

@@ -21,7 +21,7 @@ pub(super) struct Extreme {
 }
 
 /// Compares two decimals exactly.
-fn compare(a: i128, a_scale: u32, b: i128, b_scale: u32) -> Ordering {
+pub(super) fn compare(a: i128, a_scale: u32, b: i128, b_scale: u32) -> Ordering {
     if a_scale == b_scale {
         return a.cmp(&b);
     }

@@ -1,141 +1,42 @@
 //! Aggregate functions over the groups of one window.
 //!
-//! A [`Layout`] says which states the calls of a spec need: SUM, AVG and COUNT of one argument share theirs, and what
-//! can be derived is not kept (COUNT(x) is the group's rows less its NULLs, and NULLs are counted from the first one
-//! on only). [`States`] holds them, one value per group number. A batch is folded state by state: group numbers
-//! first, then one loop over slices per state. The partial form is what Combine sends to Aggregate and what a
-//! snapshot stores; merging a partial equals folding its rows.
+//! A [`Layout`] says which states the calls of a spec need; [`States`] holds them, one value per group number. A batch
+//! is folded state by state: group numbers first, then one loop over slices per state. The partial form is what Combine
+//! sends to Aggregate and what a snapshot stores; merging a partial equals folding its rows. States that keep values are
+//! brought in order by [`States::settle`] before a group is emitted.
 //!
-//! Cost: one pass over the group numbers per state; no allocation per row.
+//! Cost: one pass over the group numbers per state; no allocation per row but for texts that have to be kept.
 
+mod bag;
+mod big;
+mod call;
 mod extreme;
+mod json;
+mod moments;
 mod numbers;
 mod ordered;
+mod pairs;
+mod placed;
+mod sketch;
+mod sortable;
 mod sum;
+mod values;
 mod wide;
 
-use velostream_sql::plan::{AggregateCall, AggregateFn, AggregateSpec};
+use velostream_functions::AggregateFn;
 use velostream_state::block::{BlockPool, Blocks};
 use velostream_state::build::ColumnBuilder;
-use velostream_types::{Column, DataType, RowMeta, Span, Value};
+use velostream_types::{Column, DataType, RowMeta, Value};
 
+pub use call::Layout;
+use call::{CallPlan, Kind, StateSpec};
 use extreme::{Extreme, TextExtreme};
-use ordered::{Ordered, Which};
+use moments::Moments;
+use ordered::Ordered;
+use placed::PlacedValues;
+use sketch::Sketches;
 use sum::{ExactSum, FloatSum};
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Nulls,
-    Sum,
-    Min,
-    Max,
-    Ordered(Which),
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct StateSpec {
-    kind: Kind,
-    argument: usize,
-    data_type: DataType,
-}
-
-/// What one call reads when it is emitted.
-#[derive(Clone, Debug)]
-struct CallPlan {
-    function: AggregateFn,
-    /// Main state; COUNT has none.
-    state: usize,
-    /// State that counts the argument's NULLs.
-    nulls: Option<usize>,
-    result: DataType,
-}
-
-/// States and calls of one spec; shared by all its windows.
-#[derive(Clone, Debug, Default)]
-pub struct Layout {
-    states: Vec<StateSpec>,
-    calls: Vec<CallPlan>,
-}
-
-impl Layout {
-    /// The layout of a spec's calls.
-    pub fn new(spec: &AggregateSpec) -> Layout {
-        let mut layout = Layout::default();
-        for call in spec.aggregates.iter().chain(&headers_call(spec)) {
-            let planned = layout.plan(spec, call);
-            layout.calls.push(planned);
-        }
-        layout
-    }
-
-    fn plan(&mut self, spec: &AggregateSpec, call: &AggregateCall) -> CallPlan {
-        let data_type = call.argument.map_or(DataType::Null, |a| spec.input.fields[a].data_type.clone());
-        let mut state = |kind: Kind| call.argument.map_or(0, |argument| self.share(kind, argument, &data_type));
-        let (main, nulls) = match call.function {
-            AggregateFn::CountStar => (0, None),
-            AggregateFn::Count => (0, call.argument.map(|_| state(Kind::Nulls))),
-            AggregateFn::Sum | AggregateFn::Avg => (state(Kind::Sum), call.argument.map(|_| state(Kind::Nulls))),
-            AggregateFn::Min => (state(Kind::Min), None),
-            AggregateFn::Max => (state(Kind::Max), None),
-            AggregateFn::First => (state(Kind::Ordered(Which::First)), None),
-            AggregateFn::Last => (state(Kind::Ordered(Which::Last)), None),
-            AggregateFn::LastSeen => (state(Kind::Ordered(Which::LastSeen)), None),
-        };
-        CallPlan { function: call.function, state: main, nulls, result: call.result.clone() }
-    }
-
-    fn share(&mut self, kind: Kind, argument: usize, data_type: &DataType) -> usize {
-        let wanted = StateSpec { kind, argument, data_type: data_type.clone() };
-        self.states.iter().position(|s| *s == wanted).unwrap_or_else(|| {
-            self.states.push(wanted);
-            self.states.len() - 1
-        })
-    }
-
-    /// Number of calls.
-    pub fn calls(&self) -> usize {
-        self.calls.len()
-    }
-
-    /// Columns of a group's partial form: its rows, then those of each state.
-    pub fn partial_columns(&self) -> usize {
-        1 + self.states.iter().map(|s| State::new(s).partial_columns()).sum::<usize>()
-    }
-
-    /// TRUE when these columns have the kinds partial columns have; asked of snapshots, whose shape nobody vouches for.
-    pub fn accepts(&self, columns: &[Column]) -> bool {
-        let mut columns = columns.iter();
-        let mut next = |ok: fn(&Column) -> bool| columns.next().is_some_and(ok);
-        let int = |c: &Column| matches!(c, Column::Int(_));
-        let count = |c: &Column| matches!(c, Column::Int(_) | Column::Null(_));
-        let wide = |c: &Column| matches!(c, Column::Dec128(_));
-        next(int)
-            && self.states.iter().all(|spec| match State::new(spec) {
-                State::Nulls(_) => next(count),
-                State::Exact(_) => next(wide) && next(count),
-                State::Float(_) => next(|c| matches!(c, Column::Float(_))),
-                State::Extreme(_) => next(wide) && next(int),
-                State::Text(_) => next(|c| matches!(c, Column::Str(_) | Column::Bytes(_) | Column::Null(_))),
-                State::Ordered(_) => next(|_| true) && (0..5).all(|_| next(int)),
-            })
-    }
-
-    /// A builder per call.
-    pub fn builders(&self) -> Vec<ColumnBuilder> {
-        self.calls.iter().map(|c| ColumnBuilder::new(&c.result)).collect()
-    }
-}
-
-/// The call that keeps the headers of a group's last row, where somebody needs them.
-fn headers_call(spec: &AggregateSpec) -> Option<AggregateCall> {
-    let call = |argument| AggregateCall {
-        function: AggregateFn::Last,
-        argument: Some(argument),
-        result: DataType::Bytes,
-        span: Span::default(),
-    };
-    spec.headers.map(call)
-}
+use values::Values;
 
 #[derive(Debug)]
 enum State {
@@ -145,28 +46,70 @@ enum State {
     Extreme(Extreme),
     Text(TextExtreme),
     Ordered(Ordered),
+    Moments(Moments),
+    Values(Values),
+    Placed(PlacedValues),
+    Sketch(Sketches),
 }
 
 impl State {
     fn new(spec: &StateSpec) -> State {
-        let data_type = spec.data_type.clone();
-        match (spec.kind, &spec.data_type) {
+        let data_type = spec.types.first().cloned().unwrap_or(DataType::Null);
+        let max = spec.kind == Kind::Max;
+        match (&spec.kind, &data_type) {
             (Kind::Nulls, _) => State::Nulls(None),
             (Kind::Sum, DataType::Float) => State::Float(FloatSum::default()),
             (Kind::Sum, _) => State::Exact(ExactSum::default()),
             (Kind::Min | Kind::Max, DataType::String | DataType::Json | DataType::Bytes) => {
-                State::Text(TextExtreme::new(spec.kind == Kind::Max, data_type))
+                State::Text(TextExtreme::new(max, data_type))
             }
-            (Kind::Min | Kind::Max, _) => State::Extreme(Extreme::new(spec.kind == Kind::Max, data_type)),
-            (Kind::Ordered(which), _) => State::Ordered(Ordered::new(which, data_type)),
+            (Kind::Min | Kind::Max, _) => State::Extreme(Extreme::new(max, data_type)),
+            (Kind::Ordered(which), _) => State::Ordered(Ordered::new(*which, data_type)),
+            (Kind::Moments, _) => State::Moments(Moments::new(&spec.types)),
+            (Kind::Values(keep), _) => State::Values(Values::new(&spec.types, *keep)),
+            (Kind::Placed(placed), _) => State::Placed(PlacedValues::new((**placed).clone(), data_type)),
+            (Kind::Sketch, _) => State::Sketch(Sketches::default()),
         }
     }
 
     fn partial_columns(&self) -> usize {
         match self {
             State::Nulls(_) | State::Float(_) | State::Text(_) => 1,
+            State::Values(_) | State::Placed(_) | State::Sketch(_) => 1,
             State::Exact(_) | State::Extreme(_) => 2,
             State::Ordered(_) => 6,
+            State::Moments(s) => s.partial_columns(),
+        }
+    }
+
+    /// TRUE when `column` may stand at this position of the partial form.
+    fn accepts(&self, at: usize, column: &Column) -> bool {
+        let int = matches!(column, Column::Int(_));
+        let count = int || matches!(column, Column::Null(_));
+        let wide = matches!(column, Column::Dec128(_));
+        match self {
+            State::Nulls(_) => count,
+            State::Exact(_) => {
+                if at == 0 {
+                    wide
+                } else {
+                    count
+                }
+            }
+            State::Float(_) => matches!(column, Column::Float(_)),
+            State::Extreme(_) => {
+                if at == 0 {
+                    wide
+                } else {
+                    int
+                }
+            }
+            State::Text(_) => matches!(column, Column::Str(_) | Column::Bytes(_) | Column::Null(_)),
+            State::Ordered(_) => at == 0 || int,
+            State::Moments(s) => s.accepts(at, column),
+            State::Values(s) => s.accepts(column),
+            State::Placed(s) => s.accepts(column),
+            State::Sketch(_) => Sketches::accepts(column),
         }
     }
 
@@ -179,6 +122,10 @@ impl State {
             State::Extreme(s) => s.grow(groups, pool),
             State::Text(s) => s.grow(groups),
             State::Ordered(s) => s.grow(groups),
+            State::Moments(s) => s.grow(groups, pool),
+            State::Values(s) => s.grow(groups),
+            State::Placed(s) => s.grow(groups),
+            State::Sketch(s) => s.grow(groups),
         }
     }
 
@@ -194,6 +141,10 @@ impl State {
             State::Extreme(s) => s.release(pool),
             State::Text(s) => s.release(),
             State::Ordered(s) => s.release(pool),
+            State::Moments(s) => s.release(pool),
+            State::Values(s) => s.release(),
+            State::Placed(s) => s.release(),
+            State::Sketch(s) => s.release(),
         }
     }
 
@@ -206,6 +157,10 @@ impl State {
             State::Extreme(s) => s.clear(group),
             State::Text(s) => s.clear(group),
             State::Ordered(s) => s.clear(group),
+            State::Moments(s) => s.clear(group),
+            State::Values(s) => s.clear(group),
+            State::Placed(s) => s.clear(group),
+            State::Sketch(s) => s.clear(group),
         }
     }
 
@@ -217,6 +172,10 @@ impl State {
             State::Extreme(s) => s.bytes(),
             State::Text(s) => s.bytes(),
             State::Ordered(s) => s.bytes(),
+            State::Moments(s) => s.bytes(),
+            State::Values(s) => s.bytes(),
+            State::Placed(s) => s.bytes(),
+            State::Sketch(s) => s.bytes(),
         }
     }
 }
@@ -271,14 +230,18 @@ impl States {
         }
         let high = self.rows.len();
         for (state, spec) in self.states.iter_mut().zip(&layout.states) {
-            let column = &columns[spec.argument];
+            let column = &columns[spec.arguments[0]];
             match state {
                 State::Nulls(counts) => count_nulls(counts, high, groups, start, column, weights, pool),
                 State::Exact(s) => s.update(groups, start, column, weights),
                 State::Float(s) => s.update(groups, start, column, weights),
                 State::Extreme(s) => s.update(groups, start, column),
                 State::Text(s) => s.update(groups, start, column),
-                State::Ordered(s) => s.update(groups, start, column, meta, weights),
+                State::Ordered(s) => s.update(groups, start, column, meta),
+                State::Moments(s) => s.update(groups, start, &spec.columns(columns), weights),
+                State::Values(s) => s.update(groups, start, &spec.columns(columns), weights),
+                State::Placed(s) => s.update(groups, (start, spec.arguments[0]), columns, meta, weights),
+                State::Sketch(s) => s.update(groups, start, column),
             }
         }
     }
@@ -301,6 +264,10 @@ impl States {
                 State::Extreme(s) => s.merge(groups, start, own),
                 State::Text(s) => s.update(groups, start, &own[0]),
                 State::Ordered(s) => s.merge(groups, start, own),
+                State::Moments(s) => s.merge(groups, start, own),
+                State::Values(s) => s.merge(groups, start, &own[0]),
+                State::Placed(s) => s.merge(groups, start, &own[0]),
+                State::Sketch(s) => s.merge(groups, start, &own[0]),
             }
         }
     }
@@ -319,6 +286,10 @@ impl States {
                 State::Extreme(s) => s.partial(groups, &mut out),
                 State::Text(s) => s.partial(groups, &mut out),
                 State::Ordered(s) => s.partial(groups, &mut out),
+                State::Moments(s) => s.partial(groups, &mut out),
+                State::Values(s) => s.partial(groups, &mut out),
+                State::Placed(s) => s.partial(groups, &mut out),
+                State::Sketch(s) => s.partial(groups, &mut out),
             }
         }
         out
@@ -333,10 +304,22 @@ impl States {
         self.rows.get(group) - nulls
     }
 
+    /// Brings what a group keeps in order; needed before it is emitted, after any change to it.
+    pub fn settle(&mut self, group: u32) {
+        for state in &mut self.states {
+            match state {
+                State::Values(s) => s.settle(group),
+                State::Placed(s) => s.settle(group),
+                _ => {}
+            }
+        }
+    }
+
     /// Position of the first call whose result left the range of its type.
     pub fn overflow(&self, layout: &Layout, group: u32) -> Option<usize> {
         layout.calls.iter().position(|call| match (call.function, &self.states.get(call.state), &call.result) {
             (_, _, DataType::Float) => false,
+            (AggregateFn::Sum | AggregateFn::Avg, Some(State::Values(s)), _) => s.result(call, group).is_err(),
             (AggregateFn::Sum, Some(State::Exact(s)), _) => {
                 self.count(call, group) != 0 && s.sum(group, &call.result).is_none()
             }
@@ -354,6 +337,13 @@ impl States {
         for (call, out) in layout.calls.iter().zip(out) {
             let state = self.states.get(call.state);
             match (call.function, state) {
+                (_, Some(State::Values(s))) => s.emit(call, group, out),
+                (_, Some(State::Placed(s))) => s.emit(call, group, out),
+                (_, Some(State::Sketch(s))) => out.push_int(s.count(group)),
+                (function, Some(State::Moments(s))) => match s.sums(group).value(function) {
+                    Some(value) => out.push_value(&Value::Float(value)),
+                    None => out.push_null(),
+                },
                 (AggregateFn::CountStar | AggregateFn::Count, _) => out.push_int(self.count(call, group)),
                 (AggregateFn::Sum | AggregateFn::Avg, Some(state)) => self.emit_sum(call, state, group, out),
                 (_, Some(State::Extreme(s))) => s.emit(group, out),

@@ -1,14 +1,13 @@
-//! FIRST, LAST and the last seen value of a bare column.
+//! FIRST, LAST, their kin by offset, and the last seen value of a bare column, where rows are only added.
 //!
-//! FIRST and LAST follow (event time, source and partition, offset) and ignore NULLs, where nobody asked for event times
-//! by the records' timestamps; the last seen value follows
-//! as-if order (offset, source and partition) and takes NULLs as they are. The winner of a batch is found by its
-//! position alone; a value is copied once per group and batch, not once per row. Rows that retract are ignored: plans
-//! with these functions over a changing relation are refused at deploy.
+//! FIRST and LAST follow (event time, source and partition, offset), the others as-if order (offset, source and
+//! partition); rows of an operator stand in the order it gave them. The last seen value takes NULLs as they are, the
+//! rest ignore them. The winner of a batch is found by its position alone; a value is copied once per group and batch,
+//! not once per row. Where nobody asked for event times, the records' timestamps stand for them. Over relations that change, [`super::placed`] does this.
 
 use velostream_state::block::BlockPool;
 use velostream_state::build::ColumnBuilder;
-use velostream_types::{Column, DataType, RowMeta, Value};
+use velostream_types::{Column, DataType, RowMeta, RowOrder, Value};
 
 /// Where a row stands among others.
 type Place = (i64, i64, i64, i64);
@@ -25,11 +24,13 @@ struct Entry {
 
 const NONE: Entry = Entry { place: (0, 0, 0, 0), set: false, pending: None, value: Value::Null };
 
-/// Which of the three.
+/// Which of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Which {
     First,
     Last,
+    Earliest,
+    Latest,
     LastSeen,
 }
 
@@ -54,9 +55,11 @@ impl Ordered {
 
     fn place(&self, meta: &RowMeta, row: usize) -> Place {
         let (major, minor, tie) = meta.order_at(row);
-        match self.which {
-            Which::LastSeen => (0, major, minor, tie as i64),
-            _ => (meta.event_time.as_ref().or(meta.timestamp.as_ref()).map_or(0, |t| t[row]), tie as i64, major, minor),
+        let time = || meta.event_time.as_ref().or(meta.timestamp.as_ref()).map_or(0, |t| t[row]);
+        match (self.which, &meta.order) {
+            (Which::First | Which::Last, RowOrder::Source) => (time(), tie as i64, major, minor),
+            (Which::First | Which::Last, RowOrder::Derived { .. }) => (time(), major, minor, tie as i64),
+            _ => (0, major, minor, tie as i64),
         }
     }
 
@@ -65,8 +68,8 @@ impl Ordered {
         let entry = &mut self.entries[group as usize];
         let wins = !entry.set
             || match self.which {
-                Which::First => place < entry.place,
-                Which::Last | Which::LastSeen => place >= entry.place,
+                Which::First | Which::Earliest => place < entry.place,
+                Which::Last | Which::Latest | Which::LastSeen => place >= entry.place,
             };
         if wins {
             entry.set = true;
@@ -86,18 +89,10 @@ impl Ordered {
         }
     }
 
-    pub(super) fn update(
-        &mut self,
-        groups: &[u32],
-        start: usize,
-        column: &Column,
-        meta: &RowMeta,
-        weights: Option<&[i8]>,
-    ) {
+    pub(super) fn update(&mut self, groups: &[u32], start: usize, column: &Column, meta: &RowMeta) {
         for (i, group) in groups.iter().enumerate() {
             let row = start + i;
-            let counts = weights.is_none_or(|w| w[row] > 0);
-            if counts && (self.which == Which::LastSeen || !column.is_null(row)) {
+            if self.which == Which::LastSeen || !column.is_null(row) {
                 self.offer(*group, self.place(meta, row), row as u32);
             }
         }
@@ -163,7 +158,7 @@ mod tests {
         };
         let mut state = Ordered::new(Which::Last, DataType::Integer);
         state.grow(1);
-        state.update(&[0, 0, 0], 0, &Column::ints(vec![1, 2, 3], None), &meta, None);
+        state.update(&[0, 0, 0], 0, &Column::ints(vec![1, 2, 3], None), &meta);
         let mut out = ColumnBuilder::new(&DataType::Integer);
         state.emit(0, &mut out);
         out.finish().value(0)

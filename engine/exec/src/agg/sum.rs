@@ -168,22 +168,12 @@ impl ExactSum {
 
     /// SUM as a decimal of at least `result`'s scale; `None` when it left the range of its type.
     pub(super) fn sum(&self, group: u32, result: &DataType) -> Option<(i128, u8)> {
+        if !self.wraps.is_empty() {
+            return in_type(self.value(group), self.scale, result);
+        }
         let least = result.exact_scale().unwrap_or(0);
-        let (mantissa, scale) = if self.wraps.is_empty() {
-            velostream_state::build::strip(self.sums.get(group), self.scale, least)
-        } else {
-            let (wide, scale) = self.value(group).strip(self.scale, least);
-            (wide.mantissa()?, scale)
-        };
-        let (mantissa, scale) = match scale < least {
-            true => (decimal::rescale(mantissa, scale, least)?, least),
-            false => (mantissa, scale),
-        };
-        let in_range = match result {
-            DataType::Integer => i64::try_from(mantissa / decimal::pow10(scale)).is_ok(),
-            _ => decimal::fits(mantissa),
-        };
-        in_range.then_some((mantissa, scale))
+        let (mantissa, scale) = velostream_state::build::strip(self.sums.get(group), self.scale, least);
+        checked(mantissa, scale, result)
     }
 
     /// SUM as a float.
@@ -223,6 +213,25 @@ impl ExactSum {
     pub(super) fn bytes(&self) -> usize {
         self.sums.bytes() + self.wraps.len() * 24
     }
+}
+
+/// A sum at `scale` as a decimal of at least `result`'s scale; `None` when it left the range of its type.
+pub(super) fn in_type(sum: Wide, scale: u8, result: &DataType) -> Option<(i128, u8)> {
+    let (sum, scale) = sum.strip(scale, result.exact_scale().unwrap_or(0));
+    checked(sum.mantissa()?, scale, result)
+}
+
+fn checked(mantissa: i128, scale: u8, result: &DataType) -> Option<(i128, u8)> {
+    let least = result.exact_scale().unwrap_or(0);
+    let (mantissa, scale) = match scale < least {
+        true => (decimal::rescale(mantissa, scale, least)?, least),
+        false => (mantissa, scale),
+    };
+    let in_range = match result {
+        DataType::Integer => i64::try_from(mantissa / decimal::pow10(scale)).is_ok(),
+        _ => decimal::fits(mantissa),
+    };
+    in_range.then_some((mantissa, scale))
 }
 
 /// `sum · 10^up / count`, half away from zero, where 64 bits hold it: a hardware division instead of a long one.

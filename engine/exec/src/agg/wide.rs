@@ -43,6 +43,12 @@ impl Wide {
         Some(if negative { w.negate() } else { w })
     }
 
+    /// The sum; `None` beyond 256 bits.
+    pub(super) fn plus(self, other: Wide) -> Option<Wide> {
+        let (low, carry) = self.low.overflowing_add(other.low);
+        Some(Wide { high: self.high.checked_add(other.high)?.checked_add(i128::from(carry))?, low })
+    }
+
     /// Times 10^`n`; `None` beyond 255 bits.
     pub(super) fn scale_up(self, n: u8) -> Option<Wide> {
         let (mut high, mut low) = self.magnitude();

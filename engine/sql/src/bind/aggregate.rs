@@ -1,16 +1,20 @@
-//! Grouped queries: expressions over groups become columns of an Aggregate.
+//! Grouped queries: expressions over groups become columns of an Aggregate; the calls themselves are bound in
+//! `aggregate/call.rs`.
 //!
 //! Keys and aggregate arguments are computed by one Project in front (keys first, equal expressions once); the
 //! Aggregate gives keys, then one column per distinct call, then the window's bounds. Bounds are placeholders until the
 //! number of calls is known.
 
-use velostream_types::{DataType, Span, decimal};
+use velostream_functions::{Aggregate, AggregateFn, find_aggregate};
+use velostream_types::{DataType, Span};
+
+mod call;
 
 use super::Binder;
 use super::scope::{Named, Scope, System};
 use crate::diag::Diagnostic;
 use crate::parse::ast::{self, Ident};
-use crate::plan::{AggregateCall, AggregateFn, Expr, ExprKind, WindowSpec};
+use crate::plan::{AggregateCall, Expr, ExprKind, WindowSpec};
 
 /// Placeholder positions of the window's bounds.
 const START: usize = usize::MAX - 1;
@@ -23,8 +27,8 @@ pub(super) struct Grouped<'q> {
     pub keys: Vec<&'q ast::Expr>,
     /// Columns of the Project in front: the keys, then arguments.
     pub project: Vec<Expr>,
-    /// Syntax of `project`'s columns, to find equal ones.
-    sources: Vec<&'q ast::Expr>,
+    /// What `project`'s columns were written as, to find equal ones.
+    sources: Vec<Source<'q>>,
     pub calls: Vec<AggregateCall>,
     pub window: Option<WindowSpec>,
     /// A key is wrong: columns that seem ungrouped are no news.
@@ -33,6 +37,34 @@ pub(super) struct Grouped<'q> {
     pub reads_headers: bool,
     /// The input changes: only aggregates that can take back a row.
     pub changelog: bool,
+    /// Columns of the Project that tell the rows of a changing input apart.
+    pub identity: Vec<usize>,
+}
+
+/// What a column of the Project in front was written as.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'q> {
+    /// None: the constant 1.
+    pub expr: Option<&'q ast::Expr>,
+    /// NULL where this is not TRUE.
+    pub filter: Option<&'q ast::Expr>,
+    /// Cast to text.
+    pub text: bool,
+}
+
+impl<'q> Source<'q> {
+    pub fn plain(expr: &'q ast::Expr) -> Source<'q> {
+        Source { expr: Some(expr), filter: None, text: false }
+    }
+
+    fn same(&self, other: &Source<'_>) -> bool {
+        let equal = |a: Option<&ast::Expr>, b: Option<&ast::Expr>| match (a, b) {
+            (None, None) => true,
+            (Some(a), Some(b)) => a.same(b),
+            _ => false,
+        };
+        self.text == other.text && equal(self.expr, other.expr) && equal(self.filter, other.filter)
+    }
 }
 
 impl<'q> Grouped<'q> {
@@ -46,6 +78,7 @@ impl<'q> Grouped<'q> {
             quiet: false,
             reads_headers: false,
             changelog,
+            identity: Vec::new(),
         }
     }
 
@@ -53,9 +86,23 @@ impl<'q> Grouped<'q> {
     pub fn add_key(&mut self, key: &'q ast::Expr, bound: Expr) {
         if !self.keys.iter().any(|k| k.same(key)) {
             self.keys.push(key);
-            self.sources.push(key);
+            self.sources.push(Source::plain(key));
             self.project.push(bound);
         }
+    }
+
+    /// Position of the column that was written as `source`.
+    pub fn known(&self, source: &Source<'_>) -> Option<usize> {
+        self.sources.iter().position(|s| s.same(source))
+    }
+
+    /// Position of a column of the Project in front, added unless an equal one is there.
+    pub fn column(&mut self, source: Source<'q>, bound: Expr) -> usize {
+        self.known(&source).unwrap_or_else(|| {
+            self.sources.push(source);
+            self.project.push(bound);
+            self.project.len() - 1
+        })
     }
 
     /// Replaces bound placeholders in an expression over the groups.
@@ -71,29 +118,49 @@ impl<'q> Grouped<'q> {
 }
 
 /// Names of aggregate functions.
-pub(super) const NAMES: [&str; 9] = ["COUNT", "SUM", "AVG", "MIN", "MAX", "FIRST", "FIRST_VALUE", "LAST", "LAST_VALUE"];
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    velostream_functions::aggregates().flat_map(|a| a.aliases.iter().chain([&a.name]).copied())
+}
 
-/// The aggregate function of this name.
-pub(super) fn function(name: &str, star: bool) -> Option<AggregateFn> {
-    Some(match name.to_ascii_uppercase().as_str() {
-        "COUNT" if star => AggregateFn::CountStar,
-        "COUNT" => AggregateFn::Count,
-        "SUM" => AggregateFn::Sum,
-        "AVG" => AggregateFn::Avg,
-        "MIN" => AggregateFn::Min,
-        "MAX" => AggregateFn::Max,
-        "FIRST" | "FIRST_VALUE" => AggregateFn::First,
-        "LAST" | "LAST_VALUE" => AggregateFn::Last,
-        _ => return None,
-    })
+/// An aggregate call as written.
+#[derive(Clone, Copy)]
+pub(super) struct Written<'q> {
+    pub aggregate: &'static Aggregate,
+    pub name: &'q Ident,
+    pub args: &'q [ast::Expr],
+    pub star: bool,
+    pub distinct: bool,
+    pub order: &'q [ast::CallOrder],
+    pub filter: Option<&'q ast::Expr>,
+    pub span: Span,
+}
+
+impl<'q> Written<'q> {
+    /// A call without modifiers.
+    pub fn plain(
+        aggregate: &'static Aggregate,
+        name: &'q Ident,
+        args: &'q [ast::Expr],
+        star: bool,
+        span: Span,
+    ) -> Written<'q> {
+        Written { aggregate, name, args, star, distinct: false, order: &[], filter: None, span }
+    }
+
+    fn upper(&self) -> String {
+        self.name.name.to_uppercase()
+    }
 }
 
 /// TRUE when `expr` holds an aggregate call; the first one's place is answered.
 pub(super) fn find_call(expr: &ast::Expr) -> Option<(AggregateFn, Span)> {
-    if let ast::ExprKind::Call { name, star, .. } = &expr.kind
-        && let Some(found) = function(&name.name, *star)
-    {
-        return Some((found, expr.span));
+    let called = match &expr.kind {
+        ast::ExprKind::Call { name, star, .. } => find_aggregate(&name.name, *star),
+        ast::ExprKind::Modified(call) => find_aggregate(&call.name.name, call.star),
+        _ => None,
+    };
+    if let Some(called) = called {
+        return Some((called.function, expr.span));
     }
     let mut found = None;
     expr.each_child(|child| {
@@ -102,23 +169,6 @@ pub(super) fn find_call(expr: &ast::Expr) -> Option<(AggregateFn, Span)> {
         }
     });
     found
-}
-
-/// Result type of a function over a column; `None` when it does not take that type.
-fn result_type(function: AggregateFn, argument: &DataType) -> Option<DataType> {
-    Some(match (function, argument) {
-        (AggregateFn::CountStar | AggregateFn::Count, _) => DataType::Integer,
-        (AggregateFn::Sum | AggregateFn::Avg, DataType::Null) => DataType::Null,
-        (AggregateFn::Sum, DataType::Integer) => DataType::Integer,
-        (AggregateFn::Sum, DataType::Float) | (AggregateFn::Avg, DataType::Integer | DataType::Float) => {
-            DataType::Float
-        }
-        (AggregateFn::Sum, DataType::Decimal { scale, .. }) => DataType::decimal(*scale),
-        (AggregateFn::Avg, DataType::Decimal { scale, .. }) => DataType::decimal(decimal::avg_scale(*scale)),
-        (AggregateFn::Sum | AggregateFn::Avg, _) => return None,
-        (AggregateFn::Min | AggregateFn::Max, DataType::Json) => return None,
-        (_, other) => other.clone(),
-    })
 }
 
 impl Binder<'_> {
@@ -155,107 +205,12 @@ impl Binder<'_> {
                 self.report(Diagnostic::warning("W0401", expr.span, message).hint(hint));
             }
             let data_type = bound.data_type.clone();
-            let argument = argument(&mut grouped, expr, bound);
-            self.aggregate(&mut grouped, AggregateFn::LastSeen, Some(argument), data_type, expr.span)
+            let argument = grouped.column(Source::plain(expr), bound);
+            let call = AggregateCall::plain(AggregateFn::LastSeen, vec![argument], data_type, expr.span);
+            self.planned(&mut grouped, call)
         });
         scope.grouped = Some(grouped);
         result
-    }
-
-    pub(super) fn aggregate_call<'q>(
-        &mut self,
-        function: AggregateFn,
-        name: &Ident,
-        args: &'q [ast::Expr],
-        span: Span,
-        scope: &mut Scope<'q>,
-    ) -> Option<Expr> {
-        let upper = name.name.to_uppercase();
-        if let Some(outer) = scope.inside {
-            let message = format!("aggregate {upper} inside aggregate {outer}");
-            let hint = "compute the inner one in a CREATE STREAM of its own and aggregate that";
-            self.report(Diagnostic::error("E0402", span, message).hint(hint));
-            return None;
-        }
-        let Some(mut grouped) = scope.grouped.take() else {
-            let message = format!("aggregate {upper} is not allowed in {}", scope.clause);
-            let hint =
-                if scope.clause == "WHERE" { "filter groups with HAVING" } else { "aggregate in SELECT or HAVING" };
-            self.report(Diagnostic::error("E0401", span, message).hint(hint));
-            return None;
-        };
-        let wanted = usize::from(function != AggregateFn::CountStar);
-        let result = if args.len() == wanted {
-            scope.inside = Some(function.name());
-            let bound = self.bind_call(&mut grouped, function, args.first(), span, scope);
-            scope.inside = None;
-            bound
-        } else {
-            let message = format!("{upper} takes 1 argument, not {}", args.len());
-            self.report(Diagnostic::error("E0207", span, message));
-            None
-        };
-        scope.grouped = Some(grouped);
-        result
-    }
-
-    fn bind_call<'q>(
-        &mut self,
-        grouped: &mut Grouped<'q>,
-        function: AggregateFn,
-        arg: Option<&'q ast::Expr>,
-        span: Span,
-        scope: &mut Scope<'q>,
-    ) -> Option<Expr> {
-        let Some(arg) = arg else {
-            return Some(self.aggregate(grouped, function, None, DataType::Integer, span));
-        };
-        let known = grouped.sources.iter().position(|s| s.same(arg));
-        let position = match known {
-            Some(position) => position,
-            None => {
-                let bound = self.bind(arg, scope)?;
-                argument(grouped, arg, bound)
-            }
-        };
-        if matches!(function, AggregateFn::First | AggregateFn::Last) {
-            self.orders_by_event_time(&scope.rel);
-        }
-        let data_type = &grouped.project[position].data_type;
-        let Some(result) = result_type(function, data_type) else {
-            let message = format!("{} does not take {data_type}", function.name());
-            let mut diagnostic = Diagnostic::error("E0306", span, message);
-            if *data_type == DataType::String {
-                diagnostic = diagnostic.hint("CAST the text to a number");
-            }
-            self.report(diagnostic);
-            return None;
-        };
-        Some(self.aggregate(grouped, function, Some(position), result, span))
-    }
-
-    /// The column of a call, planned once.
-    fn aggregate(
-        &mut self,
-        grouped: &mut Grouped<'_>,
-        function: AggregateFn,
-        argument: Option<usize>,
-        result: DataType,
-        span: Span,
-    ) -> Expr {
-        use AggregateFn::*;
-        if grouped.changelog && matches!(function, Min | Max | First | Last | LastSeen) {
-            let what = if function == LastSeen { "a column that is not grouped" } else { function.name() };
-            let message = format!("{what} over a TABLE that changes is not supported yet");
-            let hint = "COUNT, SUM and AVG are; or declare the object as a STREAM";
-            self.report(Diagnostic::error("E0901", span, message).hint(hint));
-        }
-        let same = |c: &AggregateCall| c.function == function && c.argument == argument;
-        let index = grouped.calls.iter().position(same).unwrap_or_else(|| {
-            grouped.calls.push(AggregateCall { function, argument, result: result.clone(), span });
-            grouped.calls.len() - 1
-        });
-        Expr { kind: ExprKind::Column(grouped.keys.len() + index), data_type: result, span }
     }
 
     /// `TUMBLE_START(…)` and `TUMBLE_END(…)`.
@@ -268,13 +223,4 @@ impl Binder<'_> {
         let kind = ExprKind::Column(if start { START } else { END });
         Some(Expr { kind, data_type: DataType::Integer, span })
     }
-}
-
-/// Position of an argument in the Project in front, added unless an equal one is there.
-fn argument<'q>(grouped: &mut Grouped<'q>, expr: &'q ast::Expr, bound: Expr) -> usize {
-    grouped.sources.iter().position(|s| s.same(expr)).unwrap_or_else(|| {
-        grouped.sources.push(expr);
-        grouped.project.push(bound);
-        grouped.project.len() - 1
-    })
 }

@@ -7,6 +7,7 @@ use velostream_functions::{ArgType, Function, Param, Returns, Taken};
 use velostream_types::{DataType, Span, Value};
 
 use super::Binder;
+use super::aggregate::Written;
 use super::expr::{boolean, cast_to, literal};
 use super::scope::Scope;
 use super::typing;
@@ -39,8 +40,8 @@ impl Binder<'_> {
         span: Span,
         scope: &mut Scope<'q>,
     ) -> Option<Expr> {
-        if let Some(function) = super::aggregate::function(&name.name, star) {
-            return self.aggregate_call(function, name, args, span, scope);
+        if let Some(aggregate) = velostream_functions::find_aggregate(&name.name, star) {
+            return self.aggregate_call(Written::plain(aggregate, name, args, star, span), scope);
         }
         let upper = name.name.to_uppercase();
         if let Some(call) = super::headers::function(&upper) {
@@ -243,7 +244,7 @@ impl Binder<'_> {
         None
     }
 
-    fn unknown_function(&mut self, name: &Ident, upper: &str) -> Option<Expr> {
+    pub(super) fn unknown_function(&mut self, name: &Ident, upper: &str) -> Option<Expr> {
         if super::later::FUNCTIONS.contains(&upper) {
             let message = format!("function {upper} is not supported yet");
             self.report(Diagnostic::error("E0901", name.span, message));
@@ -254,7 +255,7 @@ impl Binder<'_> {
         let catalogue = velostream_functions::all().flat_map(|f| f.aliases.iter().chain([&f.name]).copied());
         let known = FORMS
             .into_iter()
-            .chain(super::aggregate::NAMES)
+            .chain(super::aggregate::names())
             .chain(super::headers::FUNCTIONS)
             .chain(super::later::FUNCTIONS)
             .chain(catalogue);

@@ -93,6 +93,7 @@ impl Binder<'_> {
             }
             Ast::Cast { operand, to, try_cast } => self.cast(operand, to, *try_cast, span, scope),
             Ast::Call { name, args, star } => self.call(name, args, *star, span, scope),
+            Ast::Modified(call) => self.modified_call(call, span, scope),
         }
     }
 

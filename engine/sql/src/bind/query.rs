@@ -149,7 +149,7 @@ impl<'a> Binder<'a> {
     }
 
     /// Columns that identify a row of a changing relation, as positions in its node's output.
-    fn identity(&mut self, rel: &Rel) -> Vec<usize> {
+    pub(super) fn identity(&mut self, rel: &Rel) -> Vec<usize> {
         if !rel.changelog {
             return Vec::new();
         }
@@ -193,7 +193,7 @@ impl<'a> Binder<'a> {
             having = self.bind_condition(expr, scope);
             items.failed |= having.is_none();
         }
-        let grouped = *scope.grouped.take()?;
+        let mut grouped = *scope.grouped.take()?;
         items.failed |= window_failed || keys_failed;
         if items.failed || scope.rel.poisoned {
             return None;
@@ -202,6 +202,7 @@ impl<'a> Binder<'a> {
         let all = items.exprs.iter_mut().chain(&mut items.event_time).chain(&mut items.edits).chain(&mut having);
         let all = all.chain(order);
         all.for_each(|expr| grouped.settle(expr));
+        self.identify(&mut grouped, &scope.rel);
         let flow = self.aggregate_nodes(grouped, emit, target, &scope.rel, having, &mut items);
         Some((flow, items))
     }
@@ -317,8 +318,16 @@ impl<'a> Binder<'a> {
         items: &mut Items,
     ) -> Flow {
         let keys = grouped.keys.len();
-        let Grouped { keys: key_exprs, mut project, calls, window, reads_headers, changelog: input_changes, .. } =
-            grouped;
+        let Grouped {
+            keys: key_exprs,
+            mut project,
+            calls,
+            window,
+            reads_headers,
+            changelog: input_changes,
+            identity,
+            ..
+        } = grouped;
         self.note_failures(&project, rel.raw, &rel.roots);
         let mut fields = Vec::with_capacity(project.len());
         for (i, expr) in project.iter_mut().enumerate() {
@@ -329,7 +338,7 @@ impl<'a> Binder<'a> {
         let input: SchemaRef = Arc::new(Schema::new(fields.clone()));
         let mut out: Vec<Field> = fields[..keys].to_vec();
         for call in &calls {
-            let inferred = call.argument.is_some_and(|a| fields[a].inferred);
+            let inferred = call.arguments.iter().any(|a| fields[*a].inferred);
             let name = call.function.name().to_lowercase();
             out.push(Field { name, data_type: call.result.clone(), nullable: true, inferred });
         }
@@ -343,8 +352,17 @@ impl<'a> Binder<'a> {
         }
         let retract = target.is_table && emit == Emit::Changes;
         let positions: Vec<usize> = (0..keys).collect();
-        let spec =
-            AggregateSpec { keys: positions.clone(), aggregates: calls, window, emit, retract, input, headers: None };
+        let spec = AggregateSpec {
+            keys: positions.clone(),
+            aggregates: calls,
+            window,
+            emit,
+            retract,
+            input,
+            input_changes,
+            identity,
+            headers: None,
+        };
         let (statement, graph) = (self.statement, &mut self.graph);
         let project = NodeKind::Project { exprs: project, event_time: None };
         let mut node = graph.add(project, Some(rel.node), fields.clone(), input_changes, statement);
@@ -553,6 +571,7 @@ fn default_name(expr: &ast::Expr, index: usize) -> String {
         ast::ExprKind::Column { name, .. } => name.name.clone(),
         ast::ExprKind::DoubleQuoted(name) => name.clone(),
         ast::ExprKind::Call { name, .. } => name.name.to_lowercase(),
+        ast::ExprKind::Modified(call) => call.name.name.to_lowercase(),
         ast::ExprKind::Cast { operand, .. } => default_name(operand, index),
         _ => format!("expr_{}", index + 1),
     }

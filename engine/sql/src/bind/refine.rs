@@ -36,7 +36,7 @@ impl<'a> Binder<'a> {
             self.report(Diagnostic::warning("W0403", span, message).hint("GROUP BY the columns with a WINDOW"));
         }
         let first_only = emit == Emit::Changes && !retract;
-        let count = AggregateCall { function: AggregateFn::CountStar, argument: None, result: DataType::Integer, span };
+        let count = AggregateCall::plain(AggregateFn::CountStar, Vec::new(), DataType::Integer, span);
         let aggregates = if first_only { vec![count] } else { Vec::new() };
         let keys: Vec<usize> = (0..fields.len()).collect();
         let input: SchemaRef = Arc::new(Schema::new(fields.clone()));
@@ -45,7 +45,17 @@ impl<'a> Binder<'a> {
         if window.is_some() {
             out.extend(["_window_start", "_window_end"].map(|name| Field::new(name, DataType::Integer)));
         }
-        let spec = AggregateSpec { keys: keys.clone(), aggregates, window, emit, retract, input, headers: None };
+        let spec = AggregateSpec {
+            keys: keys.clone(),
+            aggregates,
+            window,
+            emit,
+            retract,
+            input,
+            input_changes: changes,
+            identity: Vec::new(),
+            headers: None,
+        };
         let graph = &mut self.graph;
         let project = NodeKind::Project { exprs, event_time };
         let mut node = graph.add(project, Some(flow.node), fields.clone(), changes, statement);

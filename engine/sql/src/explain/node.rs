@@ -1,13 +1,15 @@
 //! Nodes of a plan in words: what each does, the state it keeps, how that grows.
 
-use velostream_types::Schema;
+use std::fmt::Write;
+
 use velostream_types::time::duration_text;
+use velostream_types::{Schema, Value};
 
 use super::endpoint::is_live;
 use super::expr::{name, sql};
 use crate::plan::{
-    AggregateCall, AggregateFn, AggregateSpec, AppPlan, COMBINE_HELD_GROUPS, Emit, ExprKind, LateStrategy, Node,
-    NodeKind, Route, SortKey, SortSpec, WindowKind,
+    AggregateCall, AggregateFn, AggregateSpec, AppPlan, COMBINE_HELD_GROUPS, CallOrder, Emit, ExprKind, LateStrategy,
+    Node, NodeKind, Route, SortKey, SortSpec, WindowKind,
 };
 
 /// How the state of an operator grows.
@@ -119,11 +121,41 @@ fn grouping(spec: &AggregateSpec) -> String {
 }
 
 fn aggregate(call: &AggregateCall, input: &Schema) -> String {
-    match (call.function, call.argument) {
-        (AggregateFn::CountStar, _) => "COUNT(*)".to_owned(),
-        (function, Some(at)) => format!("{}({})", function.name(), names(input, &[at])),
-        (function, None) => format!("{}()", function.name()),
+    let value = |value: &Value| match value {
+        Value::Str(text) => format!("'{}'", text.replace('\'', "''")),
+        other => other.to_string(),
+    };
+    let ranks = matches!(call.function, AggregateFn::PercentileCont | AggregateFn::PercentileDisc);
+    let mut arguments: Vec<String> = call.arguments.iter().map(|at| names(input, &[*at])).collect();
+    if call.function == AggregateFn::CountStar {
+        arguments.push("*".to_owned());
     }
+    let constant = call.parameter.as_ref().map(value);
+    if ranks {
+        arguments.splice(0..0, constant);
+    } else {
+        arguments.extend(constant);
+    }
+    let distinct = if call.distinct { "DISTINCT " } else { "" };
+    let mut text = format!("{}({distinct}{})", call.function.name(), arguments.join(", "));
+    let order: Vec<String> = call.order.iter().map(|o| ordering(o, input)).collect();
+    if !order.is_empty() {
+        let _ = write!(text, " WITHIN GROUP (ORDER BY {})", order.join(", "));
+    }
+    if let Some(filter) = call.filter {
+        let _ = write!(text, " FILTER (WHERE {})", names(input, &[filter]));
+    }
+    text
+}
+
+fn ordering(order: &CallOrder, input: &Schema) -> String {
+    let direction = if order.descending { " DESC" } else { "" };
+    let nulls = match (order.nulls_first, order.descending) {
+        (true, true) => " NULLS FIRST",
+        (false, false) => " NULLS LAST",
+        _ => "",
+    };
+    format!("{}{direction}{nulls}", names(input, &[order.column]))
 }
 
 /// State a node keeps: how it grows and, in words, what it is.
@@ -156,14 +188,7 @@ fn spelled(number: usize) -> String {
 }
 
 fn aggregate_state(plan: &AppPlan, node: &Node, spec: &AggregateSpec) -> (Growth, String) {
-    let keeps_values = node.inputs.first().and_then(|i| plan.nodes.get(i.index())).is_some_and(|n| n.changelog)
-        && spec.aggregates.iter().any(|a| {
-            matches!(
-                a.function,
-                AggregateFn::Min | AggregateFn::Max | AggregateFn::First | AggregateFn::Last | AggregateFn::LastSeen
-            )
-        });
-    let values = if keeps_values { ", with the values it may have to take back" } else { "" };
+    let values = kept_values(spec);
     match (&spec.window, spec.keys.is_empty()) {
         (Some(window), no_keys) => {
             let what = if no_keys { "one group per window" } else { "one group per key and window" };
@@ -180,6 +205,15 @@ fn aggregate_state(plan: &AppPlan, node: &Node, spec: &AggregateSpec) -> (Growth
         }
         (None, false) => (Growth::PerKey, format!("one group per key{values}, until the input ends")),
     }
+}
+
+/// The calls whose state grows with the values they see.
+fn kept_values(spec: &AggregateSpec) -> String {
+    use AggregateFn::{Max, Min};
+    let takes_back = |c: &AggregateCall| matches!(c.function, Min | Max) || c.function.chooses_by_order();
+    let keeps = |c: &&AggregateCall| c.keeps_values() || spec.input_changes && takes_back(c);
+    let calls: Vec<String> = spec.aggregates.iter().filter(keeps).map(|c| aggregate(c, &spec.input)).collect();
+    if calls.is_empty() { String::new() } else { format!(", with the values of {}", calls.join(" and ")) }
 }
 
 /// TRUE when a source below a node may never end.

@@ -127,8 +127,9 @@ fn grouped(watch: bool, window: Option<WindowSpec>, emit: Emit, retract: bool) -
     let read = schema(&[("user", DataType::String), ("amount", DataType::Integer), ("ts", DataType::Integer)]);
     let keyed = schema(&[("user", DataType::String), ("amount", DataType::Integer)]);
     let grouped = schema(&[("user", DataType::String), ("count", DataType::Integer), ("sum", DataType::Integer)]);
-    let call =
-        |function, argument| AggregateCall { function, argument, result: DataType::Integer, span: Span::default() };
+    let call = |function, argument: Option<usize>| {
+        AggregateCall::plain(function, argument.into_iter().collect(), DataType::Integer, Span::default())
+    };
     let spec = AggregateSpec {
         headers: None,
         keys: vec![0],
@@ -137,6 +138,8 @@ fn grouped(watch: bool, window: Option<WindowSpec>, emit: Emit, retract: bool) -
         emit,
         retract,
         input: Arc::clone(&keyed),
+        input_changes: false,
+        identity: Vec::new(),
     };
     let both = vec![column(0, DataType::String), column(1, DataType::Integer)];
     let last = vec![column(0, DataType::String), column(1, DataType::Integer), column(2, DataType::Integer)];

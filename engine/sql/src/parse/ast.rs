@@ -284,6 +284,50 @@ pub(crate) enum ExprKind {
         /// `f(*)`
         star: bool,
     },
+    /// A call with DISTINCT, ORDER BY or FILTER.
+    Modified(Box<ModifiedCall>),
+}
+
+/// A call with what only aggregates take.
+#[derive(Clone, Debug)]
+pub(crate) struct ModifiedCall {
+    pub name: Ident,
+    pub args: Vec<Expr>,
+    pub star: bool,
+    pub distinct: bool,
+    /// ORDER BY inside the call or in WITHIN GROUP.
+    pub order: Vec<CallOrder>,
+    /// FILTER (WHERE …)
+    pub filter: Option<Expr>,
+}
+
+/// One item of a call's ORDER BY.
+#[derive(Clone, Debug)]
+pub(crate) struct CallOrder {
+    pub expr: Expr,
+    pub descending: bool,
+    pub nulls_first: Option<bool>,
+}
+
+impl ModifiedCall {
+    fn same(&self, other: &ModifiedCall) -> bool {
+        let filters = match (&self.filter, &other.filter) {
+            (None, None) => true,
+            (Some(a), Some(b)) => a.same(b),
+            _ => false,
+        };
+        filters
+            && self.name.name.eq_ignore_ascii_case(&other.name.name)
+            && (self.star, self.distinct) == (other.star, other.distinct)
+            && self.args.len() == other.args.len()
+            && self.args.iter().zip(&other.args).all(|(a, b)| a.same(b))
+            && self.order.len() == other.order.len()
+            && self
+                .order
+                .iter()
+                .zip(&other.order)
+                .all(|(a, b)| (a.descending, a.nulls_first) == (b.descending, b.nulls_first) && a.expr.same(&b.expr))
+    }
 }
 
 impl Expr {
@@ -318,6 +362,10 @@ impl Expr {
                     f(then);
                 });
                 otherwise.iter().for_each(|x| f(x));
+            }
+            Modified(call) => {
+                let order = call.order.iter().map(|o| &o.expr);
+                call.args.iter().chain(order).chain(&call.filter).for_each(f);
             }
         }
     }
@@ -371,6 +419,7 @@ impl Expr {
             (Call { name: a, args: x, star: m }, Call { name: b, args: y, star: n }) => {
                 m == n && a.name.eq_ignore_ascii_case(&b.name) && pair(x, y)
             }
+            (Modified(a), Modified(b)) => a.same(b),
             _ => false,
         }
     }

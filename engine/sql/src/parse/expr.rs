@@ -422,42 +422,31 @@ impl Parser<'_> {
         if self.is_word("EXISTS") {
             return Err(self.unsupported(start, "EXISTS"));
         }
-        let mut name = self.name("a function name")?;
+        let name = self.name("a function name")?;
         self.bump();
-        let (mut args, mut star) = (Vec::new(), false);
-        if self.is_word("DISTINCT") {
-            return Err(self.unsupported(self.span(), "DISTINCT inside a function"));
-        }
-        if self.take(Sym::Star) {
-            star = true;
-            self.expect(Sym::RParen, "\")\"")?;
-        } else if !self.take(Sym::RParen) {
-            args = self.arguments(&mut name)?;
-        }
-        for (word, what) in [("OVER", "OVER (…)"), ("FILTER", "FILTER (…)"), ("WITHIN", "WITHIN GROUP (…)")] {
-            if self.is_word(word) && (self.is_at(1, Sym::LParen) || self.is_word_at(1, "GROUP")) {
-                return Err(self.unsupported(start.to(self.span()), what));
-            }
-        }
-        let span = start.to(self.last_span());
-        if args.is_empty() && !star && name.name.eq_ignore_ascii_case("TIMESTAMP") {
-            name.name = "_timestamp".to_owned();
+        let (kind, span) = self.call_of(name)?;
+        if let ExprKind::Call { name, args, star: false } = &kind
+            && args.is_empty()
+            && name.name.eq_ignore_ascii_case("TIMESTAMP")
+        {
+            let name = Ident { name: "_timestamp".to_owned(), span: name.span };
             return self.node(ExprKind::Column { qualifier: None, name }, span);
         }
-        self.node(ExprKind::Call { name, args, star }, span)
+        self.node(kind, span)
     }
 
-    fn arguments(&mut self, name: &mut Ident) -> Parse<Vec<Expr>> {
+    /// Arguments of a call, at least one; what follows them is left. Forms with words in them may change the name,
+    /// and are told by TRUE.
+    pub(super) fn arguments(&mut self, name: &mut Ident) -> Parse<(Vec<Expr>, bool)> {
         let (mut list, worded) = self.first_arguments(name)?;
         while !worded && self.take(Sym::Comma) {
             list.push(self.expr()?);
         }
-        if self.is_any(0, &["FROM", "ORDER", "SEPARATOR"]) {
+        if self.is_word("FROM") {
             let what = format!("this form of {}", name.name.to_uppercase());
             return Err(self.unsupported(self.span(), &what));
         }
-        self.expect(Sym::RParen, if worded { "\")\"" } else { "\",\" or \")\"" })?;
-        Ok(list)
+        Ok((list, worded))
     }
 
     /// A node with its depth; too deep is an error.

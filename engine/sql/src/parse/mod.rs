@@ -10,6 +10,7 @@ mod duration;
 mod expr;
 mod forms;
 mod lex;
+mod modifiers;
 mod select;
 mod server;
 mod statement;

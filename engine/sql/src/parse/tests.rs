@@ -104,7 +104,6 @@ fn what_comes_later_is_said_so() {
         ("SELECT a FROM t WHERE a IN (SELECT 1)", "a subquery"),
         ("SELECT (SELECT 1)", "a subquery"),
         ("SELECT a FROM t WHERE EXISTS (SELECT 1)", "EXISTS"),
-        ("SELECT COUNT(DISTINCT a) FROM t", "DISTINCT inside a function"),
         ("SELECT a FROM t INTERSECT SELECT b FROM u", "INTERSECT"),
         ("SELECT RANK() OVER (ORDER BY a) FROM t", "OVER (…)"),
         ("SELECT a FROM t WINDOW HOPPING(5s, 1s)", "WINDOW HOPPING"),
@@ -113,6 +112,27 @@ fn what_comes_later_is_said_so() {
         ("SELECT a[1] FROM t", "element access ([…])"),
     ] {
         check(text, &format!("E0901 {what} is not supported yet"));
+    }
+}
+
+#[test]
+fn calls_take_modifiers() {
+    for text in [
+        "SELECT COUNT(DISTINCT a), COUNT(DISTINCT a, b), SUM(ALL a), COUNT(distinct) FROM t",
+        "SELECT STRING_AGG(a, ';' ORDER BY b DESC NULLS LAST, c) FROM t",
+        "SELECT GROUP_CONCAT(DISTINCT a ORDER BY b SEPARATOR ';') FROM t",
+        "SELECT PERCENTILE_CONT(0.5) WITHIN GROUP (ORDER BY a ASC NULLS FIRST) FILTER (WHERE b > 1) AS p FROM t",
+        "SELECT COUNT(*) FILTER (WHERE a) filter FROM t",
+    ] {
+        check(text, "");
+    }
+    for (text, expect) in [
+        ("SELECT SUM(a) FILTER (a) FROM t", "E0102 expected WHERE, found \"a\""),
+        ("SELECT SUM(a ORDER b) FROM t", "E0102 expected BY, found \"b\""),
+        ("SELECT F(a ORDER BY b) WITHIN GROUP (ORDER BY c) FROM t", "E0106 F has two ORDER BY"),
+        ("SELECT F(a SEPARATOR b) FROM t", "E0102 expected a text in quotes, found \"b\""),
+    ] {
+        check(text, expect);
     }
 }
 

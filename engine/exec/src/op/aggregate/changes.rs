@@ -88,6 +88,7 @@ impl Changes {
         let key = store.scratch.encoder.keys().key(row);
         let known = store.windows.get(&window).and_then(|groups| groups.index.find(key, hash));
         if let Some(group) = known.filter(|_| store.spec.retract) {
+            store.settle(window, group);
             let groups = &store.windows[&window];
             // A result that could not be emitted needs no retraction.
             if groups.states.rows(group) > 0 && groups.states.overflow(&store.layout, group).is_none() {
@@ -100,6 +101,8 @@ impl Changes {
             Some(group) => group,
             None => return Err(Fatal::new("state is corrupt: a folded row has no group")),
         };
+        store.settle(window, group);
+        let groups = &store.windows[&window];
         match groups.states.rows(group) {
             1.. => match groups.states.overflow(&store.layout, group) {
                 None => rows.push(store, window, group, row, 1)?,

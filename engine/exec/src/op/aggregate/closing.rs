@@ -83,6 +83,7 @@ impl Leaving {
         while given.len() < cx.batch_rows.max(1) && self.at < self.order.len() {
             let group = self.order[self.at];
             self.at += 1;
+            self.groups.states.settle(group);
             match self.groups.states.overflow(&store.layout, group) {
                 None => given.push(group),
                 Some(call) => store.lose(&self.groups, self.window, group, call, cx),

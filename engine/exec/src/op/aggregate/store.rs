@@ -226,6 +226,17 @@ impl WindowStore {
         self.fold_run(run, Addition::Rows(batch));
     }
 
+    /// Brings what a group keeps in order before it is emitted.
+    pub(super) fn settle(&mut self, window: i64, group: u32) {
+        if self.layout.settles()
+            && let Some(groups) = self.windows.get_mut(&window)
+        {
+            self.bytes -= groups.bytes();
+            groups.states.settle(group);
+            self.bytes += groups.bytes();
+        }
+    }
+
     /// Frees one group of a window.
     pub(super) fn forget(&mut self, window: i64, group: u32, hash: u32) {
         if let Some(groups) = self.windows.get_mut(&window) {

@@ -17,7 +17,7 @@ const PRICE: usize = 1;
 const AMOUNT: usize = 2;
 
 fn call(function: AggregateFn, argument: Option<usize>, result: DataType) -> AggregateCall {
-    AggregateCall { function, argument, result, span: Span::new(0, 0) }
+    AggregateCall::plain(function, argument.into_iter().collect(), result, Span::new(0, 0))
 }
 
 fn spec(emit: Emit, window: Option<i64>, lateness_ns: i64) -> AggregateSpec {
@@ -46,6 +46,8 @@ fn spec(emit: Emit, window: Option<i64>, lateness_ns: i64) -> AggregateSpec {
         }),
         emit,
         retract: false,
+        input_changes: false,
+        identity: Vec::new(),
         input: Arc::new(Schema::new(vec![
             field("k", DataType::String),
             field("price", DataType::decimal(2)),

@@ -57,7 +57,7 @@ fn aggregate(spec: &AggregateSpec) -> String {
     let calls: Vec<String> = spec
         .aggregates
         .iter()
-        .map(|c| format!("{}({})", c.function.name(), c.argument.map_or("*".to_owned(), |a| format!("${a}"))))
+        .map(|c| format!("{}({})", c.function.name(), c.argument().map_or("*".to_owned(), |a| format!("${a}"))))
         .collect();
     let window = spec.window.map(|w| {
         let WindowKind::Tumbling { size_ns } = w.kind;
