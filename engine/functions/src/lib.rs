@@ -1,6 +1,7 @@
-//! The scalar functions of the dialect: each has one entry in the catalogue of its group, which carries its names,
-//! signature, type rule, NULL rule, documentation, examples and kernel. The binder asks the catalogue what a call means,
-//! the expression engine calls the kernel, and the reference page is written from the same entries.
+//! The functions of the dialect. Those over groups have their entries in `aggregate`; all else here is about the
+//! scalar ones: each has one entry in the catalogue of its group, which carries its names, signature, type rule, NULL
+//! rule, documentation, examples and kernel. The binder asks the catalogue what a call means, the expression engine
+//! calls the kernel, and the reference page is written from the same entries.
 //!
 //! A kernel computes one column from columns ([`Call`]). Invariants: it looks at live rows only, a row that fails is
 //! reported once and is NULL, and its result depends on the row's values and logical types alone, never on the physical

@@ -171,7 +171,7 @@ fn corpus() -> Vec<(String, String)> {
 fn token() -> impl Strategy<Value = String> {
     let words = "SELECT FROM WHERE GROUP BY HAVING LIMIT EMIT CHANGES FINAL INTO WITH AS CREATE STREAM TABLE WINDOW \
         TUMBLING TUMBLE GRACE SIZE CASE WHEN THEN ELSE END CAST TRY_CAST AND OR NOT IN IS NULL BETWEEN DISTINCT LIKE \
-        COUNT SUM AVG MIN FIRST COALESCE NULLIF UPPER symbol price quantity ts day ok j _event_time _window_start \
+        COUNT SUM AVG MIN FIRST STRING_AGG TOPK DELTA PERCENTILE_CONT CORR WITHIN FILTER ORDER SEPARATOR NULLS DESC COALESCE NULLIF UPPER symbol price quantity ts day ok j _event_time _window_start \
         INTERVAL SECOND PRIMARY KEY WATERMARK FOR SET EXPLAIN INT DECIMAL TRUE DATE 'trades.csv' 'a' '' \"symbol\" \
         \"q\" `b` 1 2.50 1e3 5s 10m .5 9223372036854775808 ( ( ) ) , , ; + - * / % = <> < <= > >= || . == [ ] { : ~ \
         -- /* */ ' \" ` \u{e4} \u{1f600} \\ @ $1";
@@ -188,12 +188,14 @@ proptest! {
     }
 
     #[test]
-    fn soup_behind_a_sound_start_ends(tokens in prop::collection::vec(token(), 0..20), start in 0usize..4) {
+    fn soup_behind_a_sound_start_ends(tokens in prop::collection::vec(token(), 0..20), start in 0usize..6) {
         let starts = [
             "SELECT symbol FROM 'trades.csv' ",
             "SELECT ",
             "CREATE TABLE t AS SELECT symbol, SUM(price) AS s FROM 'trades.csv' GROUP BY symbol; SELECT ",
             "SELECT COUNT(*) FROM 'trades.csv' WINDOW TUMBLING(ts, 5s) HAVING ",
+            "SELECT STRING_AGG(DISTINCT symbol, ',' ORDER BY ",
+            "SELECT SUM(price) FILTER (WHERE price > 1 ",
         ];
         let _ = check(&format!("{}{} FROM 'trades.csv'", starts[start], tokens.join(" ")));
     }

@@ -147,7 +147,11 @@ impl Writer<'_> {
 
     fn aggregates(&mut self) -> Vec<String> {
         let count = 1 + self.draw.below(4);
-        (0..count).map(|i| format!("{} AS x{i}", self.aggregate())).collect()
+        let mut call = |i: u64| match self.draw.once_in(15) {
+            true => format!("{} AS x{i}", self.draw.pick(&["a", "s", "d", "k"])),
+            false => format!("{} AS x{i}", self.aggregate()),
+        };
+        (0..count).map(&mut call).collect()
     }
 
     /// Any aggregate over the columns of a feed, some of them with DISTINCT, FILTER or an order.
@@ -375,8 +379,11 @@ impl Writer<'_> {
         let others = ["n", "top", "k", "total", "mean"];
         let key = *self.draw.pick(&["n", "g", "top"]);
         let count = 2 + self.draw.below(4);
-        let calls: Vec<String> =
+        let mut calls: Vec<String> =
             (0..count).map(|i| format!("{} AS x{i}", self.aggregate_of(&numbers, &others, ordered))).collect();
+        if ordered && self.draw.once_in(4) {
+            calls.push("k AS seen".to_owned());
+        }
         let sql = format!(
             "CREATE TABLE per AS SELECT k, g, COUNT(*) AS n, SUM(a) AS total, MAX(s) AS top, AVG(d) AS mean FROM \
              {relation}{filter} GROUP BY k, g;\n\

@@ -145,7 +145,8 @@ impl<K: Item> Bag<K> {
     }
 }
 
-fn entry<K: Item>(bytes: &mut &[u8]) -> Option<(K, i64)> {
+/// Takes an entry off the front.
+pub(super) fn entry<K: Item>(bytes: &mut &[u8]) -> Option<(K, i64)> {
     let count = i64::from_le_bytes(split(bytes)?);
     Some((K::load(bytes)?, count))
 }

@@ -35,9 +35,9 @@ pub(super) struct StateSpec {
 }
 
 impl StateSpec {
-    /// The arguments among the columns of a batch.
-    pub(super) fn columns<'a>(&self, columns: &'a [Column]) -> Vec<&'a Column> {
-        self.arguments.iter().map(|a| &columns[*a]).collect()
+    /// Rows `start .. start + len` of the arguments: what a state converts, it converts of these rows only.
+    pub(super) fn slice(&self, columns: &[Column], start: usize, len: usize) -> Vec<Column> {
+        self.arguments.iter().map(|a| columns[*a].slice(start, len)).collect()
     }
 }
 
@@ -167,6 +167,8 @@ fn kind(spec: &AggregateSpec, call: &AggregateCall) -> Option<Kind> {
         CollectSet | TopK | Histogram | Median | PercentileCont | PercentileDisc => values,
         _ if call.distinct => values,
         Count => return None,
+        // Pairs of floats take back what they added; plain ones would drift.
+        Sum | Avg if changes && call.argument().map(|a| type_of(spec, a)) == Some(DataType::Float) => Kind::Moments,
         Sum | Avg => Kind::Sum,
         Min | Max | Delta if changes => values,
         Min => Kind::Min,

@@ -32,6 +32,7 @@ pub use call::Layout;
 use call::{CallPlan, Kind, StateSpec};
 use extreme::{Extreme, TextExtreme};
 use moments::Moments;
+use numbers::Numbers;
 use ordered::Ordered;
 use placed::PlacedValues;
 use sketch::Sketches;
@@ -229,19 +230,28 @@ impl States {
             Some(w) => self.rows.update(groups, |i, rows| *rows += i64::from(w[start + i])),
         }
         let high = self.rows.len();
+        let own_weights = weights.map(|w| &w[start..start + groups.len()]);
         for (state, spec) in self.states.iter_mut().zip(&layout.states) {
             let column = &columns[spec.arguments[0]];
+            let sliced;
+            // What has to be converted is converted once, not once per run of the batch.
+            let (run, from, signs) = if Numbers::copies(column) && groups.len() < column.len() {
+                sliced = column.slice(start, groups.len());
+                (&sliced, 0, own_weights)
+            } else {
+                (column, start, weights)
+            };
             match state {
-                State::Nulls(counts) => count_nulls(counts, high, groups, start, column, weights, pool),
-                State::Exact(s) => s.update(groups, start, column, weights),
-                State::Float(s) => s.update(groups, start, column, weights),
-                State::Extreme(s) => s.update(groups, start, column),
-                State::Text(s) => s.update(groups, start, column),
+                State::Nulls(counts) => count_nulls(counts, high, groups, from, run, signs, pool),
+                State::Exact(s) => s.update(groups, from, run, signs),
+                State::Float(s) => s.update(groups, from, run, signs),
+                State::Extreme(s) => s.update(groups, from, run),
+                State::Text(s) => s.update(groups, from, run),
                 State::Ordered(s) => s.update(groups, start, column, meta),
-                State::Moments(s) => s.update(groups, start, &spec.columns(columns), weights),
-                State::Values(s) => s.update(groups, start, &spec.columns(columns), weights),
+                State::Moments(s) => s.update(groups, &spec.slice(columns, start, groups.len()), own_weights),
+                State::Values(s) => s.update(groups, &spec.slice(columns, start, groups.len()), own_weights),
                 State::Placed(s) => s.update(groups, (start, spec.arguments[0]), columns, meta, weights),
-                State::Sketch(s) => s.update(groups, start, column),
+                State::Sketch(s) => s.update(groups, &column.slice(start, groups.len())),
             }
         }
     }
@@ -340,6 +350,14 @@ impl States {
                 (_, Some(State::Values(s))) => s.emit(call, group, out),
                 (_, Some(State::Placed(s))) => s.emit(call, group, out),
                 (_, Some(State::Sketch(s))) => out.push_int(s.count(group)),
+                (AggregateFn::Sum | AggregateFn::Avg, Some(State::Moments(s))) => {
+                    let count = self.count(call, group);
+                    let share = if call.function == AggregateFn::Avg { count as f64 } else { 1.0 };
+                    match s.sums(group).float_sum().filter(|_| count > 0) {
+                        Some(sum) => out.push_value(&Value::Float(sum / share)),
+                        None => out.push_null(),
+                    }
+                }
                 (function, Some(State::Moments(s))) => match s.sums(group).value(function) {
                     Some(value) => out.push_value(&Value::Float(value)),
                     None => out.push_null(),
@@ -436,3 +454,6 @@ fn add_counts(
     let Column::Int(added) = column else { return };
     counts_from(counts, high, pool).update(groups, |i, count| *count += added.value(start + i));
 }
+
+#[cfg(test)]
+mod tests;

@@ -130,17 +130,16 @@ impl Moments {
         }
     }
 
-    /// Folds rows in which all columns have a value.
-    pub(super) fn update(&mut self, groups: &[u32], start: usize, columns: &[&Column], weights: Option<&[i8]>) {
-        let nulls: Vec<_> = columns.iter().filter_map(|c| c.nulls()).filter(|n| n.null_count() > 0).collect();
-        let rows: Vec<(u32, usize, i64)> = (groups.iter().enumerate())
-            .filter(|(i, _)| nulls.iter().all(|n| n.is_valid(start + i)))
-            .map(|(i, group)| (*group, start + i, weights.map_or(1, |w| i64::from(w[start + i]))))
-            .collect();
-        rows.iter().for_each(|(group, _, times)| *self.rows.at(*group) += times);
+    /// Folds rows in which all columns have a value; row `i` belongs to group `groups[i]`.
+    pub(super) fn update(&mut self, groups: &[u32], columns: &[Column], weights: Option<&[i8]>) {
+        let nulls: Vec<_> = columns.iter().filter_map(Column::nulls).filter(|n| n.null_count() > 0).collect();
+        let rows = (groups.iter().enumerate())
+            .filter(|(row, _)| nulls.iter().all(|n| n.is_valid(*row)))
+            .map(|(row, group)| (*group, row, weights.map_or(1, |w| i64::from(w[row]))));
+        rows.clone().for_each(|(group, _, times)| *self.rows.at(group) += times);
         match &mut self.terms {
-            Terms::Exact(terms) => exact_terms(terms, self.of, &rows, columns),
-            Terms::Float(terms, odd) => float_terms(terms, odd, self.of, &rows, columns),
+            Terms::Exact(terms) => exact_terms(terms, self.of, rows, columns),
+            Terms::Float(terms, odd) => float_terms(terms, odd, self.of, rows, columns),
         }
     }
 
@@ -281,10 +280,10 @@ impl Moments {
 fn exact_terms(
     terms: &mut [ExactTerm],
     of: &[(usize, Option<usize>)],
-    rows: &[(u32, usize, i64)],
-    columns: &[&Column],
+    rows: impl Iterator<Item = (u32, usize, i64)> + Clone,
+    columns: &[Column],
 ) {
-    let numbers: Option<Vec<Numbers<'_>>> = columns.iter().map(|c| Numbers::exact(c)).collect();
+    let numbers: Option<Vec<Numbers<'_>>> = columns.iter().map(Numbers::exact).collect();
     let Some(numbers) = numbers else { return };
     let at = |variable: usize, row: usize| match &numbers[variable].values {
         Mantissas::Narrow(v) => i128::from(v[row]),
@@ -297,8 +296,8 @@ fn exact_terms(
             term.raise(own);
         }
         let up = term.scale - own;
-        for (group, row, times) in rows {
-            term.add(*group, at(*a, *row), b.map_or(1, |b| at(b, *row)), up, *times);
+        for (group, row, times) in rows.clone() {
+            term.add(group, at(*a, row), b.map_or(1, |b| at(b, row)), up, times);
         }
     }
 }
@@ -307,19 +306,19 @@ fn float_terms(
     terms: &mut [FloatTerm],
     odd: &mut Blocks<i64>,
     of: &[(usize, Option<usize>)],
-    rows: &[(u32, usize, i64)],
-    columns: &[&Column],
+    rows: impl Iterator<Item = (u32, usize, i64)>,
+    columns: &[Column],
 ) {
-    let values: Option<Vec<_>> = columns.iter().map(|c| floats(c)).collect();
+    let values: Option<Vec<_>> = columns.iter().map(floats).collect();
     let Some(values) = values else { return };
     for (group, row, times) in rows {
-        let products = of.iter().map(|(a, b)| Pair::product(values[*a][*row], b.map_or(1.0, |b| values[b][*row])));
+        let products = of.iter().map(|(a, b)| Pair::product(values[*a][row], b.map_or(1.0, |b| values[b][row])));
         if !products.clone().all(|p| p.high.is_finite()) {
-            *odd.at(*group) += times;
+            *odd.at(group) += times;
             continue;
         }
         for (term, product) in terms.iter_mut().zip(products) {
-            term.add(*group, product.times(Pair::from(*times as f64)));
+            term.add(group, product.times(Pair::from(times as f64)));
         }
     }
 }
@@ -375,6 +374,15 @@ impl Sums {
         let finite = squares.high.is_finite();
         let kind = if finite { SumKind::Float(vec![sum, squares]) } else { SumKind::NotFinite };
         Sums { rows, kind }
+    }
+
+    /// The sum itself, of single floats.
+    pub(super) fn float_sum(&self) -> Option<f64> {
+        match &self.kind {
+            SumKind::Float(sums) => sums.first().map(|sum| sum.high),
+            SumKind::NotFinite => Some(f64::NAN),
+            SumKind::Exact(_) => None,
+        }
     }
 
     /// The statistic; `None` is NULL.

@@ -39,6 +39,11 @@ impl<'a> Numbers<'a> {
         Some(Numbers { values, scale, nulls: column.nulls() })
     }
 
+    /// TRUE when the values of such a column are copied.
+    pub(super) fn copies(column: &Column) -> bool {
+        matches!(column, Column::Float(_) | Column::Str(_) | Column::Date(_) | Column::Bool(_))
+    }
+
     /// Numbers that came as text or as floats: exact where possible, NULL where they are no numbers.
     fn parsed(column: &Column) -> Numbers<'a> {
         let one = |i: usize| match column {

@@ -14,7 +14,7 @@ use velostream_state::build::ColumnBuilder;
 use velostream_state::key::{KeyEncoder, decode};
 use velostream_types::{Column, DataType, RowMeta, RowOrder, Value};
 
-use super::bag::{Bag, Item, split};
+use super::bag::{Bag, Item, entry, split};
 use super::call::CallPlan;
 use super::{json, sortable};
 
@@ -139,19 +139,20 @@ impl PlacedValues {
         weights: Option<&[i8]>,
     ) {
         let PlacedValues { held, spec, values, identities, scratch, .. } = self;
-        let column = &columns[argument];
-        let keys = values.encode(&[column], column.len());
-        let identity: Vec<&Column> = spec.identity.iter().map(|c| &columns[*c]).collect();
-        let ids = identities.encode(&identity, column.len());
+        // Only these rows are encoded: a run may be one row of a long batch.
+        let column = &columns[argument].slice(start, groups.len());
+        let keys = values.encode(&[column], groups.len());
+        let identity: Vec<Column> = spec.identity.iter().map(|c| columns[*c].slice(start, groups.len())).collect();
+        let ids = identities.encode(&identity.iter().collect::<Vec<_>>(), groups.len());
         for (i, group) in groups.iter().enumerate() {
             let row = start + i;
             let wanted = spec.filter.is_none_or(|f| matches!(columns[f].value(row), Value::Bool(true)));
-            if !wanted || !spec.nulls && column.is_null(row) {
+            if !wanted || !spec.nulls && column.is_null(i) {
                 continue;
             }
             let weight = weights.map_or(1, |w| w[row]);
             if let (Held::Changing(rows), true) = (&mut *held, weight < 0) {
-                rows.remove(*group, ids.key(row));
+                rows.remove(*group, ids.key(i));
                 continue;
             }
             scratch.clear();
@@ -161,11 +162,11 @@ impl PlacedValues {
             }
             place(spec.by, meta, row, scratch);
             let value_at = scratch.len() as u32;
-            scratch.extend_from_slice(keys.key(row));
+            scratch.extend_from_slice(keys.key(i));
             let placed = Placed { bytes: scratch.as_slice().into(), value_at };
             match held {
                 Held::Added(bag) => bag.add(*group, placed, i64::from(weight)),
-                Held::Changing(rows) => rows.insert(*group, ids.key(row).into(), placed),
+                Held::Changing(rows) => rows.insert(*group, ids.key(i).into(), placed),
             }
         }
     }
@@ -203,15 +204,23 @@ impl PlacedValues {
 
     pub(super) fn accepts(&self, column: &Column) -> bool {
         let Column::Bytes(bytes) = column else { return false };
-        bytes.iter().all(|b| {
-            b.is_some_and(|mut b| match self.held {
-                Held::Added(_) => Bag::<Placed>::readable(b),
-                Held::Changing(_) => {
-                    while identified(&mut b).is_some() {}
-                    b.is_empty()
-                }
-            })
-        })
+        bytes.iter().all(|b| b.is_some_and(|b| self.readable(b)))
+    }
+
+    /// TRUE when these are bytes of entries whose values decode.
+    fn readable(&self, mut bytes: &[u8]) -> bool {
+        while !bytes.is_empty() {
+            let placed = match self.held {
+                Held::Added(_) => entry::<Placed>(&mut bytes).map(|(placed, _)| placed),
+                Held::Changing(_) => identified(&mut bytes).map(|(_, placed)| placed),
+            };
+            let mut value = ColumnBuilder::new(&self.data_type);
+            let decodes = |p: &Placed| decode(p.value(), std::slice::from_mut(&mut value)).is_some();
+            if !placed.as_ref().is_some_and(decodes) {
+                return false;
+            }
+        }
+        true
     }
 
     pub(super) fn settle(&mut self, group: u32) {
@@ -267,7 +276,7 @@ impl PlacedValues {
                 Held::Changing(rows) if first => rows.groups[group as usize].values().min().map(Placed::value),
                 Held::Changing(rows) => rows.groups[group as usize].values().max().map(Placed::value),
             };
-            // Bytes of the state decode, or its snapshot would not have been accepted.
+            // Values decode: those of a snapshot were tried before it was accepted.
             if ends.and_then(|bytes| decode(bytes, std::slice::from_mut(out))).is_none() {
                 out.push_null();
             }

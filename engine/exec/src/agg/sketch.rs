@@ -155,12 +155,12 @@ impl Sketches {
         self.heap += sketch.heap();
     }
 
-    /// Folds the rows that are not NULL.
-    pub(super) fn update(&mut self, groups: &[u32], start: usize, column: &Column) {
+    /// Folds the rows that are not NULL; row `i` belongs to group `groups[i]`.
+    pub(super) fn update(&mut self, groups: &[u32], column: &Column) {
         let mut encoder = std::mem::take(&mut self.encoder);
-        let keys = encoder.encode(&[column], column.len());
-        for (i, group) in groups.iter().enumerate().filter(|(i, _)| !column.is_null(start + i)) {
-            let hash = vnode::hash_key(keys.key(start + i));
+        let keys = encoder.encode(&[column], groups.len());
+        for (row, group) in groups.iter().enumerate().filter(|(row, _)| !column.is_null(*row)) {
+            let hash = vnode::hash_key(keys.key(row));
             self.change(*group, |sketch| sketch.add(hash));
         }
         self.encoder = encoder;
@@ -205,7 +205,7 @@ mod tests {
 
     fn counted(sketches: &mut Sketches, values: impl Iterator<Item = i64>) {
         let column = Column::ints(values.collect(), None);
-        sketches.update(&vec![0; column.len()], 0, &column);
+        sketches.update(&vec![0; column.len()], &column);
     }
 
     fn one() -> Sketches {

@@ -152,14 +152,14 @@ impl Values {
         bag!(&mut self.held, bag => bag.grow(groups));
     }
 
-    /// Folds rows in which all columns have a value.
-    pub(super) fn update(&mut self, groups: &[u32], start: usize, columns: &[&Column], weights: Option<&[i8]>) {
-        let rows = groups.iter().enumerate().map(|(i, group)| (*group, start + i));
+    /// Folds rows in which all columns have a value; row `i` belongs to group `groups[i]`.
+    pub(super) fn update(&mut self, groups: &[u32], columns: &[Column], weights: Option<&[i8]>) {
+        let rows = groups.iter().enumerate().map(|(row, group)| (*group, row));
         let rows = rows.filter(|(_, row)| columns.iter().all(|c| !c.is_null(*row)));
         let times = |row: usize| weights.map_or(1, |w| i64::from(w[row]));
         match (&mut self.held, &mut self.encoder, columns) {
             (Held::Bytes(bag), Some(encoder), _) => {
-                let keys = encoder.encode(columns, columns[0].len());
+                let keys = encoder.encode(&columns.iter().collect::<Vec<_>>(), groups.len());
                 rows.for_each(|(group, row)| bag.add(group, keys.key(row).into(), times(row)));
             }
             (Held::Bytes(bag), None, [Column::Str(a)]) => {

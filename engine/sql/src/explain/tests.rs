@@ -218,6 +218,36 @@ fn passed_records_are_told() {
 }
 
 #[test]
+fn calls_are_told_with_what_they_keep() {
+    let mut plan = grouped(true, None, Emit::Changes, true);
+    let NodeKind::Aggregate(spec) = &mut plan.nodes[5].kind else { panic!("node 5 aggregates") };
+    let call = |function, distinct, parameter| AggregateCall {
+        distinct,
+        parameter,
+        ..AggregateCall::plain(function, vec![1], DataType::Integer, Span::default())
+    };
+    let order = CallOrder { column: 0, descending: true, nulls_first: true };
+    spec.aggregates = vec![
+        call(AggregateFn::Sum, true, None),
+        call(AggregateFn::Max, false, None),
+        call(AggregateFn::PercentileCont, false, Some(Value::Decimal { mantissa: 5, scale: 1 })),
+        AggregateCall { order: vec![order], ..call(AggregateFn::StringAgg, false, Some(Value::Str("'".into()))) },
+        AggregateCall { filter: Some(0), ..call(AggregateFn::ArrayAgg, false, None) },
+    ];
+    let text = explain(&plan, false);
+    let all = "Aggregate SUM(DISTINCT amount), MAX(amount), PERCENTILE_CONT(0.5, amount), STRING_AGG(amount, '''') \
+               WITHIN GROUP (ORDER BY user DESC NULLS FIRST), ARRAY_AGG(amount) FILTER (WHERE user) by user";
+    assert!(text.contains(all), "{text}");
+    let kept = "with the values of SUM(DISTINCT amount) and PERCENTILE_CONT(0.5, amount) and STRING_AGG";
+    assert!(text.contains(kept), "{text}");
+    let NodeKind::Aggregate(spec) = &mut plan.nodes[5].kind else { panic!("node 5 aggregates") };
+    spec.aggregates.truncate(2);
+    spec.input_changes = true;
+    let text = explain(&plan, false);
+    assert!(text.contains("with the values of SUM(DISTINCT amount) and MAX(amount)"), "{text}");
+}
+
+#[test]
 fn a_plan_with_dangling_numbers_does_not_panic() {
     let mut plan = grouped(false, None, Emit::Final, false);
     plan.sources.clear();
