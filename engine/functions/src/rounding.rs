@@ -177,23 +177,30 @@ fn trunc_float(x: f64, digits: i64) -> f64 {
     }
 }
 
+/// Room for a float's shortest text with an exponent, or 38 digits and one.
+const TEXT_ROOM: usize = 64;
+
+/// What `text` writes, read by `read`; on the stack.
+fn through_text<T>(text: std::fmt::Arguments<'_>, read: impl Fn(&str) -> Option<T>) -> Option<T> {
+    use std::io::Write;
+    let mut room = [0u8; TEXT_ROOM];
+    let mut rest = &mut room[..];
+    rest.write_fmt(text).ok()?;
+    let used = TEXT_ROOM - rest.len();
+    read(std::str::from_utf8(&room[..used]).ok()?)
+}
+
 /// Rounds the float as its shortest text reads: at most 17 digits and an exponent.
 #[cold]
 fn by_text(x: f64, digits: i64, cut: fn(i128, i128) -> i128) -> f64 {
-    use std::io::Write;
-    let mut text = [0u8; 64];
-    let whole_text = |text: &[u8]| std::str::from_utf8(text).ok().map(str::to_owned);
-    let mut rest = &mut text[..];
-    let written = write!(rest, "{x:e}").is_ok();
-    let used = 64 - rest.len();
-    let parsed = whole_text(&text[..used]).filter(|_| written && x.is_finite()).and_then(|text| {
+    // x is mantissa · 10^exponent; what lies below 10^-digits goes.
+    let parts = through_text(format_args!("{x:e}"), |text| {
         let (mantissa, exponent) = text.split_once('e')?;
         let (mantissa, scale) = decimal::from_text(mantissa)?;
         Some((mantissa, exponent.parse::<i64>().ok()? - i64::from(scale)))
     });
-    // x is mantissa · 10^exponent; what lies below 10^-digits goes.
-    let Some((mantissa, exponent)) = parsed else { return x };
-    let drop = (-exponent).saturating_sub(digits);
+    let Some((mantissa, exponent)) = parts else { return x };
+    let drop = exponent.saturating_neg().saturating_sub(digits);
     if drop <= 0 {
         return x;
     }
@@ -201,8 +208,7 @@ fn by_text(x: f64, digits: i64, cut: fn(i128, i128) -> i128) -> f64 {
         Ok(drop) if drop <= 20 => cut(mantissa, pow10(drop)),
         _ => 0,
     };
-    let exponent = -digits;
-    format!("{kept}e{exponent}").parse().unwrap_or(x)
+    through_text(format_args!("{kept}e{}", digits.saturating_neg()), |text| text.parse().ok()).unwrap_or(x)
 }
 
 fn ceil(call: &mut Call<'_>) -> Column {

@@ -343,6 +343,13 @@ mod tests {
         check(e(ExprKind::Coalesce(vec![col(0), int(0)])), "COALESCE(a, 0)");
         check(e(ExprKind::Cast { operand: Box::new(sum()), try_cast: true }), "TRY_CAST(a + 1 AS INTEGER)");
         check(e(ExprKind::System(SystemColumn::EventTime)), "_event_time");
+        let call = |name, args| {
+            let function = velostream_functions::find(name).expect("a function of the catalogue");
+            e(ExprKind::Call { function, args })
+        };
+        check(call("UPPER", vec![text("a")]), "UPPER('a')");
+        check(not(call("LIKE", vec![col(0), text("a!%"), text("!")])), "NOT a LIKE 'a!%' ESCAPE '!'");
+        check(compare(call("LIKE", vec![sum(), text("a")]), CompareOp::Equal, col(1)), "(a + 1 LIKE 'a') = b");
         for (value, expect) in [
             (Value::Null, "NULL"),
             (Value::Bool(true), "TRUE"),
