@@ -156,23 +156,7 @@ fn branch_name(span: Span) -> Ident {
 
 /// `SELECT *`
 fn star(span: Span) -> Query {
-    Query {
-        ctes: Vec::new(),
-        distinct: None,
-        items: vec![Item::Star(span)],
-        from: None,
-        filter: None,
-        group_by: Vec::new(),
-        window: None,
-        having: None,
-        order_by: Vec::new(),
-        limit: None,
-        emit: None,
-        into: None,
-        with: Vec::new(),
-        union: Vec::new(),
-        span,
-    }
+    Query::of(vec![Item::Star(span)], span)
 }
 
 /// The relation of all rows of these.

@@ -145,6 +145,29 @@ pub(crate) struct OrderKey {
     pub nulls_first: Option<bool>,
 }
 
+impl Query {
+    /// These items and nothing else.
+    pub(crate) fn of(items: Vec<Item>, span: Span) -> Query {
+        Query {
+            ctes: Vec::new(),
+            distinct: None,
+            items,
+            from: None,
+            filter: None,
+            group_by: Vec::new(),
+            window: None,
+            having: None,
+            order_by: Vec::new(),
+            limit: None,
+            emit: None,
+            into: None,
+            with: Vec::new(),
+            union: Vec::new(),
+            span,
+        }
+    }
+}
+
 /// `name AS (query)` in a WITH.
 #[derive(Clone, Debug)]
 pub(crate) struct Cte {

@@ -29,23 +29,7 @@ impl Parser<'_> {
         } else if self.is_word("ALL") && !self.is_at(1, Sym::Comma) && !self.is_word_at(1, "FROM") {
             self.bump();
         }
-        let mut query = Query {
-            ctes: Vec::new(),
-            distinct,
-            union: Vec::new(),
-            items: self.items()?,
-            from: None,
-            filter: None,
-            group_by: Vec::new(),
-            window: None,
-            having: None,
-            order_by: Vec::new(),
-            limit: None,
-            emit: None,
-            into: None,
-            with: Vec::new(),
-            span: start,
-        };
+        let mut query = Query { distinct, ..Query::of(self.items()?, start) };
         if self.take_word("FROM") {
             query.from = Some(self.relation()?);
         }
