@@ -83,7 +83,9 @@ impl ColumnBuilder {
             DataType::Decimal { .. } => Kind::Dec,
             DataType::Float => Kind::Float,
             DataType::Boolean => Kind::Bool,
-            DataType::String | DataType::Json => Kind::Str,
+            DataType::String | DataType::Json | DataType::Array(_) | DataType::Map(_) | DataType::Struct(_) => {
+                Kind::Str
+            }
             DataType::Bytes => Kind::Bytes,
             DataType::Date => Kind::Date,
             DataType::Timestamp => Kind::Timestamp,

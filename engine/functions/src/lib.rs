@@ -18,6 +18,7 @@ mod digest;
 mod encoding;
 mod extreme;
 mod function;
+pub mod json;
 mod like;
 mod math;
 mod pattern;

@@ -1,6 +1,6 @@
 //! Text to dates and times: the forms CAST, literals and comparisons accept. Surrounding white space is ignored.
 
-use velostream_types::time::{NS_PER_SEC, parse_date, parse_timestamp};
+use velostream_types::time::{NS_PER_DAY, NS_PER_MS, NS_PER_SEC, parse_date, parse_timestamp};
 use velostream_types::{DataType, Value};
 
 /// `YYYY-MM-DD`, `YYYY/MM/DD`, `MM/DD/YYYY` or `DD-MM-YYYY`: days since 1970.
@@ -68,6 +68,22 @@ pub fn time(text: &str) -> Option<i64> {
     Some(whole * NS_PER_SEC + nanos)
 }
 
+/// A duration as it is written out: a whole number and a unit, `90s`. Nanoseconds.
+pub fn interval(text: &str) -> Option<i64> {
+    let at = text.find(|c: char| c.is_ascii_alphabetic())?;
+    let unit = match &text[at..] {
+        "ns" => 1,
+        "us" => 1_000,
+        "ms" => NS_PER_MS,
+        "s" => NS_PER_SEC,
+        "m" => 60 * NS_PER_SEC,
+        "h" => 3_600 * NS_PER_SEC,
+        "d" => NS_PER_DAY,
+        _ => return None,
+    };
+    text[..at].parse::<i64>().ok()?.checked_mul(unit)
+}
+
 /// The date, timestamp or time that text names; `None` when it names none, or the type is another.
 pub fn value(text: &str, data_type: &DataType) -> Option<Value> {
     match data_type {
@@ -88,8 +104,6 @@ pub fn expected(data_type: &DataType) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use velostream_types::time::NS_PER_DAY;
-
     use super::*;
 
     #[test]

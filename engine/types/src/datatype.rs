@@ -36,8 +36,23 @@ pub enum DataType {
     Time,
     /// A span of time in nanoseconds.
     Interval,
-    /// An object or array of an inferred source, carried as its JSON text.
+    /// A JSON value of no one type, carried as its JSON text.
     Json,
+    /// Values of one type in order, carried as a JSON array.
+    Array(Arc<DataType>),
+    /// Values of one type by text key, carried as a JSON object.
+    Map(Arc<DataType>),
+    /// Named fields of their own types, carried as a JSON object.
+    Struct(Arc<[StructField]>),
+}
+
+/// A field of a [`DataType::Struct`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct StructField {
+    /// Name; case-sensitive.
+    pub name: Box<str>,
+    /// Type.
+    pub data_type: DataType,
 }
 
 impl DataType {
@@ -52,6 +67,27 @@ impl DataType {
     /// Integer, Decimal or Float.
     pub const fn is_numeric(&self) -> bool {
         matches!(self, DataType::Integer | DataType::Float | DataType::Decimal { .. })
+    }
+
+    /// Values are carried as JSON text.
+    pub const fn is_nested(&self) -> bool {
+        matches!(self, DataType::Json | DataType::Array(_) | DataType::Map(_) | DataType::Struct(_))
+    }
+
+    /// An array of this element type.
+    pub fn array(of: DataType) -> DataType {
+        DataType::Array(Arc::new(of))
+    }
+
+    /// A map to this type.
+    pub fn map(of: DataType) -> DataType {
+        DataType::Map(Arc::new(of))
+    }
+
+    /// A struct of these fields.
+    pub fn structure<S: Into<Box<str>>>(fields: impl IntoIterator<Item = (S, DataType)>) -> DataType {
+        let fields = fields.into_iter().map(|(name, data_type)| StructField { name: name.into(), data_type });
+        DataType::Struct(fields.collect())
     }
 
     /// Scale of an exact number; Integer has 0.
@@ -79,6 +115,15 @@ impl fmt::Display for DataType {
             DataType::Time => f.write_str("TIME"),
             DataType::Interval => f.write_str("INTERVAL"),
             DataType::Json => f.write_str("JSON"),
+            DataType::Array(of) => write!(f, "ARRAY<{of}>"),
+            DataType::Map(of) => write!(f, "MAP<STRING,{of}>"),
+            DataType::Struct(fields) => {
+                f.write_str("STRUCT<")?;
+                for (i, field) in fields.iter().enumerate() {
+                    write!(f, "{}{} {}", if i > 0 { ", " } else { "" }, field.name, field.data_type)?;
+                }
+                f.write_str(">")
+            }
         }
     }
 }
@@ -101,7 +146,31 @@ pub fn unify(a: &DataType, b: &DataType) -> DataType {
             Decimal { precision: (whole + scale).min(38), scale }
         }
         (Date, Timestamp) | (Timestamp, Date) => Timestamp,
+        (x, y) if x.is_nested() && y.is_nested() => unify_nested(x, y),
         _ => String,
+    }
+}
+
+/// Least upper bound inside nested values, where values without another common type are JSON.
+fn unify_nested(a: &DataType, b: &DataType) -> DataType {
+    use DataType::*;
+    let inner = |x: &DataType, y: &DataType| match unify(x, y) {
+        String if *x != String && *x != Null || *y != String && *y != Null => Json,
+        other => other,
+    };
+    match (a, b) {
+        (x, y) if x == y => x.clone(),
+        (Array(x), Array(y)) => DataType::array(inner(x, y)),
+        (Map(x), Map(y)) => DataType::map(inner(x, y)),
+        (Struct(x), Struct(y)) => {
+            let common = |f: &StructField| match y.iter().find(|other| other.name == f.name) {
+                Some(other) => StructField { name: f.name.clone(), data_type: inner(&f.data_type, &other.data_type) },
+                None => f.clone(),
+            };
+            let added = y.iter().filter(|f| x.iter().all(|other| other.name != f.name)).cloned();
+            Struct(x.iter().map(common).chain(added).collect())
+        }
+        _ => Json,
     }
 }
 

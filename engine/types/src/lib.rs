@@ -22,7 +22,7 @@ pub mod vnode;
 pub use batch::{Batch, Offsets, RecordSlab, RowMeta, RowOrder};
 pub use chunk::Chunk;
 pub use column::Column;
-pub use datatype::{DataType, Field, Schema, SchemaRef, unify};
+pub use datatype::{DataType, Field, Schema, SchemaRef, StructField, unify};
 pub use error::{DeadLetter, ErrorCode, Fatal, RecordError, RecordOrigin, Remedy, Span, Stage};
 pub use ids::{DlqId, EdgeId, NodeId, PartitionId, ShardId, SourceId};
 pub use ports::{Clock, PartitionSource, RecordRef, SinkWriter, Slab, SlabKind, SourcePoll, Store};

@@ -35,7 +35,7 @@ pub enum Value {
     Time(i64),
     /// Nanoseconds.
     Interval(i64),
-    /// JSON text of an object or array.
+    /// JSON text: a value of any nested type.
     Json(Box<str>),
 }
 

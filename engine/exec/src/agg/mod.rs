@@ -11,7 +11,6 @@ mod bag;
 mod big;
 mod call;
 mod extreme;
-mod json;
 mod moments;
 mod numbers;
 mod ordered;

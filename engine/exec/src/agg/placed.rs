@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use velostream_functions::AggregateFn;
+use velostream_functions::json;
 use velostream_sql::plan::CallOrder;
 use velostream_state::build::ColumnBuilder;
 use velostream_state::key::{KeyEncoder, decode};
@@ -16,7 +17,7 @@ use velostream_types::{Column, DataType, RowMeta, RowOrder, Value};
 
 use super::bag::{Bag, Item, entry, split};
 use super::call::CallPlan;
-use super::{json, sortable};
+use super::sortable;
 
 /// What "before" means where no order was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -319,7 +320,7 @@ impl PlacedValues {
             if row > 0 {
                 text.push(',');
             }
-            json::push(&values.value(row), &self.data_type, &mut text);
+            json::push_value(&values.value(row), &self.data_type, &mut text);
         }
         text.push(']');
         out.push_str(&text);

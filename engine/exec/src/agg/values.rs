@@ -7,6 +7,7 @@
 use std::cmp::Ordering;
 
 use velostream_functions::AggregateFn;
+use velostream_functions::json;
 use velostream_state::build::{ColumnBuilder, strip, to_float};
 use velostream_state::key::KeyEncoder;
 use velostream_types::{Column, DataType, Value, decimal};
@@ -14,7 +15,6 @@ use velostream_types::{Column, DataType, Value, decimal};
 use super::bag::{Bag, Item, split};
 use super::call::CallPlan;
 use super::extreme::compare;
-use super::json;
 use super::moments::Sums;
 use super::numbers::{Mantissas, Numbers, decode};
 use super::sum;
@@ -143,7 +143,7 @@ impl Values {
     /// Values of these columns; see [`Bag::new`] for `keep`.
     pub(super) fn new(types: &[DataType], keep: Option<(u32, bool)>) -> Values {
         let data_type = types.first().cloned().unwrap_or(DataType::Null);
-        let is_text = matches!(data_type, DataType::String | DataType::Json | DataType::Bytes);
+        let is_text = matches!(data_type, DataType::String | DataType::Bytes) || data_type.is_nested();
         let held = if is_text || types.len() > 1 { Held::Bytes(Bag::new(keep)) } else { Held::Numbers(Bag::new(keep)) };
         Values { held, data_type, encoder: (types.len() > 1).then(KeyEncoder::new) }
     }
@@ -238,7 +238,7 @@ impl Values {
     fn of_bytes(&self, bytes: &[u8]) -> Value {
         match (&self.data_type, std::str::from_utf8(bytes)) {
             (DataType::Bytes, _) | (_, Err(_)) => Value::Bytes(bytes.into()),
-            (DataType::Json, Ok(text)) => Value::Json(text.into()),
+            (nested, Ok(text)) if nested.is_nested() => Value::Json(text.into()),
             (_, Ok(text)) => Value::Str(text.into()),
         }
     }
@@ -390,7 +390,7 @@ impl Values {
         };
         let mut push = |value: &Value| {
             text.push(if text.is_empty() { '[' } else { ',' });
-            json::push(value, &self.data_type, &mut text);
+            json::push_value(value, &self.data_type, &mut text);
         };
         if call.function == AggregateFn::TopK {
             let repeated = listed.iter().rev().flat_map(|(value, n)| std::iter::repeat_n(value, *n as usize));

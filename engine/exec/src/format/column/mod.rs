@@ -189,7 +189,9 @@ impl Kinded {
             (DataType::Float, _) => Kinded::Floats(Floats::default()),
             (DataType::Boolean, _) => Kinded::Booleans(Booleans::new(inferred)),
             (DataType::String, _) => Kinded::Texts(Texts::string(inferred)),
-            (DataType::Json, _) => Kinded::Texts(Texts::json()),
+            (DataType::Json | DataType::Array(_) | DataType::Map(_) | DataType::Struct(_), _) => {
+                Kinded::Texts(Texts::json())
+            }
             (DataType::Bytes, _) => Kinded::Blobs(Blobs::default()),
             (ty @ (DataType::Date | DataType::Timestamp | DataType::Time | DataType::Interval), _) => {
                 Kinded::Times(Times::new(ty))

@@ -166,25 +166,9 @@ impl Times {
                 let on_day_zero = ["1970-01-01 ", text].concat();
                 time::parse_timestamp(&on_day_zero).filter(|t| (0..NS_PER_DAY).contains(t))
             }
-            Clockwork::Interval => interval(text),
+            Clockwork::Interval => velostream_functions::read::interval(text),
         }
     }
-}
-
-/// A duration as the encoder writes it: an integer and a unit.
-fn interval(text: &str) -> Option<i64> {
-    let at = text.find(|c: char| c.is_ascii_alphabetic())?;
-    let unit = match &text[at..] {
-        "ns" => 1,
-        "us" => 1_000,
-        "ms" => NS_PER_MS,
-        "s" => time::NS_PER_SEC,
-        "m" => 60 * time::NS_PER_SEC,
-        "h" => 3_600 * time::NS_PER_SEC,
-        "d" => NS_PER_DAY,
-        _ => return None,
-    };
-    text[..at].parse::<i64>().ok()?.checked_mul(unit)
 }
 
 impl Builder for Times {

@@ -74,7 +74,7 @@ pub(super) fn resolve<'a>(column: &'a Column, field: &Field, style: Style) -> Va
         Column::Str(a) => Data::Str(
             a,
             match field.data_type {
-                DataType::Json => TextKind::Json,
+                ref ty if ty.is_nested() => TextKind::Json,
                 ref ty if ty.is_numeric() => TextKind::Token,
                 _ => TextKind::Text,
             },
