@@ -97,7 +97,7 @@ fn every_diagnostic_has_a_golden() {
     let mut shown: Vec<String> = Vec::new();
     for (_, text) in files("harness/scenarios", "slt") {
         for line in text.lines() {
-            let code = line.strip_prefix("error[").or_else(|| line.strip_prefix("warning["));
+            let code = ["error[", "warning[", "recommendation["].iter().find_map(|word| line.strip_prefix(word));
             shown.extend(code.and_then(|c| c.get(..5)).map(str::to_owned));
         }
     }

@@ -1,7 +1,8 @@
 //! Diagnostics: the user's mistakes in SQL or configuration, with a stable code, spans and a way out.
 //!
 //! Message: what is wrong; detail: what was found; hint: what to do. All three start in lower case, unless with a name
-//! or keyword, and end without a full stop (`harness/tests/goldens.rs` looks). `render` draws carets.
+//! or keyword, and end without a full stop (`harness/tests/goldens.rs` looks). `render` draws carets, `line` says a
+//! finding on one line.
 
 use velostream_types::Span;
 
@@ -12,15 +13,28 @@ mod render;
 
 pub use json::to_json;
 pub use position::{Lines, Position};
-pub use render::render;
+pub use render::{line, render};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
+    /// Runs as meant, and could do so cheaper or say more plainly what it does; never an error.
+    Recommendation,
     /// Runs, but probably not as meant; `--strict` turns it into an error.
     Warning,
     /// Does not run.
     Error,
+}
+
+impl Severity {
+    /// As shown to people and programs.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Severity::Recommendation => "recommendation",
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        }
+    }
 }
 
 /// The text a span points into: the SQL file, or a config file it names.
@@ -46,9 +60,9 @@ pub struct Label {
 /// One finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// Stable code, `E0203` or `W0101`; the list is in `docs/diagnostics.md`.
+    /// Stable code, `E0203`, `W0401` or `A0801`; the list is in `docs/diagnostics.md`.
     pub code: &'static str,
-    /// Error or warning.
+    /// How bad it is.
     pub severity: Severity,
     /// What is wrong, lower case, one line.
     pub message: String,
@@ -82,6 +96,11 @@ impl Diagnostic {
     /// A warning at `span` of the SQL text.
     pub fn warning(code: &'static str, span: Span, message: impl Into<String>) -> Diagnostic {
         Diagnostic { severity: Severity::Warning, ..Diagnostic::error(code, span, message) }
+    }
+
+    /// A recommendation at `span` of the SQL text.
+    pub fn recommendation(code: &'static str, span: Span, message: impl Into<String>) -> Diagnostic {
+        Diagnostic { severity: Severity::Recommendation, ..Diagnostic::error(code, span, message) }
     }
 
     /// Words behind the carets.

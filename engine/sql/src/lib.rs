@@ -10,6 +10,7 @@ pub mod diag;
 pub mod duration;
 pub mod endpoint;
 pub mod explain;
+pub mod lint;
 mod parse;
 pub mod plan;
 pub mod props;

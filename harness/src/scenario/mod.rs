@@ -15,6 +15,7 @@
 //! --- expect out last(symbol)   the last row per value of these fields
 //! --- expect out records        records as a topic gets them: `KEY; name=value => VALUE`, as a multiset
 //! --- dead out                  dead letters of destination `out`
+//! --- advice                    the recommendations for it, a line each
 //! --- error                     the rendered diagnostics; the SQL must not deploy
 //! ```
 //!
@@ -67,6 +68,8 @@ pub enum StepKind {
     Expect(String, Comparison),
     /// Dead letters of a destination.
     Dead(String),
+    /// Recommendations.
+    Advice,
     /// Rendered diagnostics.
     Error,
 }
@@ -144,6 +147,7 @@ impl Scenario {
                 StepKind::Expect(sink, Comparison::Last(keys)) => format!("expect {sink} last({})", keys.join(",")),
                 StepKind::Expect(sink, Comparison::Records) => format!("expect {sink} records"),
                 StepKind::Dead(dlq) => format!("dead {dlq}"),
+                StepKind::Advice => "advice".to_owned(),
                 StepKind::Error => "error".to_owned(),
             };
             text.push_str(&format!("--- {directive}\n"));
@@ -173,6 +177,7 @@ fn directive_of(text: &str) -> Result<StepKind, String> {
         "restart" => Ok(StepKind::Restart),
         "sync" => Ok(StepKind::Sync),
         "end" => Ok(StepKind::End),
+        "advice" => Ok(StepKind::Advice),
         "error" => Ok(StepKind::Error),
         "dead" => Ok(StepKind::Dead(rest.to_owned())),
         "expect" => {
@@ -188,7 +193,7 @@ fn directive_of(text: &str) -> Result<StepKind, String> {
             };
             Ok(StepKind::Expect(sink.to_owned(), comparison))
         }
-        other => Err(format!("`{other}` is no directive: feed, restart, end, expect, dead, error")),
+        other => Err(format!("`{other}` is no directive: feed, restart, end, expect, dead, advice, error")),
     }
 }
 

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use velostream_sql::diag::line;
+use velostream_sql::lint::recommend;
 use velostream_sql::plan::AppPlan;
 use velostream_types::{PartitionId, SourceId};
 
@@ -143,7 +145,7 @@ fn fed_records(step: &Step) -> Result<Vec<FedRecord>, String> {
     step.body.iter().enumerate().filter(|(_, line)| !line.is_empty()).map(parse).collect()
 }
 
-/// Runs one configuration; answers what each `expect` and `dead` step saw.
+/// Runs one configuration; answers what each `expect`, `dead` and `advice` step saw.
 fn run_config(
     scenario: &Scenario,
     plan: &Arc<AppPlan>,
@@ -172,6 +174,10 @@ fn run_config(
             }
             StepKind::End => world.end(),
             StepKind::Restart | StepKind::Sync | StepKind::Error => {}
+            StepKind::Advice => {
+                let found = recommend(&scenario.sql, plan);
+                seen.push((i, found.iter().map(|d| line(d, "scenario.sql", &scenario.sql, false)).collect()));
+            }
             StepKind::Expect(name, comparison) => {
                 let sink = plan.sinks.iter().position(|s| s.name == *name).ok_or_else(|| {
                     let names: Vec<&str> = plan.sinks.iter().map(|s| s.name.as_str()).collect();

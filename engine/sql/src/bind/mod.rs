@@ -117,7 +117,7 @@ pub fn compile(
     endpoints: &mut dyn Endpoints,
     catalog: &mut dyn Catalog,
 ) -> Compiled {
-    let Script { statements, failed_names, diagnostics } = parse(text);
+    let Script { statements, failed_names, diagnostics, .. } = parse(text);
     let statements = unnest::unnest(statements);
     let mut binder = Binder {
         options,
@@ -233,6 +233,8 @@ impl<'a> Binder<'a> {
             };
             match places.get(name.name.as_str()) {
                 None => {
+                    self.number = statement.number;
+                    self.doubt_name(&statement.kind, name);
                     places.insert(&name.name, name.span);
                     self.objects.insert(name.name.clone(), object);
                 }
@@ -248,6 +250,24 @@ impl<'a> Binder<'a> {
             }
         }
         skipped
+    }
+
+    /// Warns of an object's name that has to be quoted everywhere. What unnesting named is nobody's choice.
+    fn doubt_name(&mut self, kind: &StatementKind, name: &Ident) {
+        let plain = |c: char| c.is_alphanumeric() || c == '_';
+        let is_plain = name.name.chars().all(plain) && !name.name.starts_with(|c: char| c.is_ascii_digit());
+        let is_nested = matches!(kind, StatementKind::Create(create) if matches!(create.role, Role::Inline { .. }));
+        if is_plain || is_nested {
+            return;
+        }
+        let mut better: String = name.name.chars().map(|c| if plain(c) { c } else { '_' }).collect();
+        if better.starts_with(|c: char| c.is_ascii_digit()) {
+            better.insert(0, '_');
+        }
+        let message = format!("the name \"{}\" has to be quoted wherever it stands", name.name);
+        let detail = "names without quotes are letters, digits and _, and start with no digit";
+        let diagnostic = Diagnostic::warning("W0205", name.span, message).detail(detail);
+        self.report(diagnostic.hint(format!("call it {better}")));
     }
 
     /// The statements that create what `statement` reads.

@@ -12,7 +12,7 @@ use super::query::{Flow, Items, Output, Target};
 use super::source::raw_type;
 use crate::diag::Diagnostic;
 use crate::endpoint::{SinkSpec, WithEntry};
-use crate::parse::ast::Query;
+use crate::parse::ast::{Item, Query};
 use crate::plan::{
     Carried, DlqPlan, Expr, ExprKind, Failure, KafkaSink, NodeKind, RawKind, Route, SinkConnector, SinkFormat, SinkPlan,
 };
@@ -48,6 +48,9 @@ impl<'a> Binder<'a> {
         let needs_tokens = (flow.raw || flow.sorted) && sink.is_some() && !pass_through;
         if needs_tokens && !target.has_readers {
             self.tokens(&mut items.exprs, flow.node);
+        }
+        if let Some((_, spec)) = &sink {
+            self.doubt_file_key(query, target, spec);
         }
         let schema = Arc::new(Schema::new(items.fields.clone()));
         let statement = self.statement;
@@ -168,6 +171,22 @@ impl<'a> Binder<'a> {
             }
         }
         Some(key)
+    }
+
+    /// Warns of a PRIMARY KEY that only a file's records could show, which have none.
+    fn doubt_file_key(&mut self, query: &Query, target: &Target<'_>, sink: &SinkSpec) {
+        if target.is_table || target.has_readers || !matches!(sink.connector, SinkConnector::File { .. }) {
+            return;
+        }
+        let marked = query.items.iter().find_map(|item| match item {
+            Item::Expr { expr, primary_key: true, .. } => Some(expr.span),
+            _ => None,
+        });
+        if let Some(span) = marked {
+            let message = "PRIMARY KEY has no effect: records of a file have no key";
+            let hint = "remove it, or create a TABLE, whose rows replace each other by key";
+            self.report(Diagnostic::warning("W0505", span, message).hint(hint));
+        }
     }
 
     /// Lets inferred numbers reach the sink as they were written.

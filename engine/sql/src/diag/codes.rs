@@ -1,7 +1,8 @@
 //! Every diagnostic code with its title and an explanation; `docs/diagnostics.md` is generated from here.
 //!
 //! Codes are stable: one that was published is never given another meaning. Hundreds tell the area: 01 text, 02 names,
-//! 03 types, 04 streaming rules, 05 sources and sinks, 06 config files, 07 annotations, 09 what is not supported yet.
+//! 03 types, 04 streaming rules, 05 sources and sinks, 06 config files, 07 annotations, 08 recommendations, 09 what is not
+//! supported yet.
 //! `R` codes are bad records and live in `velostream_types::ErrorCode`.
 //!
 //! To add a code: one line in [`CODES`], then `BLESS=1 cargo test -p velostream-sql`.
@@ -11,7 +12,7 @@ use std::fmt::Write;
 /// A diagnostic code and what it means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Code {
-    /// `E` for errors, `W` for warnings, then four digits.
+    /// `E` for errors, `W` for warnings, `A` for recommendations (advice), then four digits.
     pub code: &'static str,
     /// A few words.
     pub title: &'static str,
@@ -83,6 +84,7 @@ pub const CODES: &[Code] = &[
     code("W0202", "column hidden by a system column", "A column has the name of a system column and is hidden by it."),
     code("W0203", "alias is a system column's name", "The alias hides nothing but will be read as the system column elsewhere."),
     code("W0204", "header of the engine", "The engine writes the header itself, so a change of it is lost."),
+    code("W0205", "name with odd characters", "The name of an object starts with a digit or has characters that are no letters, digits or `_`. It has to be quoted wherever it stands, and topics and metrics of that name may not be allowed."),
     code("W0301", "integer as a condition", "An integer stands where a boolean is expected; not 0 counts as TRUE."),
     code("W0302", "DECIMAL without a scale", "DECIMAL without digits keeps 18 behind the point. Write DECIMAL(p,s)."),
     code("W0303", "seconds taken as milliseconds", "A constant becomes a TIMESTAMP as milliseconds since 1970 and is so small that it looks like seconds. FROM_UNIXTIME takes seconds."),
@@ -108,6 +110,7 @@ pub const CODES: &[Code] = &[
     code("E0520", "properties contradict each other", "Two properties of one source or sink exclude each other, or two spellings of one property have different values at the same place."),
     code("E0521", "format does not fit the connector", "`string` and `bytes` take whole records, which files do not have; `table` is for people and not for topics."),
     code("E0522", "brokers cannot be asked", "The columns of a topic without a declaration come from its first records, and the brokers cannot be reached for them. The detail is the client's reason."),
+    code("W0505", "PRIMARY KEY without effect", "Records of a file have no key, so PRIMARY KEY changes nothing in a STREAM that is written to one. It has an effect in a TABLE, whose rows replace each other, and where records have keys: in topics."),
     code("W0503", "name taken for a topic", "Nothing says what a relation is, but brokers are given, so it is read as the Kafka topic of its name. Say so with `<name>.type` and `<name>.topic`."),
     code("W0504", "placeholder as a topic", "A topic has a name that examples use. It is used as it is."),
     code("E0601", "config file not found", "A `config_file`, or a file it names under `extends`, does not exist. Paths count from the folder of the file that names them; the detail says what was looked for."),
@@ -125,6 +128,15 @@ pub const CODES: &[Code] = &[
     code("W0512", "property overridden by another spelling", "Two spellings of one property stand at the same place with the same meaning but different values; the first in the key table wins."),
     code("W0514", "unknown property", "A property key is not known and resembles no known one. It has no effect."),
     code("W0513", "property without effect", "A property is known but has no effect here: it tunes something this engine does not have, or belongs to another kind of connector."),
+    code("W0515", "kept for more than 30 days", "`state.ttl` keeps groups and rows of tables for longer than 30 days after they last changed, all of them in memory. Keep them for a shorter time, or group by WINDOW."),
+    code("A0801", "LIKE that starts with %", "A pattern that starts with `%` looks at the whole text of every row. ENDS_WITH and CONTAINS say the same in words and cannot be read as patterns."),
+    code("A0802", "pattern or part of a text in WHERE", "Regular expressions and parts of texts cost more than comparisons of columns. AND stops at the first condition that is FALSE, so cheap ones belong in front. The beginning of a text is STARTS_WITH."),
+    code("A0803", "CASE of many arms", "A CASE with more than 10 arms compares each row up to as many times and is hard to read. Put frequent values first, or keep the values in a table."),
+    code("A0804", "UNION keeps rows", "UNION without ALL keeps every row it gave, to leave out its equals. UNION ALL keeps nothing."),
+    code("A0805", "LIMIT without ORDER BY", "LIMIT without ORDER BY takes the first rows in the order of their input, not the best ones."),
+    code("A0806", "ORDER BY of everything", "ORDER BY without LIMIT or WINDOW holds all rows until the input ends. With LIMIT only the best rows are held."),
+    code("A0807", "topic without compression", "Records go to a topic uncompressed. `compression.type = 'zstd'` usually halves what network and brokers carry, at little CPU."),
+    code("A0808", "window by the time of writing", "A window over a topic without `event.time.field` goes by the timestamps of the records, which is when they were written unless the producer set them. Name a column to go by the time of the events."),
     code("W0701", "unknown annotation", "A comment line looks like an annotation (`-- @name`), but the name is not known. It has no effect."),
     code("W0702", "annotation in the wrong place", "An annotation has no effect where it stands: it names the app but does not stand at the head of the file, or it stands behind the last statement."),
 ];
@@ -141,7 +153,8 @@ pub fn page() -> String {
     let mut out = String::from(
         "# Diagnostics\n\n\
          Every finding about SQL, properties, config files and annotations has a stable code. `E` is an error: the app\n\
-         does not start. `W` is a warning; `--strict` turns warnings into errors. Generated from the registry of codes.\n",
+         does not start. `W` is a warning; `--strict` turns warnings into errors. `A` is a recommendation, which only\n\
+         `velo-sql validate` shows and nothing turns into an error. Generated from the registry of codes.\n",
     );
     for c in codes {
         let _ = write!(out, "\n## {}: {}\n\n{}\n", c.code, c.title, c.explanation);
@@ -209,6 +222,6 @@ mod tests {
     }
 
     fn is_code(text: &str) -> bool {
-        text.len() == 5 && text.starts_with(['E', 'W']) && text[1..].bytes().all(|b| b.is_ascii_digit())
+        text.len() == 5 && text.starts_with(['E', 'W', 'A']) && text[1..].bytes().all(|b| b.is_ascii_digit())
     }
 }

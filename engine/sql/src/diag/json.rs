@@ -3,18 +3,14 @@
 use serde_json::{Map, Value, json};
 
 use super::position::Lines;
-use super::{Diagnostic, Label, Severity};
+use super::{Diagnostic, Label};
 
 /// The diagnostic as a JSON object. Absent parts are left out; `file`, `line`, `column`, `end_line`, `end_column` and
 /// `span` come from the primary label.
 pub fn to_json(diagnostic: &Diagnostic, sql_name: &str, sql_text: &str) -> Value {
     let mut object = Map::new();
     object.insert("code".into(), diagnostic.code.into());
-    let severity = match diagnostic.severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-    };
-    object.insert("severity".into(), severity.into());
+    object.insert("severity".into(), diagnostic.severity.word().into());
     object.insert("message".into(), diagnostic.message.as_str().into());
     if let Some(statement) = diagnostic.statement {
         object.insert("statement".into(), statement.into());

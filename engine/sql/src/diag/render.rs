@@ -20,6 +20,8 @@ use super::{Diagnostic, Label, Severity};
 
 /// Widest piece of a source line that is printed: fits a terminal of 120 columns with the gutter.
 const LINE_COLUMNS: usize = 110;
+/// Lines of other places that are named on one line.
+const LINES_SHOWN: usize = 5;
 /// Columns kept in front of a span when its line is cut.
 const LEAD_COLUMNS: usize = 30;
 
@@ -28,11 +30,8 @@ const LEAD_COLUMNS: usize = 30;
 pub fn render(diagnostic: &Diagnostic, sql_name: &str, sql_text: &str, color: bool) -> String {
     let paint = Paint { color };
     let mut out = String::new();
-    let (word, style) = match diagnostic.severity {
-        Severity::Error => ("error", Style::Error),
-        Severity::Warning => ("warning", Style::Warning),
-    };
-    let head = paint.with(style, &format!("{word}[{}]", diagnostic.code));
+    let style = style_of(diagnostic.severity);
+    let head = paint.with(style, &format!("{}[{}]", diagnostic.severity.word(), diagnostic.code));
     let _ = writeln!(out, "{head}{}", paint.with(Style::Bold, &format!(": {}", diagnostic.message)));
 
     let blocks = blocks(diagnostic, sql_name, sql_text);
@@ -50,6 +49,35 @@ pub fn render(diagnostic: &Diagnostic, sql_name: &str, sql_text: &str, color: bo
             let text = text.trim_end().replace('\n', &indent);
             let _ = writeln!(out, "{bar} {}: {text}", paint.with(Style::Bold, name));
         }
+    }
+    out
+}
+
+/// The diagnostic on one line without a line feed: `recommendation[A0801]: app.sql:3:12: message; hint (also line 7)`.
+pub fn line(diagnostic: &Diagnostic, sql_name: &str, sql_text: &str, color: bool) -> String {
+    let paint = Paint { color };
+    let head = format!("{}[{}]", diagnostic.severity.word(), diagnostic.code);
+    let mut out = format!("{}: ", paint.with(style_of(diagnostic.severity), &head));
+    if let Some(primary) = &diagnostic.primary {
+        let (name, text) = primary.origin.as_ref().map_or((sql_name, sql_text), |o| (o.name.as_str(), o.text.as_ref()));
+        let lines = Lines::new(text);
+        let place = lines.position(lines.clamp(primary.span).0);
+        let _ = write!(out, "{name}:{}:{}: ", place.line, place.column);
+    }
+    out.push_str(&diagnostic.message);
+    if let Some(hint) = &diagnostic.hint {
+        let _ = write!(out, "; {hint}");
+    }
+    if !diagnostic.secondary.is_empty() {
+        let lines = Lines::new(sql_text);
+        let mut also: Vec<usize> =
+            diagnostic.secondary.iter().map(|l| lines.position(lines.clamp(l.span).0).line).collect();
+        also.dedup();
+        let shown: Vec<String> = also.iter().take(LINES_SHOWN).map(usize::to_string).collect();
+        let more = also.len().saturating_sub(LINES_SHOWN);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let word = if also.len() == 1 { "line" } else { "lines" };
+        let _ = write!(out, " (also {word} {}{more})", shown.join(", "));
     }
     out
 }
@@ -216,10 +244,19 @@ fn columns(line: &str, bytes: usize) -> usize {
     line.char_indices().take_while(|(i, _)| *i < bytes).fold(0, |column, (_, c)| column + width(c, column))
 }
 
+fn style_of(severity: Severity) -> Style {
+    match severity {
+        Severity::Error => Style::Error,
+        Severity::Warning => Style::Warning,
+        Severity::Recommendation => Style::Advice,
+    }
+}
+
 #[derive(Clone, Copy)]
 enum Style {
     Error,
     Warning,
+    Advice,
     Bold,
     Gutter,
 }
@@ -236,6 +273,7 @@ impl Paint {
         let code = match style {
             Style::Error => "1;31",
             Style::Warning => "1;33",
+            Style::Advice => "1;36",
             Style::Bold => "1",
             Style::Gutter => "1;34",
         };

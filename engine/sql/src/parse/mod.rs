@@ -31,6 +31,8 @@ pub(crate) struct Script {
     /// Names that statements with a mistake would have created: references to them are no news.
     pub failed_names: Vec<String>,
     pub diagnostics: Vec<Diagnostic>,
+    /// First byte of every statement, failed ones included.
+    pub starts: Vec<u32>,
 }
 
 /// Parses `text`.

@@ -30,6 +30,7 @@ impl Parser<'_> {
                 break;
             }
             number += 1;
+            script.starts.push(self.span().start);
             let reported = self.diagnostics.len();
             match self.statement(number, &mut script.failed_names) {
                 Ok(statement) => script.statements.push(statement),

@@ -2,12 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
+use velostream_types::time::NS_PER_SEC;
+
 use super::keys::{Carrier, Key, Kind, Side, Status, named};
 use super::setting::{Giver, Loose, Place, Rank, Setting};
 use super::{Gathered, Resolved, Target};
 use crate::diag::Diagnostic;
 use crate::duration;
 use crate::suggest;
+
+const DAY_NS: i64 = 86_400 * NS_PER_SEC;
+/// State that is kept for longer is worth a word.
+const LONG_STATE_NS: i64 = 30 * DAY_NS;
 
 /// What holds for all relations of the app.
 #[derive(Clone, Copy)]
@@ -237,6 +243,9 @@ impl<'r> Reader<'r> {
             let property = setting.key;
             let is_own = matches!(setting.rank, Rank::Named | Rank::Sided | Rank::Relation);
             let written = &setting.written;
+            if property.name == "state.ttl" {
+                self.doubt_long_state(&setting);
+            }
             if property.carrier != Carrier::Any && property.carrier != carrier {
                 if is_own && property.name != "path" {
                     let message = format!("\"{written}\" has no effect on this {}", side_name(self.side));
@@ -260,6 +269,17 @@ impl<'r> Reader<'r> {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// Warns of state that is kept for long after it last changed.
+    fn doubt_long_state(&mut self, setting: &Setting) {
+        let kept_ns = duration::parse(&setting.value, NS_PER_SEC).unwrap_or(0);
+        if kept_ns > LONG_STATE_NS {
+            let days = kept_ns / DAY_NS;
+            let message = format!("\"{}\" keeps what has not changed for {days} days", setting.written);
+            let hint = "all of it is in memory; keep it for 30 days at most, or group by WINDOW";
+            self.report(setting.place.warning("W0515", message).hint(hint));
         }
     }
 }
