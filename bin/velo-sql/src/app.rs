@@ -13,7 +13,7 @@ use velostream_kafka::Kafka;
 use velostream_runtime::catalog::FileCatalog;
 use velostream_runtime::io::memory::Topics;
 use velostream_sql::annotations::annotate;
-use velostream_sql::diag::{Diagnostic, Severity, render};
+use velostream_sql::diag::{Diagnostic, Severity, line, render};
 use velostream_sql::endpoint::WithEntry;
 use velostream_sql::plan::{AppPlan, SinkFormat};
 use velostream_sql::props::{Resolved, Resolver};
@@ -132,34 +132,44 @@ fn waiter() -> impl FnMut(&str, Option<Duration>) -> bool {
     }
 }
 
-/// Prints findings on standard error, errors last so that they stand next to the prompt.
+/// Prints findings on standard error, errors behind warnings so that they stand next to the prompt; recommendations last,
+/// a line each.
 pub fn show(diagnostics: &[Diagnostic], source: &Source) {
     let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-    let (errors, warnings): (Vec<_>, Vec<_>) = diagnostics.iter().partition(|d| d.severity == Severity::Error);
-    for d in warnings.into_iter().chain(errors) {
-        eprintln!("{}", render(d, &source.name, &source.text, color).trim_end_matches('\n'));
+    for severity in [Severity::Warning, Severity::Error] {
+        for d in diagnostics.iter().filter(|d| d.severity == severity) {
+            eprintln!("{}", render(d, &source.name, &source.text, color).trim_end_matches('\n'));
+            eprintln!();
+        }
+    }
+    let mut advice = diagnostics.iter().filter(|d| d.severity == Severity::Recommendation).peekable();
+    let is_any = advice.peek().is_some();
+    advice.for_each(|d| eprintln!("{}", line(d, &source.name, &source.text, color)));
+    if is_any {
         eprintln!();
     }
 }
 
 /// Number of errors.
 pub fn errors(diagnostics: &[Diagnostic]) -> usize {
-    diagnostics.iter().filter(|d| d.severity == Severity::Error).count()
+    count(diagnostics, Severity::Error)
 }
 
-/// `valid`, or `not valid`, with the number of errors and warnings.
+/// Number of findings of this kind.
+pub fn count(diagnostics: &[Diagnostic], severity: Severity) -> usize {
+    diagnostics.iter().filter(|d| d.severity == severity).count()
+}
+
+/// `valid`, or `not valid`, with the number of findings of each kind.
 pub fn verdict(diagnostics: &[Diagnostic]) -> String {
-    let errors = errors(diagnostics);
-    let warnings = diagnostics.len() - errors;
-    let verdict = if errors == 0 { "valid" } else { "not valid" };
-    match (errors, warnings) {
-        (0, 0) => verdict.to_owned(),
-        (_, 0) => format!("{verdict} ({})", plural(errors, "error")),
-        (0, _) => format!("{verdict} ({})", plural(warnings, "warning")),
-        _ => format!("{verdict} ({}, {})", plural(errors, "error"), plural(warnings, "warning")),
-    }
+    let verdict = if errors(diagnostics) == 0 { "valid" } else { "not valid" };
+    let counted = [Severity::Error, Severity::Warning, Severity::Recommendation].map(|s| (count(diagnostics, s), s));
+    let parts: Vec<String> =
+        counted.into_iter().filter(|(n, _)| *n > 0).map(|(n, severity)| plural(n, severity.word())).collect();
+    if parts.is_empty() { verdict.to_owned() } else { format!("{verdict} ({})", parts.join(", ")) }
 }
 
-fn plural(n: usize, word: &str) -> String {
+/// `1 error`, `2 errors`.
+pub fn plural(n: usize, word: &str) -> String {
     if n == 1 { format!("1 {word}") } else { format!("{n} {word}s") }
 }

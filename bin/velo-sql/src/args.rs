@@ -46,6 +46,33 @@ Kafka:
   everything that depends on them was acknowledged, and a restart goes on from there without emitting a window twice
   with different values. Lag includes the rows of open windows.";
 
+const VALIDATE_NOTES: &str = "Examples:
+  velo-sql validate app.sql
+      every mistake at once, each with its place, the reason and a way out
+  velo-sql validate apps/ other.sql --strict
+      all *.sql files below a folder and one more; warnings fail too
+  velo-sql validate -e \"SELECT usr FROM 'clicks.csv'\" --no-reference
+      a text; sources are looked at for their columns, nothing is read to its end and nothing is written
+  velo-sql validate apps/ --output-format json | jq '.files[].diagnostics[].code'
+      for programs; `velo-sql schema validation` is the JSON Schema of the document
+
+Three kinds of findings:
+  error           the app does not start
+  warning         it runs, but probably not as meant; --strict turns warnings into errors
+  recommendation  it runs as meant and could do so cheaper: one line for each kind, no error ever; only told here, and of
+                  apps without errors
+  docs/diagnostics.md explains every code.
+
+Exit codes: 0 every app is valid; 1 one is not, or cannot be read; 2 wrong usage.";
+
+const SCHEMA_NOTES: &str = "Examples:
+  velo-sql schema config > velostream-config.schema.json
+      then, in the first line of a config file:
+      # yaml-language-server: $schema=velostream-config.schema.json
+      and an editor with a YAML language server completes keys and marks what is wrong
+  velo-sql schema validation
+      what `velo-sql validate --output-format json` prints";
+
 const DEMO_NOTES: &str = "What happens:
   feed -> topic market_data -> [ priced -> ohlc_1s -> volume_alerts ] -> topics ohlc_1s, volume_alerts -> screen
 
@@ -78,10 +105,29 @@ pub enum Command {
     Validate(ValidateArgs),
     /// Show the plan: operators, shuffles, state and its growth, emission rules
     Explain(ExplainArgs),
+    /// JSON Schemas: of config files, for editors, and of the document `validate` gives to programs
+    Schema(SchemaArgs),
     /// The functions of the dialect: how they are called, what they give, with examples
     Functions(FunctionsArgs),
     /// A generated market feed through Kafka topics and three chained jobs; needs no server
     Demo(DemoArgs),
+}
+
+/// `velo-sql schema`.
+#[derive(Debug, Clone, ClapArgs)]
+#[command(after_help = SCHEMA_NOTES)]
+pub struct SchemaArgs {
+    /// What the schema is of
+    #[arg(value_enum, default_value_t = SchemaArg::Config)]
+    pub of: SchemaArg,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaArg {
+    /// YAML config files
+    Config,
+    /// The JSON document of `velo-sql validate`
+    Validation,
 }
 
 /// `velo-sql functions`.
@@ -198,6 +244,7 @@ pub struct EngineArgs {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = VALIDATE_NOTES)]
 #[command(group = clap::ArgGroup::new("what").required(true).args(["paths", "text"]))]
 pub struct ValidateArgs {
     /// SQL files, folders (their *.sql files, at any depth), or `-` for standard input
@@ -211,6 +258,12 @@ pub struct ValidateArgs {
     /// Findings as text on standard error, or as one JSON document on standard output
     #[arg(long, value_enum, default_value_t = SummaryArg::Text)]
     pub output_format: SummaryArg,
+    /// Errors and warnings only
+    #[arg(long)]
+    pub no_recommendations: bool,
+    /// Without the listing of system columns, header functions and window bounds on standard output
+    #[arg(long)]
+    pub no_reference: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -1,7 +1,7 @@
 //! `velo-sql`: run, validate and explain SQL over streams. Arguments and wiring only; the work is in the libraries.
 //!
-//! `args` reads the command line, `app` compiles, `run`, `validate`, `explain`, `functions` and `demo` are the commands,
-//! `summary`, `progress` and `partitions` what `run` tells people and programs. Exit codes: 0 done, 1 invalid SQL or failure,
+//! `args` reads the command line, `app` compiles, `run`, `validate`, `explain`, `schema`, `functions` and `demo` are the
+//! commands, `summary`, `progress` and `partitions` what `run` tells people and programs. Exit codes: 0 done, 1 invalid SQL or failure,
 //! 2 usage, 130/143 an interrupted bounded run.
 
 mod app;
@@ -14,6 +14,7 @@ mod kafka;
 mod partitions;
 mod progress;
 mod run;
+mod schema;
 mod summary;
 mod validate;
 
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         Command::DeployApp(args) => run::run(args.into()),
         Command::Validate(args) => validate::validate(&args),
         Command::Explain(args) => explain::explain(&args),
+        Command::Schema(args) => schema::schema(&args),
         Command::Demo(args) => demo::demo(&args),
         Command::Functions(args) => functions::functions(&args),
     };

@@ -14,6 +14,7 @@ pub mod lint;
 mod parse;
 pub mod plan;
 pub mod props;
+pub mod reference;
 pub mod suggest;
 
 pub use bind::{BindOptions, Compiled, compile};

@@ -11,7 +11,7 @@ use velostream_types::Span;
 
 use crate::diag::Diagnostic;
 use crate::parse::ast::{Query, StatementKind};
-use crate::parse::{Script, parse};
+use crate::parse::{Script, kinds, parse};
 use crate::plan::AppPlan;
 
 /// Places kept at most.
@@ -22,6 +22,8 @@ const FOUND_MAX: usize = 1_000;
 pub struct Outlined {
     /// From its first byte to that of the next statement.
     pub span: Span,
+    /// Its kind, by the names of [`crate::reference::KINDS`]; none where that cannot be told.
+    pub kind: Option<&'static str>,
     /// Name of the object it makes; none for a bare SELECT, SET, or a statement that cannot be read.
     pub name: Option<String>,
 }
@@ -31,15 +33,18 @@ pub fn outline(text: &str) -> Vec<Outlined> {
     let script = parse(text);
     let ends = script.starts.iter().skip(1).copied().chain([text.len() as u32]);
     let spans = script.starts.iter().zip(ends).map(|(start, end)| Span::new(*start, end));
-    let mut outlined: Vec<Outlined> = spans.map(|span| Outlined { span, name: None }).collect();
+    let first_word = |span: Span| text.get(span.start as usize..).and_then(|rest| rest.split_whitespace().next());
+    let unread = |span| Outlined { span, kind: first_word(span).and_then(kinds::of_word), name: None };
+    let mut outlined: Vec<Outlined> = spans.map(unread).collect();
     for statement in script.statements {
+        let kind = Some(kinds::of(&statement));
         let name = match statement.kind {
             StatementKind::Create(create) => Some(create.name.name),
             StatementKind::Declare(declare) => Some(declare.name.name),
             _ => None,
         };
         if let Some(known) = statement.number.checked_sub(1).and_then(|at| outlined.get_mut(at)) {
-            known.name = name;
+            (known.kind, known.name) = (kind, name);
         }
     }
     outlined

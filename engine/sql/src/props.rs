@@ -9,6 +9,8 @@
 //! called once after binding.
 
 mod config;
+mod docs;
+mod json_schema;
 mod kafka;
 pub mod keys;
 mod reader;
@@ -25,6 +27,7 @@ use std::path::{Path, PathBuf};
 use velostream_types::Span;
 
 use self::config::Mapped;
+pub use self::json_schema::config_schema;
 use self::keys::{Found, Side};
 use self::reader::{Context, Reader};
 use self::relation::{BadRelation, Relation};

@@ -5,4 +5,5 @@ mod demo;
 mod mistakes;
 mod queries;
 mod stops;
+mod validate;
 mod world;

@@ -42,40 +42,6 @@ fn five_mistakes_are_reported_in_one_go() {
 }
 
 #[test]
-fn validate_takes_files_and_folders() {
-    let world = world();
-    std::fs::create_dir_all(world.path("apps/deep")).unwrap();
-    world.put("apps/one.sql", "SELECT 1 AS a");
-    world.put("apps/deep/two.sql", "SELECT 2 AS b");
-    world.put("apps/notes.txt", "no SQL");
-    let ran = world.run(&["validate", "fine.sql", "apps"]);
-    let told = ["fine.sql: valid", "apps/deep/two.sql: valid", "apps/one.sql: valid"];
-    assert_eq!((ran.code, ran.err.lines().collect::<Vec<_>>()), (Some(0), told.to_vec()));
-    world.put("apps/bad.sql", "SELECT nope");
-    let ran = world.run(&["validate", "apps"]);
-    assert!(ran.code == Some(1) && ran.err.contains("apps/bad.sql: not valid (1 error)"), "{}", ran.err);
-    for args in [&["validate", "none.sql"][..], &["validate", "empty"]] {
-        std::fs::create_dir_all(world.path("empty")).unwrap();
-        let ran = world.run(args);
-        assert!(ran.code == Some(1) && ran.err.starts_with("error: "), "{ran:?}");
-    }
-}
-
-#[test]
-fn warnings_fail_only_when_asked_to() {
-    let world = world();
-    let sql = "SELECT COUNT(*) FROM 'trades.csv'";
-    let ran = world.run(&["validate", "-e", sql]);
-    assert!(
-        ran.code == Some(0) && ran.err.contains("warning[") && ran.err.contains("valid (1 warning)"),
-        "{}",
-        ran.err
-    );
-    let ran = world.run(&["validate", "-e", sql, "--strict"]);
-    assert!(ran.code == Some(1) && ran.err.contains("not valid (1 error)"), "{}", ran.err);
-}
-
-#[test]
 fn unknown_annotations_and_properties_are_told() {
     let sql = "-- @ap: x\nSELECT symbol FROM 'trades.csv'";
     let ran = world().run(&["validate", "-e", sql, "--set", "wacth=true"]);

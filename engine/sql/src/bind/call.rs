@@ -16,7 +16,7 @@ use crate::parse::ast::{self, Ident};
 use crate::plan::{CompareOp, Expr, ExprKind};
 
 /// Names this file gives a meaning to without the catalogue, for "did you mean".
-const FORMS: [&str; 12] = [
+pub(crate) const FORMS: [&str; 12] = [
     "CAST",
     "TRY_CAST",
     "COALESCE",

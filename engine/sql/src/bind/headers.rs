@@ -17,7 +17,7 @@ use crate::parse::ast;
 use crate::plan::{Expr, ExprKind, HeaderCall};
 
 /// Names of the header functions.
-pub(super) const FUNCTIONS: [&str; 5] = ["HEADER", "HAS_HEADER", "HEADER_KEYS", "SET_HEADER", "REMOVE_HEADER"];
+pub(crate) const FUNCTIONS: [&str; 5] = ["HEADER", "HAS_HEADER", "HEADER_KEYS", "SET_HEADER", "REMOVE_HEADER"];
 
 /// The header function of this name in upper case.
 pub(super) fn function(upper: &str) -> Option<HeaderCall> {

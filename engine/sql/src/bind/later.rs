@@ -1,7 +1,7 @@
 //! Names of functions the dialect has and this engine does not do yet.
 
 /// Sorted by group as in the reference.
-pub(super) const FUNCTIONS: [&str; 30] = [
+pub(crate) const FUNCTIONS: [&str; 30] = [
     "STRING_TO_ARRAY",
     "JSON_EXTRACT",
     "JSON_VALUE",

@@ -29,6 +29,9 @@ mod unnest;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+pub(crate) use call::FORMS as CALLS;
+pub(crate) use headers::FUNCTIONS as HEADER_CALLS;
+pub(crate) use later::FUNCTIONS as LATER_CALLS;
 use velostream_types::Span;
 
 use crate::diag::{Diagnostic, Severity};

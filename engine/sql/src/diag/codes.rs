@@ -27,6 +27,7 @@ const fn code(code: &'static str, title: &'static str, explanation: &'static str
 /// All codes; the order here does not matter.
 #[rustfmt::skip]
 pub const CODES: &[Code] = &[
+    code("E0100", "app cannot be read", "A file or folder given to `velo-sql validate` is not there, cannot be opened, is not UTF-8, or holds no *.sql file. The others are validated all the same."),
     code("E0101", "text without an end", "A string, a quoted name or a comment is opened and never closed. Close it; a quote inside a string is written twice."),
     code("E0102", "unexpected token", "The statement cannot be read at this place. The message says what was expected and what stands there."),
     code("E0103", "no such operator", "`==` is no operator of SQL; equality is written `=`."),

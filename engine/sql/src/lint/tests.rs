@@ -4,14 +4,16 @@ use super::*;
 
 #[test]
 fn outlines_name_what_can_be_read() {
-    let text = "SET a = 'b'; CREATE STREAM s AS SELECT 1 AS x;\nSELEC 1;\nCREATE TABLE t (k INT PRIMARY KEY) WITH (path = 'x');";
-    let found: Vec<(&str, Option<String>)> =
-        outline(text).into_iter().map(|o| (&text[o.span.start as usize..o.span.end as usize], o.name)).collect();
+    let text = "SET a = 'b'; CREATE STREAM s AS SELECT 1 AS x;\nSELEC 1;\nSHOW JOBS;CREATE TABLE t (k INT PRIMARY KEY) WITH (path = 'x');";
+    let outlined = outline(text);
+    let shown = |o: &'_ Outlined| (o.span.start, o.span.end, o.kind, o.name.clone());
+    let found: Vec<_> = outlined.iter().map(shown).collect();
     let expect = [
-        ("SET a = 'b'; ", None),
-        ("CREATE STREAM s AS SELECT 1 AS x;\n", Some("s".to_owned())),
-        ("SELEC 1;\n", None),
-        ("CREATE TABLE t (k INT PRIMARY KEY) WITH (path = 'x');", Some("t".to_owned())),
+        (0, 13, Some("SET"), None),
+        (13, 47, Some("CREATE STREAM … AS SELECT"), Some("s".to_owned())),
+        (47, 56, None, None),
+        (56, 66, Some("SHOW"), None),
+        (66, 119, Some("CREATE TABLE (declaration)"), Some("t".to_owned())),
     ];
     assert_eq!(found, expect);
     assert_eq!(outline(" ;; -- nothing"), []);

@@ -9,6 +9,7 @@ mod cursor;
 mod duration;
 mod expr;
 mod forms;
+pub(crate) mod kinds;
 mod lex;
 mod modifiers;
 mod select;
@@ -16,7 +17,7 @@ mod server;
 mod statement;
 #[cfg(test)]
 mod tests;
-mod types;
+pub(crate) mod types;
 
 use crate::diag::Diagnostic;
 use ast::Statement;

@@ -10,7 +10,7 @@ use crate::diag::Diagnostic;
 use crate::endpoint::WithEntry;
 
 /// First words of statements the dialect has and this engine does not do yet.
-const LATER: [&str; 5] = ["INSERT", "UPDATE", "DELETE", "VALUES", "ALTER"];
+pub(super) const LATER: [&str; 5] = ["INSERT", "UPDATE", "DELETE", "VALUES", "ALTER"];
 
 /// What CREATE says before the columns or the query.
 struct Head {

@@ -7,6 +7,33 @@ use super::cursor::{Parse, Parser};
 use super::lex::{Sym, Tok};
 use crate::diag::Diagnostic;
 
+/// Every name a type may have.
+pub const NAMES: [&str; 23] = [
+    "INTEGER",
+    "INT",
+    "BIGINT",
+    "SMALLINT",
+    "TINYINT",
+    "FLOAT",
+    "DOUBLE",
+    "REAL",
+    "DECIMAL",
+    "NUMERIC",
+    "SCALED_INTEGER",
+    "STRING",
+    "TEXT",
+    "VARCHAR",
+    "CHAR",
+    "BYTES",
+    "BOOLEAN",
+    "BOOL",
+    "TIMESTAMP",
+    "DATETIME",
+    "DATE",
+    "TIME",
+    "DOUBLE PRECISION",
+];
+
 impl Parser<'_> {
     /// A column type.
     pub fn type_name(&mut self) -> Parse<TypeName> {
@@ -70,5 +97,31 @@ impl Parser<'_> {
             return Ok(n);
         }
         Err(self.expected(what))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::NAMES;
+    use crate::parse::parse;
+
+    /// TRUE when a column can have the type, as it is or with what it may need in parentheses.
+    fn is_type(name: &str) -> bool {
+        let forms = ["", "(INT)", "(STRING, INT)", "<a INT>"];
+        forms.iter().any(|form| parse(&format!("CREATE STREAM s (c {name}{form})")).diagnostics.is_empty())
+    }
+
+    #[test]
+    fn names_are_those_the_parser_takes() {
+        let source = include_str!("types.rs").split("#[cfg(test)]").next().unwrap_or_default();
+        let quoted = source.split('"').skip(1).step_by(2);
+        let word = |text: &&str| text.len() > 2 && text.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+        let words: BTreeSet<&str> = quoted.filter(word).filter(|word| is_type(word)).collect();
+        assert!(words.len() > 15, "{words:?}");
+        for name in words.iter().chain(&NAMES) {
+            assert!(NAMES.contains(name) && is_type(name), "{name}");
+        }
     }
 }

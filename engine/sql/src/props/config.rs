@@ -199,7 +199,7 @@ pub(super) enum Mapped {
 }
 
 /// Sections a key may stand in; dropped where the key behind them is known.
-const SECTIONS: &[&str] = &[
+pub(super) const SECTIONS: &[&str] = &[
     "consumer_config.",
     "producer_config.",
     "topic_config.",
@@ -216,7 +216,7 @@ const SECTIONS: &[&str] = &[
 ];
 
 /// Tops whose keys describe other things (profiles, schema fields, loading) and are not checked.
-const UNCHECKED: &[&str] = &[
+pub(super) const UNCHECKED: &[&str] = &[
     "consumer_config",
     "producer_config",
     "topic_config",

@@ -372,7 +372,7 @@ pub const FAMILIES: &[&str] = &[
 ];
 
 /// Prefixes behind which any Kafka client setting may stand, and whose client it is.
-const CLIENT_PREFIXES: &[(&str, Side)] = &[
+pub(super) const CLIENT_PREFIXES: &[(&str, Side)] = &[
     ("kafka.", Side::Both),
     ("consumer.", Side::Source),
     ("consumer_config.", Side::Source),
@@ -381,12 +381,12 @@ const CLIENT_PREFIXES: &[(&str, Side)] = &[
 ];
 
 /// Beginnings of client settings that need no prefix.
-const CLIENT_FAMILIES: &[(&str, Side)] =
+pub(super) const CLIENT_FAMILIES: &[(&str, Side)] =
     &[("sasl.", Side::Both), ("ssl.", Side::Both), ("socket.", Side::Both), ("fetch.", Side::Source)];
 
 /// Client settings that need no prefix.
 #[rustfmt::skip]
-const CLIENT_KEYS: &[(&str, Side)] = &[
+pub(super) const CLIENT_KEYS: &[(&str, Side)] = &[
     ("client.id", Side::Both),
     ("client.rack", Side::Both),
     ("client.dns.lookup", Side::Both),
@@ -437,10 +437,10 @@ const CLIENT_KEYS: &[(&str, Side)] = &[
 ];
 
 /// Prefixes behind which any setting of a topic to be made may stand.
-const TOPIC_PREFIXES: &[&str] = &["topic.config.", "topic_config."];
+pub(super) const TOPIC_PREFIXES: &[&str] = &["topic.config.", "topic_config."];
 
 /// Topic settings that need no prefix.
-const TOPIC_KEYS: &[&str] = &[
+pub(super) const TOPIC_KEYS: &[&str] = &[
     "cleanup.policy",
     "retention.ms",
     "retention.bytes",
