@@ -472,7 +472,12 @@ impl Binder<'_> {
         }
         if !typing::castable(&from, &data_type) {
             let message = format!("{from} cannot be cast to {data_type}");
-            self.report(Diagnostic::error("E0305", span, message));
+            let mut diagnostic = Diagnostic::error("E0305", span, message);
+            if (&from, &data_type) == (&DataType::String, &DataType::Bytes) {
+                diagnostic =
+                    diagnostic.hint("DECODE(text, 'utf8') gives the bytes of a text; 'base64' and 'hex' decode it");
+            }
+            self.report(diagnostic);
             return None;
         }
         self.doubt_seconds(&operand, &data_type);

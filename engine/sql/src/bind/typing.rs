@@ -100,7 +100,7 @@ pub(super) fn castable(from: &DataType, to: &DataType) -> bool {
     match (from, to) {
         (Null, _) | (_, String) => true,
         (x, y) if x == y => true,
-        (String, Interval | Json) => false,
+        (String, Interval | Json | Bytes) => false,
         (Timestamp, Time) => true,
         (String, _) => true,
         (x, y) if x.is_numeric() && y.is_numeric() => true,

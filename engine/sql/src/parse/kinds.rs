@@ -38,7 +38,7 @@ pub const KINDS: &[Kind] = &[
     kind("CREATE TABLE … AS SELECT", "CREATE", Runs),
     kind("CREATE VIEW … AS SELECT", "CREATE", Runs),
     kind("CREATE STREAM (declaration)", "CREATE", Runs),
-    kind("CREATE TABLE (declaration)", "CREATE", Runs),
+    kind("CREATE TABLE (declaration)", "CREATE", Later),
     kind("SET", "SET", Runs),
     kind("EXPLAIN", "EXPLAIN", Runs),
     kind("DROP", "DROP", NeedsServer),
