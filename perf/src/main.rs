@@ -17,6 +17,7 @@ mod run;
 mod show;
 mod text;
 mod tree;
+mod validate;
 mod workload;
 
 use std::path::PathBuf;
@@ -83,6 +84,8 @@ enum Command {
     Kafka(kafka::KafkaArgs),
     /// Measure what velo-sql adds to a record's way from topic to topic
     KafkaLatency(kafka_latency::LatencyArgs),
+    /// Measure how long velo-sql takes to validate a generated app
+    Validate(validate::ValidateArgs),
 }
 
 #[derive(Args)]
@@ -156,5 +159,6 @@ fn main() -> Result<()> {
         Command::Run(args) => run::run(args),
         Command::Kafka(args) => kafka::run(args),
         Command::KafkaLatency(args) => kafka_latency::run(args),
+        Command::Validate(args) => validate::run(args),
     }
 }

@@ -37,6 +37,17 @@ impl Severity {
     }
 }
 
+/// Longest text of a finding that is shown; names and values of any length stand in messages.
+const SHOWN_CHARACTERS: usize = 2_000;
+
+/// A text as it is shown: cut where it is longer than anybody reads.
+fn shown(text: &str) -> std::borrow::Cow<'_, str> {
+    match text.char_indices().nth(SHOWN_CHARACTERS) {
+        Some((end, _)) => format!("{}… ({} bytes)", &text[..end], text.len()).into(),
+        None => text.into(),
+    }
+}
+
 /// The text a span points into: the SQL file, or a config file it names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {

@@ -74,6 +74,8 @@ pub struct Compiled {
     pub explain: Vec<usize>,
     /// One of them was EXPLAIN VERBOSE.
     pub explain_verbose: bool,
+    /// Expression nodes bound, which is what compiling costs.
+    pub work: u64,
 }
 
 /// What a name of the app stands for.
@@ -354,7 +356,7 @@ impl<'a> Binder<'a> {
             last.detail = Some(last.detail.take().map_or(more.clone(), |d| format!("{d}; {more}")));
         }
         diagnostics.sort_by_key(|d| d.primary.as_ref().map(|p| p.span.start));
-        Compiled { plan, diagnostics, explain, explain_verbose }
+        Compiled { plan, diagnostics, explain, explain_verbose, work: self.work }
     }
 
     fn plan(&mut self) -> AppPlan {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::position::Lines;
-use super::{Diagnostic, Label};
+use super::{Diagnostic, Label, shown};
 
 /// The diagnostic as a JSON object. Absent parts are left out; `file`, `line`, `column`, `end_line`, `end_column` and
 /// `span` come from the primary label.
@@ -11,7 +11,7 @@ pub fn to_json(diagnostic: &Diagnostic, sql_name: &str, sql_text: &str) -> Value
     let mut object = Map::new();
     object.insert("code".into(), diagnostic.code.into());
     object.insert("severity".into(), diagnostic.severity.word().into());
-    object.insert("message".into(), diagnostic.message.as_str().into());
+    object.insert("message".into(), shown(&diagnostic.message).into());
     if let Some(statement) = diagnostic.statement {
         object.insert("statement".into(), statement.into());
     }
@@ -24,7 +24,7 @@ pub fn to_json(diagnostic: &Diagnostic, sql_name: &str, sql_text: &str) -> Value
     }
     for (key, text) in [("detail", &diagnostic.detail), ("hint", &diagnostic.hint)] {
         if let Some(text) = text {
-            object.insert(key.into(), text.as_str().into());
+            object.insert(key.into(), shown(text).into());
         }
     }
     Value::Object(object)
@@ -43,7 +43,7 @@ fn place(label: &Label, sql_name: &str, sql_text: &str) -> Map<String, Value> {
     object.insert("end_column".into(), to.column.into());
     object.insert("span".into(), json!([start, end]));
     if !label.text.is_empty() {
-        object.insert("label".into(), label.text.as_str().into());
+        object.insert("label".into(), shown(&label.text).into());
     }
     object
 }

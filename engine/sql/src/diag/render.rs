@@ -16,7 +16,7 @@
 use std::fmt::Write;
 
 use super::position::{Lines, width};
-use super::{Diagnostic, Label, Severity};
+use super::{Diagnostic, Label, Severity, shown};
 
 /// Widest piece of a source line that is printed: fits a terminal of 120 columns with the gutter.
 const LINE_COLUMNS: usize = 110;
@@ -32,7 +32,7 @@ pub fn render(diagnostic: &Diagnostic, sql_name: &str, sql_text: &str, color: bo
     let mut out = String::new();
     let style = style_of(diagnostic.severity);
     let head = paint.with(style, &format!("{}[{}]", diagnostic.severity.word(), diagnostic.code));
-    let _ = writeln!(out, "{head}{}", paint.with(Style::Bold, &format!(": {}", diagnostic.message)));
+    let _ = writeln!(out, "{head}{}", paint.with(Style::Bold, &format!(": {}", shown(&diagnostic.message))));
 
     let blocks = blocks(diagnostic, sql_name, sql_text);
     let gutter = blocks.iter().map(Block::last_line).max().unwrap_or(1).to_string().len();
@@ -46,7 +46,7 @@ pub fn render(diagnostic: &Diagnostic, sql_name: &str, sql_text: &str, color: bo
     for (name, text) in [("detail", &diagnostic.detail), ("hint", &diagnostic.hint)] {
         if let Some(text) = text {
             let indent = format!("\n{:1$}", "", gutter + name.len() + 5);
-            let text = text.trim_end().replace('\n', &indent);
+            let text = shown(text.trim_end()).replace('\n', &indent);
             let _ = writeln!(out, "{bar} {}: {text}", paint.with(Style::Bold, name));
         }
     }
@@ -64,9 +64,9 @@ pub fn line(diagnostic: &Diagnostic, sql_name: &str, sql_text: &str, color: bool
         let place = lines.position(lines.clamp(primary.span).0);
         let _ = write!(out, "{name}:{}:{}: ", place.line, place.column);
     }
-    out.push_str(&diagnostic.message);
+    out.push_str(&shown(&diagnostic.message));
     if let Some(hint) = &diagnostic.hint {
-        let _ = write!(out, "; {hint}");
+        let _ = write!(out, "; {}", shown(hint));
     }
     if !diagnostic.secondary.is_empty() {
         let lines = Lines::new(sql_text);
@@ -180,7 +180,7 @@ impl Block<'_> {
             let start = cut.column(text, mark.start - base);
             let end = cut.column(text, mark.end - base).max(start + 1);
             let (sign, style) = if mark.primary { ("^", style) } else { ("-", Style::Gutter) };
-            let carets = format!("{} {}", sign.repeat(end - start), mark.text);
+            let carets = format!("{} {}", sign.repeat(end - start), shown(mark.text));
             let bar = paint.with(Style::Gutter, &format!("{:gutter$} |", ""));
             let _ = writeln!(out, "{bar} {:start$}{}", "", paint.with(style, carets.trim_end()));
         }

@@ -185,3 +185,15 @@ proptest! {
         crate::diag::to_json(&d, "t", &text);
     }
 }
+
+#[test]
+fn what_nobody_reads_is_cut() {
+    let text = "SELECT x";
+    let d = Diagnostic::error("E0203", at(text, "x"), "é".repeat(5_000)).hint("h".repeat(5_000));
+    let shown = render(&d, "app.sql", text, false);
+    assert!(
+        shown.contains("é… (10000 bytes)\n") && shown.contains("h… (5000 bytes)\n") && shown.len() < 7_000,
+        "{shown}"
+    );
+    assert!(line(&d, "app.sql", text, false).len() < 7_000);
+}
