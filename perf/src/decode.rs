@@ -61,7 +61,7 @@ pub fn decode_all(format: Format, path: &Path) -> Result<u64> {
 }
 
 /// The source as a plan that reads every column would describe it.
-fn trades(format: Format, path: &Path) -> SourcePlan {
+pub fn trades(format: Format, path: &Path) -> SourcePlan {
     let columns = [
         ("order_id", DataType::Integer),
         ("symbol", DataType::String),

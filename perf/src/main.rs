@@ -5,6 +5,7 @@
 mod blocks;
 mod check;
 mod data;
+mod decimals;
 mod decode;
 mod engine;
 mod generate;
@@ -80,6 +81,8 @@ enum Command {
     Show(show::ShowArgs),
     /// Measure velo-sql beside the baseline and the limit, print ratios and append them to the results
     Run(run::RunArgs),
+    /// Measure exact decimals beside floats: arithmetic, comparisons, SUM, text
+    Decimals(decimals::DecimalArgs),
     /// Measure velo-sql from topic to topic beside a hand-written pipe of the same job
     Kafka(kafka::KafkaArgs),
     /// Measure what velo-sql adds to a record's way from topic to topic
@@ -157,6 +160,7 @@ fn main() -> Result<()> {
         Command::Check(args) => show::check(args),
         Command::Show(args) => show::show(args),
         Command::Run(args) => run::run(args),
+        Command::Decimals(args) => decimals::run(&args),
         Command::Kafka(args) => kafka::run(args),
         Command::KafkaLatency(args) => kafka_latency::run(args),
         Command::Validate(args) => validate::run(args),

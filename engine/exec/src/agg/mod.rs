@@ -164,6 +164,33 @@ impl State {
         }
     }
 
+    /// Folds rows; `high` groups have room.
+    fn update(&mut self, spec: &StateSpec, fold: Fold<'_>, high: usize, pool: &mut BlockPool) {
+        let Fold { groups, start, columns, meta, weights } = fold;
+        let own_weights = weights.map(|w| &w[start..start + groups.len()]);
+        let column = &columns[spec.arguments[0]];
+        let sliced;
+        // What has to be converted is converted once, not once per run of the batch.
+        let (run, from, signs) = if Numbers::copies(column) && groups.len() < column.len() {
+            sliced = column.slice(start, groups.len());
+            (&sliced, 0, own_weights)
+        } else {
+            (column, start, weights)
+        };
+        match self {
+            State::Nulls(counts) => count_nulls(counts, high, groups, from, run, signs, pool),
+            State::Exact(s) => s.update(groups, from, run, signs),
+            State::Float(s) => s.update(groups, from, run, signs),
+            State::Extreme(s) => s.update(groups, from, run),
+            State::Text(s) => s.update(groups, from, run),
+            State::Ordered(s) => s.update(groups, start, column, meta),
+            State::Moments(s) => s.update(groups, &spec.slice(columns, start, groups.len()), own_weights),
+            State::Values(s) => s.update(groups, &spec.slice(columns, start, groups.len()), own_weights),
+            State::Placed(s) => s.update(groups, (start, spec.arguments[0]), columns, meta, weights),
+            State::Sketch(s) => s.update(groups, &column.slice(start, groups.len())),
+        }
+    }
+
     fn bytes(&self) -> usize {
         match self {
             State::Nulls(counts) => counts.as_ref().map_or(0, Blocks::bytes),
@@ -223,34 +250,46 @@ impl States {
 
     /// Folds rows. Room for their groups was made.
     pub fn update(&mut self, layout: &Layout, fold: Fold<'_>, pool: &mut BlockPool) {
-        let Fold { groups, start, columns, meta, weights } = fold;
+        let Fold { groups, start, weights, .. } = fold;
         match weights {
             None => self.rows.update(groups, |_, rows| *rows += 1),
             Some(w) => self.rows.update(groups, |i, rows| *rows += i64::from(w[start + i])),
         }
         let high = self.rows.len();
-        let own_weights = weights.map(|w| &w[start..start + groups.len()]);
         for (state, spec) in self.states.iter_mut().zip(&layout.states) {
-            let column = &columns[spec.arguments[0]];
-            let sliced;
-            // What has to be converted is converted once, not once per run of the batch.
-            let (run, from, signs) = if Numbers::copies(column) && groups.len() < column.len() {
-                sliced = column.slice(start, groups.len());
-                (&sliced, 0, own_weights)
-            } else {
-                (column, start, weights)
+            state.update(spec, fold, high, pool);
+        }
+    }
+
+    /// Folds `rows` rows from `fold.start` on, which all belong to `group`; `fold.groups` is made of it for those
+    /// accumulators that look at one row at a time.
+    pub fn update_one(&mut self, layout: &Layout, group: u32, rows: usize, fold: Fold<'_>, pool: &mut BlockPool) {
+        if fold.weights.is_some() {
+            return self.update(layout, Fold { groups: &vec![group; rows], ..fold }, pool);
+        }
+        let (start, high) = (fold.start, self.rows.len());
+        *self.rows.at(group) += rows as i64;
+        let mut each = Vec::new();
+        for (state, spec) in self.states.iter_mut().zip(&layout.states) {
+            let column = &fold.columns[spec.arguments[0]];
+            let done = match state {
+                State::Nulls(counts) => {
+                    let nulls = column.nulls().map_or(0, |n| n.slice(start, rows).null_count());
+                    if nulls > 0 {
+                        *counts_from(counts, high, pool).at(group) += nulls as i64;
+                    }
+                    true
+                }
+                State::Exact(s) => s.update_one(group, (start, rows), column),
+                State::Float(s) => {
+                    s.update_one(group, (start, rows), column);
+                    true
+                }
+                _ => false,
             };
-            match state {
-                State::Nulls(counts) => count_nulls(counts, high, groups, from, run, signs, pool),
-                State::Exact(s) => s.update(groups, from, run, signs),
-                State::Float(s) => s.update(groups, from, run, signs),
-                State::Extreme(s) => s.update(groups, from, run),
-                State::Text(s) => s.update(groups, from, run),
-                State::Ordered(s) => s.update(groups, start, column, meta),
-                State::Moments(s) => s.update(groups, &spec.slice(columns, start, groups.len()), own_weights),
-                State::Values(s) => s.update(groups, &spec.slice(columns, start, groups.len()), own_weights),
-                State::Placed(s) => s.update(groups, (start, spec.arguments[0]), columns, meta, weights),
-                State::Sketch(s) => s.update(groups, &column.slice(start, groups.len())),
+            if !done {
+                each.resize(rows, group);
+                state.update(spec, Fold { groups: &each, ..fold }, high, pool);
             }
         }
     }

@@ -141,6 +141,23 @@ impl ExactSum {
         }
     }
 
+    /// Adds rows `start .. start + rows`, which all belong to one group; FALSE when this column needs [`Self::update`].
+    pub(super) fn update_one(&mut self, group: u32, (start, rows): (usize, usize), column: &Column) -> bool {
+        let Some(Numbers { values: Mantissas::Narrow(values), scale, nulls }) = Numbers::exact(column) else {
+            return matches!(column, Column::Null(_));
+        };
+        if scale > self.scale {
+            self.raise(scale);
+        }
+        let values = &values[start..start + rows];
+        let sum = match nulls.filter(|n| n.null_count() > 0) {
+            None => total(values),
+            Some(nulls) => nulls.slice(start, rows).valid_slices().map(|(from, to)| total(&values[from..to])).sum(),
+        };
+        self.add(group, sum, self.scale - scale, 1);
+        true
+    }
+
     /// Adds partial sums: `[sum, wraps]`.
     pub(super) fn merge(&mut self, groups: &[u32], start: usize, columns: &[Column]) {
         self.update(groups, start, &columns[0], None);
@@ -215,6 +232,18 @@ impl ExactSum {
     }
 }
 
+/// Sum of integers. Halves of 32 bits are summed apart, as unsigned numbers with the sign bit turned: additions in any order
+/// give the same bits, so the compiler may use vectors. Exact for fewer than 2^32 values, and batches are smaller.
+fn total(values: &[i64]) -> i128 {
+    let (mut low, mut high) = (0u64, 0u64);
+    for value in values {
+        let turned = *value as u64 ^ 1 << 63;
+        low += turned & 0xffff_ffff;
+        high += turned >> 32;
+    }
+    i128::from(low) + (i128::from(high) << 32) - ((values.len() as i128) << 63)
+}
+
 /// A sum at `scale` as a decimal of at least `result`'s scale; `None` when it left the range of its type.
 pub(super) fn in_type(sum: Wide, scale: u8, result: &DataType) -> Option<(i128, u8)> {
     let (sum, scale) = sum.strip(scale, result.exact_scale().unwrap_or(0));
@@ -268,6 +297,21 @@ impl FloatSum {
         }
     }
 
+    /// Adds rows `start .. start + rows`, which all belong to one group, in their order.
+    pub(super) fn update_one(&mut self, group: u32, (start, rows): (usize, usize), column: &Column) {
+        let Some(values) = floats(column) else { return };
+        let mut sum = self.sums.get(group);
+        let values = &values[start..start + rows];
+        match column.nulls().filter(|n| n.null_count() > 0) {
+            None => values.iter().for_each(|x| sum += x),
+            Some(nulls) => {
+                let valid = |(i, _): &(usize, &f64)| nulls.is_valid(start + i);
+                values.iter().enumerate().filter(valid).for_each(|(_, x)| sum += x);
+            }
+        }
+        *self.sums.at(group) = sum;
+    }
+
     pub(super) fn partial(&self, groups: &[u32], out: &mut Vec<Column>) {
         out.push(Column::floats(groups.iter().map(|g| self.sums.get(*g)).collect(), None));
     }
@@ -295,6 +339,34 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #[test]
+        fn one_group_sums_like_row_by_row(
+            values in proptest::collection::vec((any::<i64>(), any::<bool>()), 1..200),
+            scales in (0u8..10, 0u8..10),
+            from in 0usize..100,
+        ) {
+            let valid: Option<NullBuffer> = values[0].1.then(|| values.iter().map(|v| v.1).collect::<Vec<bool>>().into());
+            let mantissas: Vec<i64> = values.iter().map(|v| v.0).collect();
+            let start = from.min(values.len() - 1);
+            let rows = values.len() - start;
+            let (mut whole, mut each, mut pool) = (ExactSum::default(), ExactSum::default(), BlockPool::default());
+            whole.grow(2, &mut pool);
+            each.grow(2, &mut pool);
+            for scale in [scales.0, scales.1] {
+                let column = Column::dec64(mantissas.clone(), scale, valid.clone());
+                prop_assert!(whole.update_one(1, (start, rows), &column));
+                each.update(&vec![1; rows], start, &column, None);
+            }
+            prop_assert_eq!((whole.scale, whole.value(1).parts()), (each.scale, each.value(1).parts()));
+            let column = Column::floats(mantissas.iter().map(|m| *m as f64 / 3.0).collect(), valid);
+            let (mut whole, mut each) = (FloatSum::default(), FloatSum::default());
+            whole.grow(2, &mut pool);
+            each.grow(2, &mut pool);
+            whole.update_one(1, (start, rows), &column);
+            each.update(&vec![1; rows], start, &column, None);
+            prop_assert_eq!(whole.sum(1).to_bits(), each.sum(1).to_bits());
+        }
+
         #[test]
         fn the_quick_average_is_the_exact_one(sum in -10i128.pow(19)..10i128.pow(19), count in 1u64..2000, up in 0u8..8) {
             if let Some(quick) = quick_average(sum, count, up) {

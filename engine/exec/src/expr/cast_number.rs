@@ -1,8 +1,8 @@
 //! Casts to Boolean, Integer, Float and Decimal.
 
-use arrow_array::{Array, BooleanArray};
+use arrow_array::{Array, BooleanArray, StringViewArray};
 use arrow_buffer::BooleanBuffer;
-use velostream_types::decimal::{self, fits, pow10};
+use velostream_types::decimal::{self, fits, pow10, pow10_i64};
 use velostream_types::time::ns_to_ms;
 use velostream_types::{Column, DataType};
 
@@ -110,6 +110,7 @@ pub(super) fn to_decimal(c: &Conversion<'_>, precision: u8, scale: u8, session: 
             let values = a.values();
             c.lanes(session, |i| from_float(values[i], scale).and_then(within))
         }
+        Column::Str(a) if let Some(column) = short_decimals(a, precision, scale) => return Some(column),
         Column::Str(a) => c.lanes(session, |i| number(a.value(i)).and_then(|(m, from)| exact(m, from))),
         _ => return None,
     };
@@ -121,6 +122,30 @@ pub(super) fn to_decimal(c: &Conversion<'_>, precision: u8, scale: u8, session: 
     } else {
         Column::dec128(values.iter().map(|(m, _)| *m).collect(), scale, nulls)
     })
+}
+
+/// Short numbers none of which loses digits or leaves the type; `None` where one may, for the rules to be applied.
+fn short_decimals(a: &StringViewArray, precision: u8, scale: u8) -> Option<Column> {
+    if scale > 18 {
+        return None;
+    }
+    // 64 bits never hold more than 19 digits.
+    let limit = if precision <= 18 { pow10_i64(precision).unsigned_abs() } else { u64::MAX };
+    let nulls = a.nulls().filter(|n| n.null_count() > 0);
+    let mut values = Vec::with_capacity(a.len());
+    for i in 0..a.len() {
+        if nulls.is_some_and(|n| n.is_null(i)) {
+            values.push(0);
+            continue;
+        }
+        let (mantissa, from) = decimal::from_short_text(a.value(i))?;
+        let mantissa = mantissa.checked_mul(pow10_i64(scale.checked_sub(from)?))?;
+        if mantissa.unsigned_abs() >= limit {
+            return None;
+        }
+        values.push(mantissa);
+    }
+    Some(Column::dec64(values, scale, nulls.cloned()))
 }
 
 /// The mantissa at scale `to`, and whether digits other than 0 went.

@@ -10,10 +10,12 @@ use std::collections::BTreeMap;
 use velostream_sql::plan::{AggregateSpec, LateStrategy};
 use velostream_state::block::BlockPool;
 use velostream_state::build::ColumnBuilder;
-use velostream_state::index::{GroupIndex, KeyHasher};
+use velostream_state::index::{Found, GroupIndex, KeyHasher};
 use velostream_state::key::{KeyEncoder, decode};
 use velostream_types::time::{WM_NONE, duration_text, timestamp_text};
-use velostream_types::{Batch, Column, DataType, DeadLetter, ErrorCode, Fatal, RecordError, RowMeta, SourceId, Stage};
+use velostream_types::{
+    Batch, Column, DataType, DeadLetter, ErrorCode, Fatal, RecordError, RowMeta, RowOrder, SourceId, Stage,
+};
 
 use super::Place;
 use super::first_seen::FirstSeen;
@@ -181,7 +183,9 @@ impl WindowStore {
         if batch.rows == 0 {
             return Ok(());
         }
-        self.encode(&batch);
+        if !self.spec.keys.is_empty() {
+            self.encode(&batch);
+        }
         for run in runs {
             self.fold_run(run, Addition::Rows(&batch));
         }
@@ -207,7 +211,7 @@ impl WindowStore {
     }
 
     fn fold_run(&mut self, run: Run, addition: Addition<'_>) {
-        let WindowStore { windows, layout, pool, scratch, groups, bytes, usual, .. } = self;
+        let WindowStore { windows, layout, pool, scratch, groups, bytes, usual, hasher, .. } = self;
         let window = windows.entry(run.window).or_insert_with(|| {
             let mut window = Groups::new(layout);
             window.index.expect(*usual, pool);
@@ -216,7 +220,13 @@ impl WindowStore {
         });
         *groups -= window.index.len();
         *bytes -= window.bytes();
-        window.fold(run, layout, scratch, addition, pool);
+        match addition {
+            Addition::Rows(batch) if self.spec.keys.is_empty() => {
+                let group = window.index.find_or_insert(&[], hasher.hash(&[]), pool);
+                window.fold_one(run, layout, group, batch, pool);
+            }
+            _ => window.fold(run, layout, scratch, addition, pool),
+        }
         *groups += window.index.len();
         *bytes += window.bytes();
     }
@@ -412,6 +422,26 @@ impl Groups {
                 self.states.merge(groups, run.from, columns, pool);
             }
         }
+    }
+}
+
+impl Groups {
+    /// Folds rows of the one group of a query without keys.
+    fn fold_one(&mut self, run: Run, layout: &Layout, found: Found, batch: &Batch, pool: &mut BlockPool) {
+        let (group, rows, high) = (found.group, run.to - run.from, self.index.high());
+        self.states.grow(high, pool);
+        // Of a group's rows the first in order counts; those of a source ascend.
+        let seen = if matches!(batch.meta.order, RowOrder::Source) { 1 } else { rows };
+        let fresh: &[u32] = if found.fresh { &[0] } else { &[] };
+        self.first.fold(&vec![group; seen], fresh, high, (&batch.meta, run.from), pool);
+        let fold = Fold {
+            groups: &[],
+            start: run.from,
+            columns: &batch.columns,
+            meta: &batch.meta,
+            weights: batch.meta.weight.as_deref(),
+        };
+        self.states.update_one(layout, group, rows, fold, pool);
     }
 }
 
