@@ -105,7 +105,7 @@ fn texts(draw: &mut Draw) -> (Vec<Cell>, Column) {
     (texts.into_iter().map(|t| t.map_or(Cell::Null, Cell::Text)).collect(), column)
 }
 
-/// The rows in both worlds, by column.
+/// The rows in both worlds; cells by row and column.
 fn rows(draw: &mut Draw) -> (Vec<Vec<Cell>>, Batch) {
     let made = COLUMNS.iter().map(|c| match c.kind {
         nodes::Kind::Text => texts(draw),
@@ -113,7 +113,8 @@ fn rows(draw: &mut Draw) -> (Vec<Vec<Cell>>, Batch) {
         nodes::Kind::Decimal { precision, scale } => column(draw, precision, Some(scale)),
     });
     let (cells, columns): (Vec<_>, Vec<_>) = made.unzip();
-    (cells, Batch::new(columns, ROWS, RowMeta::plain(SourceId(0), 0, 0)))
+    let by_row = (0..ROWS).map(|row| cells.iter().map(|column: &Vec<Cell>| column[row].clone()).collect()).collect();
+    (by_row, Batch::new(columns, ROWS, RowMeta::plain(SourceId(0), 0, 0)))
 }
 
 /// The expressions as the engine runs them.
@@ -165,10 +166,10 @@ impl Told {
     fn case(&mut self, node: &Node, expr: &Expr, cells: &[Vec<Cell>], batch: &Batch) -> Result<(), String> {
         let evaluated = Evaluator::new(expr).eval(batch, &EvalContext::default());
         let mut errors = evaluated.errors.iter().peekable();
-        for row in 0..batch.rows {
+        for (row, cells) in cells.iter().enumerate() {
             let failed = errors.next_if(|e| e.row as usize == row);
             let ours = evaluated.column.value(row);
-            let oracle = node.answer(&|column| &cells[column][row]);
+            let oracle = node.answer(&|column| &cells[column]);
             self.results += 1;
             self.values += u64::from(!ours.is_null());
             self.errors += u64::from(failed.is_some());

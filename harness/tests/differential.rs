@@ -22,7 +22,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use differential::apps::{App, CHAIN, CHANGING, KINDS, app};
+use differential::apps::{App, CHAIN, CHANGING, KINDS, OF_CHANGES, app};
 use differential::compare::{difference, engine_dead, line, multiset, oracle_dead, place};
 use differential::feeds::{RandomFeed, Shape};
 use draw::Draw;
@@ -68,7 +68,7 @@ fn shape(draw: &mut Draw, kind: u64) -> Shape {
     let inferred = draw.once_in(3);
     let partitions = 1 + draw.below(3) as u32;
     // Which intermediate sums leave their type depends on how partitions interleave; in a chain, on how groups do.
-    let order_matters = kind == CHAIN || partitions > 1 && CHANGING.contains(&kind);
+    let order_matters = kind == CHAIN || kind == OF_CHANGES || partitions > 1 && CHANGING.contains(&kind);
     Shape {
         csv: draw.once_in(2),
         inferred,
@@ -174,7 +174,10 @@ fn case(seed: u64, show: bool) -> Verdict {
 fn tally(sql: &str, seen: &mut BTreeMap<String, u64>) {
     let own = |at: usize| !sql[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
     let names = velostream_functions::aggregates().map(|a| format!("{}(", a.name));
-    for name in names.chain(["DISTINCT ", "FILTER (", "WITHIN GROUP ("].map(str::to_owned)) {
+    for name in names.chain(
+        ["DISTINCT ", "FILTER (", "WITHIN GROUP (", "PRIMARY KEY", "CREATE STREAM changes ", "EVERY "]
+            .map(str::to_owned),
+    ) {
         let count = sql.match_indices(&name).filter(|(at, _)| own(*at)).count() as u64;
         *seen.entry(name.trim_end_matches(['(', ' ']).to_owned()).or_default() += count;
     }

@@ -160,8 +160,15 @@ fn allocations_per_batch(sql: &str, line: impl Fn(usize) -> String) -> (usize, u
     const BATCHES: usize = 96;
     let plan = plan(sql);
     let columns = plan.sources[0].read.len();
-    let options =
-        ShardOptions { batch_rows: BATCH, credits: 4, run_start_ms: 0, seed: 0, partitions: vec![1], check: false };
+    let options = ShardOptions {
+        batch_rows: BATCH,
+        credits: 4,
+        run_start_ms: 0,
+        seed: 0,
+        partitions: vec![1],
+        memory_limit: u64::MAX,
+        check: false,
+    };
     let mut shard = Shard::new(plan, ShardId(0), 1, &[(SourceId(0), PartitionId(0))], options);
     let bytes: Vec<u8> = (0..BATCHES * BATCH).flat_map(|n| line(n).into_bytes()).collect();
     let mut slab = Some(Slab { bytes: Buffer::from_vec(bytes), kind: SlabKind::Stream { at_end: true, position: 0 } });

@@ -41,6 +41,8 @@ impl Checked {
             NodeKind::Limit { .. } => ("Limit", Some(node.schema.len()), false),
             NodeKind::Aggregate(_) => ("Aggregate", Some(node.schema.len()), false),
             NodeKind::Sort(_) => ("Sort", Some(node.schema.len()), false),
+            NodeKind::Materialize { .. } => ("Materialize", Some(node.schema.len()), false),
+            NodeKind::Events => ("Events", Some(node.schema.len()), false),
             NodeKind::Union => ("Union", Some(node.schema.len()), true),
             NodeKind::Scan { .. } | NodeKind::Exchange { .. } => ("stage", None, false),
         };

@@ -13,8 +13,10 @@ use crate::expr::EvalContext;
 use crate::op::aggregate::{Aggregate, Place};
 use crate::op::combine::Combine;
 use crate::op::encode::Encode;
+use crate::op::events::Events;
 use crate::op::filter::Filter;
 use crate::op::limit::Limit;
+use crate::op::materialize::Materialize;
 use crate::op::project::Project;
 use crate::op::sort::Sort;
 use crate::op::union::Union;
@@ -199,6 +201,8 @@ impl Lowering<'_> {
             }
             NodeKind::Sort(spec) => Box::new(Sort::new(spec, &node.schema, node.id)),
             NodeKind::Union => Box::new(Union::new(node.inputs.len())),
+            NodeKind::Materialize { key } => Box::new(Materialize::new(key, &node.schema)),
+            NodeKind::Events => Box::new(Events::default()),
             NodeKind::Scan { .. } | NodeKind::Exchange { .. } | NodeKind::Sink { .. } => {
                 unreachable!("lowered on their own")
             }
@@ -306,7 +310,7 @@ impl Lowering<'_> {
                         rule.limit = Some(rule.limit.map_or(*rows, |l| l.min(*rows)));
                     }
                 }
-                NodeKind::Filter { .. } | NodeKind::Project { .. } | NodeKind::Exchange { .. } => {}
+                NodeKind::Filter { .. } | NodeKind::Project { .. } | NodeKind::Exchange { .. } | NodeKind::Events => {}
                 NodeKind::Aggregate(spec) => {
                     rule.limit_per_window = spec.window.is_some();
                     break;

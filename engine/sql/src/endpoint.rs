@@ -61,6 +61,18 @@ pub struct SourceSpec {
     pub failure: Failure,
 }
 
+/// How a sink writes the changes of a TABLE (`changelog`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ChangelogForm {
+    /// The row of a key replaces the one before; deletes are tombstones or marked rows.
+    #[default]
+    Upsert,
+    /// Every row that comes is one more row; rows that leave are not told.
+    Append,
+    /// `{"before":…,"after":…,"op":"c|u|d"}`
+    Debezium,
+}
+
 /// A sink's properties.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SinkSpec {
@@ -68,6 +80,8 @@ pub struct SinkSpec {
     pub connector: SinkConnector,
     /// Encoding.
     pub format: SinkFormat,
+    /// How the changes of a TABLE are written.
+    pub changelog: ChangelogForm,
     /// `key.field` of a topic, and where it was written.
     pub key_field: Option<(String, Span)>,
     /// Nothing but brokers given for the whole app says that this is a topic.

@@ -154,8 +154,8 @@ impl<'p> Statement<'p> {
     }
 }
 
-/// Short name of an operator.
-fn operator(node: &Node) -> String {
+/// Short name of an operator: `#4 Aggregate`.
+pub fn operator(node: &Node) -> String {
     let kind = match &node.kind {
         NodeKind::Scan { .. } => "Scan",
         NodeKind::Filter { .. } => "Filter",
@@ -166,6 +166,8 @@ fn operator(node: &Node) -> String {
         NodeKind::Combine(_) => "Combine",
         NodeKind::Exchange { .. } => "Exchange",
         NodeKind::Aggregate(_) => "Aggregate",
+        NodeKind::Materialize { .. } => "Materialize",
+        NodeKind::Events => "Events",
         NodeKind::Sink { .. } => "Sink",
     };
     format!("#{} {kind}", node.id)

@@ -41,6 +41,8 @@ pub struct AppPlan {
     pub statements: Vec<StatementPlan>,
     /// Number of exchange edges.
     pub edges: u16,
+    /// Bytes of state the whole run may hold (`max.memory.mb`); `None`: what the machine allows.
+    pub memory_limit: Option<u64>,
 }
 
 impl SourcePlan {
@@ -397,6 +399,14 @@ pub enum NodeKind {
     },
     /// Folds rows (or partial groups, when its input stems from a Combine) into groups, and emits.
     Aggregate(AggregateSpec),
+    /// Keeps, of a relation that changes, one live row per key: the greatest by its columns from left to right. Behind an
+    /// Exchange by the key, so that rows of different origin meet before anybody is told of them.
+    Materialize {
+        /// Key columns.
+        key: Vec<usize>,
+    },
+    /// A relation that changes becomes events: rows stay, and those taken back are left out.
+    Events,
     /// Encodes rows and hands them to the one writer of a sink; has an edge to the writer's shard.
     Sink {
         /// Position in [`AppPlan::sinks`].
@@ -569,6 +579,9 @@ pub enum LateStrategy {
 pub enum Emit {
     /// One row per input row per affected (group, window).
     Changes,
+    /// One row per changed (group, window) whenever the watermark passes a multiple of this, ns: what stood before that
+    /// time. A window that closes in between tells its last changes then.
+    Every(i64),
     /// One row per (group, window) when the window closes, or per group at the end of input.
     Final,
 }
@@ -588,6 +601,8 @@ pub struct SinkPlan {
     pub key: Vec<usize>,
     /// TRUE: a changelog written as upserts and deletes by `key`.
     pub upsert: bool,
+    /// TRUE: each change is an object of the row before, the row after and what happened (`changelog = debezium`).
+    pub envelope: bool,
     /// TRUE: rows of all shards are merged by their order at each watermark step (FINAL); FALSE: as they come.
     pub ordered: bool,
     /// TRUE: a row is written as the bytes of the record it came from, whatever columns reach the sink.

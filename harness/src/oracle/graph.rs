@@ -17,6 +17,7 @@ use velostream_types::{ErrorCode, NodeId, SourceId, Value};
 use super::eval::{Row, eval};
 use super::event_time::nanoseconds;
 use super::group::{Group, Place};
+use super::keyed::Keyed;
 use super::sort::sorted;
 
 const NS_PER_MS: i64 = 1_000_000;
@@ -133,6 +134,10 @@ struct NodeState {
     passed: u64,
     /// Rows made so far, their offsets.
     made: i64,
+    /// Rows of which EVERY has not told yet, by when it does, window start and key.
+    untold: BTreeMap<(i64, i64, String), Vec<Flow>>,
+    /// Rows a Materialize holds, by their key.
+    keyed: BTreeMap<String, Keyed>,
     /// Rows a Sort holds, by the time that releases them.
     waiting: BTreeMap<i64, Vec<Flow>>,
 }
@@ -289,6 +294,11 @@ impl Run<'_> {
                 given.push(row)
             }
             NodeKind::Aggregate(spec) => self.aggregate(at, spec, row, given),
+            NodeKind::Events => given.extend(Some(row).filter(|row| row.weight > 0)),
+            NodeKind::Materialize { key } => {
+                let text = key_text(key.iter().map(|k| &row.values[*k]));
+                self.nodes[at].keyed.entry(text).or_default().take(row, given);
+            }
             NodeKind::Sort(spec) => {
                 let end = row.event_time.filter(|_| spec.per_window).map_or(WM_END, |t| t + 1);
                 self.nodes[at].waiting.entry(end).or_default().push(row);
@@ -341,7 +351,52 @@ impl Run<'_> {
             }
             return;
         }
-        let start = window.map_or(0, |w| w.0);
+        if let Emit::Every(every) = spec.emit {
+            let counts = row.event_time.unwrap_or(row.timestamp_ms.saturating_mul(NS_PER_MS)).max(row.wm_own);
+            let tick = counts.div_euclid(every).saturating_add(1).saturating_mul(every);
+            let due = window.map_or(tick, |(_, end, w)| tick.min(end.saturating_add(w.lateness_ns)));
+            let keys = key_text(spec.keys.iter().map(|k| &row.values[*k]));
+            let id = (due, window.map_or(0, |w| w.0), keys);
+            self.nodes[at].untold.entry(id).or_default().push(row);
+            return;
+        }
+        self.fold(at, spec, window.map_or(0, |w| w.0), &row);
+        if spec.emit == Emit::Changes {
+            let keys = key_text(spec.keys.iter().map(|k| &row.values[*k]));
+            self.emit_and_clear(at, spec, (window.map_or(0, |w| w.0), keys), Some(&row), given);
+        }
+    }
+
+    /// EVERY: what is due is told once per group, however many rows changed it.
+    fn tell(&mut self, at: usize, spec: &AggregateSpec, watermark: i64, given: &mut Vec<Flow>) {
+        while let Some(first) = self.nodes[at].untold.first_entry().filter(|first| first.key().0 <= watermark) {
+            let ((due, start, keys), rows) = first.remove_entry();
+            rows.iter().for_each(|row| self.fold(at, spec, start, row));
+            let from = given.len();
+            self.emit_and_clear(at, spec, (start, keys), None, given);
+            for row in &mut given[from..] {
+                row.order.0 = due;
+                row.event_time = row.event_time.or(Some(due.saturating_sub(1)));
+            }
+        }
+    }
+
+    fn emit_and_clear(
+        &mut self,
+        at: usize,
+        spec: &AggregateSpec,
+        id: (i64, String),
+        cause: Option<&Flow>,
+        given: &mut Vec<Flow>,
+    ) {
+        self.emit(at, spec, &id, cause, given);
+        if self.nodes[at].cells.get(&id).is_some_and(|c| c.rows.is_empty()) && !spec.keys.is_empty() {
+            self.nodes[at].cells.remove(&id);
+        }
+    }
+
+    /// A row goes to its group of the window that begins at `start`.
+    fn fold(&mut self, at: usize, spec: &AggregateSpec, start: i64, row: &Flow) {
         let keys: Vec<Value> = spec.keys.iter().map(|k| row.values[*k].clone()).collect();
         let seen = row.order;
         let cell = self.nodes[at].cells.entry((start, key_text(keys.iter()))).or_insert_with(|| Cell {
@@ -352,13 +407,6 @@ impl Run<'_> {
         cell.first_seen = cell.first_seen.min(seen);
         let place = Place { time: row.event_time.unwrap_or(0), order: row.order, made: row.made };
         cell.rows.change(&row.values, place, row.weight);
-        if spec.emit == Emit::Changes {
-            let id = (start, key_text(cell.keys.iter()));
-            self.emit(at, spec, &id, Some(&row), given);
-            if self.nodes[at].cells.get(&id).is_some_and(|c| c.rows.is_empty()) && !spec.keys.is_empty() {
-                self.nodes[at].cells.remove(&id);
-            }
-        }
     }
 
     /// One row (a pair, when downstream retracts) for a group, or the retraction of an emptied one.
@@ -434,8 +482,10 @@ impl Run<'_> {
         match &node.kind {
             NodeKind::Aggregate(spec) => {
                 held = spec.window.map_or(0, |w| w.lateness_ns);
-                if spec.emit == Emit::Final {
-                    self.fire(at, spec, input, given);
+                match spec.emit {
+                    Emit::Final => self.fire(at, spec, input, given),
+                    Emit::Every(_) => self.tell(at, spec, input, given),
+                    Emit::Changes => {}
                 }
             }
             NodeKind::Project { event_time: Some(_), .. } => held = self.window_size(node),

@@ -13,6 +13,7 @@ mod eval;
 mod event_time;
 mod graph;
 mod group;
+mod keyed;
 mod number;
 mod sort;
 mod statistics;

@@ -46,6 +46,7 @@ impl Plan {
             dlq: DlqId(0),
         };
         let plan = AppPlan {
+            memory_limit: None,
             name: "t".into(),
             sources: vec![source],
             nodes: vec![],
@@ -120,6 +121,7 @@ impl Plan {
 
     fn sink(mut self, key: Option<&[usize]>) -> AppPlan {
         self.0.sinks.push(SinkPlan {
+            envelope: false,
             carried: Default::default(),
             name: "out".into(),
             connector: SinkConnector::Stdout,

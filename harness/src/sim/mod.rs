@@ -144,6 +144,7 @@ impl World {
                 credits: self.options.credits,
                 run_start_ms: 0,
                 partitions: self.partitions.clone(),
+                memory_limit: u64::MAX,
                 check: true,
             };
             Shard::new(Arc::clone(&self.plan), ShardId(id), shards, &owned, options)
@@ -225,37 +226,49 @@ impl World {
         let mut moved = false;
         let mut done = 0;
         for s in 0..self.shards.len() {
-            self.inboxes[s].stop = self.stopped;
-            let elsewhere = self.lows.iter().enumerate().filter(|(other, _)| *other != s).map(|(_, low)| *low).min();
-            self.inboxes[s].low_elsewhere = elsewhere.unwrap_or(WM_END);
-            let mut out = Outbox::default();
-            let had_mail = !self.inboxes[s].mesh.is_empty();
-            let progress = self.shards[s].turn(0, &mut self.inboxes[s], &mut out)?;
-            self.turns += 1;
-            moved |= had_mail || progress == Progress::Busy || !out.writes.is_empty() || !out.mesh.is_empty();
-            moved |= self.lows[s] != out.low;
+            let (own, progress) = self.turn(s)?;
+            moved |= own;
             done += usize::from(progress == Progress::Done);
-            for (to, envelope) in out.mesh {
-                self.inboxes[to.index()].mesh.push((ShardId(s as u16), envelope));
-            }
-            for demand in out.demands {
-                let poll = self.poll(demand);
-                moved |= !matches!(poll, SourcePoll::Pending);
-                self.inboxes[s].polls.push((demand.source, demand.partition, poll));
-            }
-            self.lows[s] = out.low;
-            for mark in out.marks {
-                moved = true;
-                self.commits.mark(ShardId(s as u16), mark);
-            }
-            for write in out.writes {
-                self.write(s, write);
-            }
         }
         self.done = done == self.shards.len();
         let groups = self.shards.iter().flat_map(|s| s.counters()).map(|c| c.groups).sum();
         self.peak.groups = self.peak.groups.max(groups);
         Ok(moved && !self.done)
+    }
+
+    /// One turn of one shard, whatever the others do meanwhile.
+    pub fn turn_alone(&mut self, shard: ShardId) -> Result<(), Fatal> {
+        self.turn(shard.index()).map(|_| ())
+    }
+
+    /// One turn of shard `s`: whether anything moved, and how it ended.
+    fn turn(&mut self, s: usize) -> Result<(bool, Progress), Fatal> {
+        self.inboxes[s].stop = self.stopped;
+        let elsewhere = self.lows.iter().enumerate().filter(|(other, _)| *other != s).map(|(_, low)| *low).min();
+        self.inboxes[s].low_elsewhere = elsewhere.unwrap_or(WM_END);
+        let mut out = Outbox::default();
+        let had_mail = !self.inboxes[s].mesh.is_empty();
+        let progress = self.shards[s].turn(0, &mut self.inboxes[s], &mut out)?;
+        self.turns += 1;
+        let mut moved = had_mail || progress == Progress::Busy || !out.writes.is_empty() || !out.mesh.is_empty();
+        moved |= self.lows[s] != out.low;
+        for (to, envelope) in out.mesh {
+            self.inboxes[to.index()].mesh.push((ShardId(s as u16), envelope));
+        }
+        for demand in out.demands {
+            let poll = self.poll(demand);
+            moved |= !matches!(poll, SourcePoll::Pending);
+            self.inboxes[s].polls.push((demand.source, demand.partition, poll));
+        }
+        self.lows[s] = out.low;
+        for mark in out.marks {
+            moved = true;
+            self.commits.mark(ShardId(s as u16), mark);
+        }
+        for write in out.writes {
+            self.write(s, write);
+        }
+        Ok((moved, progress))
     }
 
     fn write(&mut self, shard: usize, write: Write) {

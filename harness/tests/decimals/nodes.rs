@@ -223,17 +223,22 @@ impl Node {
             NodeKind::Abs(x) => self.one(x, cell, |r| typed(r.magnitude(), self.ty)),
             NodeKind::Floor(x) => self.one(x, cell, |r| typed(Ratio::decimal(r.floor(), 0), None)),
             NodeKind::Ceil(x) => self.one(x, cell, |r| typed(Ratio::decimal(-r.negated().floor(), 0), None)),
-            NodeKind::Coalesce(x) => match x[0].answer(cell) {
-                Answer::Null => x[1].answer(cell),
+            NodeKind::Coalesce(x) => match self.brought(&x[0], cell) {
+                Answer::Null => self.brought(&x[1], cell),
                 other => other,
             },
-            NodeKind::Least(x) => match (x[0].answer(cell), x[1].answer(cell)) {
+            NodeKind::Least(x) => match (self.brought(&x[0], cell), self.brought(&x[1], cell)) {
                 (Answer::Error, _) | (_, Answer::Error) => Answer::Error,
                 (Answer::Number(l), Answer::Number(r)) => Answer::Number(l.min(r)),
                 (Answer::Null, other) | (other, _) => other,
             },
             NodeKind::Text(x) => self.one(x, cell, |r| Answer::Text(text_of(&r, x.ty.unwrap_or(0)))),
         }
+    }
+
+    /// An operand in this node's type, which has to hold it.
+    fn brought<'c>(&self, x: &Node, cell: &dyn Fn(usize) -> &'c Cell) -> Answer {
+        self.one(x, cell, |r| typed(r, self.ty))
     }
 
     fn one<'c>(&self, x: &Node, cell: &dyn Fn(usize) -> &'c Cell, f: impl Fn(Ratio) -> Answer) -> Answer {

@@ -42,7 +42,8 @@ pub fn app(draw: &mut Draw, shape: Shape, kind: u64) -> App {
         3 => writer.group_table(&relation),
         4 => writer.window_final(&relation),
         5 => writer.window_changes(&relation),
-        _ => writer.chain(&relation),
+        6 => writer.chain(&relation),
+        _ => writer.changing(&relation),
     };
     // A statement that waits for the end of its input needs an input that ends; memory never does.
     let waits = statements.split(';').any(|s| s.contains("EMIT FINAL") && !s.contains("WINDOW"));
@@ -51,13 +52,16 @@ pub fn app(draw: &mut Draw, shape: Shape, kind: u64) -> App {
 }
 
 /// Kinds of app.
-pub const KINDS: u64 = 7;
+pub const KINDS: u64 = 8;
 
 /// Those among them whose aggregates may emit at every row.
 pub const CHANGING: [u64; 3] = [2, 3, 5];
 
 /// Statements that read each other.
 pub const CHAIN: u64 = 6;
+
+/// TABLEs with keys of their own, and what is made of their changes.
+pub const OF_CHANGES: u64 = 7;
 
 /// Properties of the source: event time, how far rows may be out of order, what becomes of late ones.
 fn properties(bound: &str, late: &str) -> Vec<String> {
@@ -391,6 +395,100 @@ impl Writer<'_> {
             calls.join(", ")
         );
         (sql, Agreement::Last(vec![key.to_owned()]))
+    }
+
+    fn changing(&mut self, relation: &str) -> (String, Agreement) {
+        let filter = self.filter();
+        match self.draw.below(5) {
+            0 | 1 if self.one_partition() => self.stream_of_a_table(relation, &filter),
+            0..=2 => self.rekeyed(relation, &filter),
+            3 => self.every_of_windows(relation, &filter),
+            _ => self.every(relation),
+        }
+    }
+
+    fn span(&mut self) -> &'static str {
+        const SPANS: [&str; 4] = ["1s", "700ms", "10s", "3ms"];
+        SPANS[self.draw.below(4) as usize]
+    }
+
+    /// EMIT CHANGES EVERY, of groups and of windows, as events or as a TABLE: what is told is a function of the rows.
+    fn every(&mut self, relation: &str) -> (String, Agreement) {
+        let window = if self.draw.once_in(2) { self.window() } else { String::new() };
+        let (having, span, table) = (self.having(), self.span(), self.draw.once_in(3));
+        let (query, identity) = self.group(relation, &window, &having, &format!(" EMIT CHANGES EVERY {span}"));
+        let agreement = if table { Agreement::Last(identity) } else { Agreement::Multiset };
+        let (kind, sink) = if table { ("TABLE", " WITH ('out.type' = 'stdout')") } else { ("STREAM", "") };
+        (format!("CREATE {kind} out AS {query}{sink};"), agreement)
+    }
+
+    /// EVERY over windows, over a TABLE that changes, and windows over what EVERY tells.
+    fn every_of_windows(&mut self, relation: &str, filter: &str) -> (String, Agreement) {
+        let span = self.span();
+        match self.draw.below(3) {
+            0 => (
+                format!(
+                    "CREATE STREAM w AS SELECT k, SUM(a) AS total, COUNT(*) AS n FROM {relation}{filter} GROUP BY k WINDOW \
+                     TUMBLING(1s);\n\
+                     CREATE STREAM out AS SELECT k, SUM(total) AS total, SUM(n) AS n, COUNT(*) AS windows FROM w GROUP BY k \
+                     EMIT CHANGES EVERY {span};"
+                ),
+                Agreement::Multiset,
+            ),
+            1 => (
+                format!(
+                    "CREATE TABLE per AS SELECT k, g, COUNT(*) AS n, SUM(a) AS total FROM {relation}{filter} GROUP BY k, g \
+                     EMIT CHANGES EVERY {span};\n\
+                     CREATE TABLE out AS SELECT g, SUM(n) AS n, COUNT(*) AS ks, MAX(total) AS hi FROM per GROUP BY g WITH \
+                     ('out.type' = 'stdout');"
+                ),
+                Agreement::Last(vec!["g".to_owned()]),
+            ),
+            _ => (
+                format!(
+                    "CREATE STREAM per AS SELECT k, COUNT(*) AS n, SUM(a) AS total FROM {relation}{filter} GROUP BY k \
+                     EMIT CHANGES EVERY {span};\n\
+                     CREATE STREAM out AS SELECT k, MAX(n) AS n, SUM(total) AS total, COUNT(*) AS times FROM per GROUP BY k \
+                     WINDOW TUMBLING(5s) EMIT FINAL;"
+                ),
+                Agreement::Multiset,
+            ),
+        }
+    }
+
+    /// TABLEs with another key than their groups: over a stream, a TABLE, a UNION of TABLEs.
+    fn rekeyed(&mut self, relation: &str, filter: &str) -> (String, Agreement) {
+        let having = self.having();
+        let slot = *self.draw.pick(&["SUM(a) % 3", "MAX(s)", "COUNT(*)", "MIN(g)"]);
+        let sql = match self.draw.below(3) {
+            0 => format!(
+                "CREATE TABLE out AS SELECT {slot} AS slot PRIMARY KEY, k, COUNT(*) AS n, MAX(d) AS hi FROM \
+                 {relation}{filter} GROUP BY k{having} WITH ('out.type' = 'stdout');"
+            ),
+            1 => format!(
+                "CREATE TABLE per AS SELECT k, g, {slot} AS x, COUNT(*) AS n FROM {relation}{filter} GROUP BY k, g{having};\n\
+                 CREATE TABLE out AS SELECT n, x AS slot PRIMARY KEY, k FROM per WHERE n > 1 WITH ('out.type' = 'stdout');"
+            ),
+            _ => format!(
+                "CREATE TABLE per AS SELECT k, {slot} AS x, COUNT(*) AS n FROM {relation}{filter} GROUP BY k;\n\
+                 CREATE TABLE other AS SELECT g, {slot} AS x, COUNT(*) AS n FROM {relation} GROUP BY g;\n\
+                 CREATE TABLE out AS SELECT x AS slot PRIMARY KEY, n FROM (SELECT x, n FROM per UNION ALL SELECT x, n FROM \
+                 other) WITH ('out.type' = 'stdout');"
+            ),
+        };
+        (sql, Agreement::Last(vec!["slot".to_owned()]))
+    }
+
+    /// Events of a TABLE that changes, written and grouped again; exact for one partition.
+    fn stream_of_a_table(&mut self, relation: &str, filter: &str) -> (String, Agreement) {
+        let having = self.having();
+        let sql = format!(
+            "CREATE TABLE per AS SELECT k, SUM(a) AS total, COUNT(*) AS n FROM {relation}{filter} GROUP BY k{having};\n\
+             CREATE STREAM changes AS SELECT k, total, n FROM per WHERE n <> 2;\n\
+             CREATE STREAM out AS SELECT k, COUNT(*) AS times, SUM(n) AS n, MAX(total) AS hi FROM changes GROUP BY k \
+             EMIT FINAL;"
+        );
+        (sql, Agreement::Multiset)
     }
 
     /// Any aggregates over the results of windows, whose rows an aggregate has ordered.

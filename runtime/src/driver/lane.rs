@@ -323,6 +323,7 @@ impl Lane {
         world.set_quiet(self.shard, false);
         (self.low_seen, self.stop_seen) = (low, stop);
         self.inbox.low_elsewhere = low;
+        self.inbox.state_elsewhere = world.state_elsewhere(self.shard);
         self.inbox.stop = stop;
         let progress = self.turn.turn(self.clock.now_ns(), &mut self.inbox, &mut self.outbox)?;
         self.deliver(world, taken, progress)?;
@@ -416,6 +417,7 @@ impl Lane {
             self.port.publish(|to| world.bell(to).nudge());
         }
         world.publish_low(self.shard, self.outbox.low);
+        world.cell(self.shard).state_bytes.store(self.outbox.state_bytes, Ordering::Relaxed);
         let waits = progress == Progress::Waiting && self.outbox.low < WM_END;
         world.wait_above(self.shard, if waits { self.low_seen } else { WM_END });
         for mark in self.outbox.marks.drain(..) {

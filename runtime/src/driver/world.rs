@@ -26,6 +26,8 @@ pub struct LaneCell {
     quiet: AtomicBool,
     /// When it last read a slab, ns since the start; for latencies.
     pub polled_ns: AtomicI64,
+    /// Bytes of state it holds.
+    pub state_bytes: AtomicU64,
     /// Rows read from sources.
     pub rows_in: AtomicU64,
     /// Rows handed to sinks.
@@ -43,6 +45,7 @@ impl Default for LaneCell {
             taken: AtomicU64::new(0),
             quiet: AtomicBool::new(false),
             polled_ns: AtomicI64::new(0),
+            state_bytes: AtomicU64::new(0),
             rows_in: AtomicU64::new(0),
             rows_out: AtomicU64::new(0),
             rows_dead: AtomicU64::new(0),
@@ -125,6 +128,12 @@ impl World {
         }
         let others = self.cells.iter().enumerate().filter(|(i, _)| *i != shard.index());
         others.map(|(_, cell)| cell.0.low.load(Ordering::Acquire)).min().unwrap_or(WM_END)
+    }
+
+    /// Bytes of state that all other shards hold.
+    pub fn state_elsewhere(&self, shard: ShardId) -> u64 {
+        let others = self.cells.iter().enumerate().filter(|(i, _)| *i != shard.index());
+        others.map(|(_, cell)| cell.0.state_bytes.load(Ordering::Relaxed)).sum()
     }
 
     /// Publishes a shard's low and wakes the shards that wait for it.

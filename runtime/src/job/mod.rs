@@ -20,6 +20,7 @@ use crate::backend::{Backend, BackendChoice};
 use crate::clock::RunClock;
 use crate::driver::{self, Layout, News, Note, Turn};
 use crate::io::memory::Topics;
+use crate::memory;
 use crate::mesh::ring_slots;
 use crate::stop::StopHandle;
 use crate::topology;
@@ -212,8 +213,9 @@ pub type MakeShard = dyn Fn(ShardSeed) -> Result<Box<dyn Turn>, Fatal> + Sync;
 pub fn run(plan: AppPlan, options: RunOptions, stop: &StopHandle) -> Result<RunReport, Fatal> {
     run_with(plan, options, stop, &|seed| {
         let ShardSeed { plan, id, shards, owned, partitions, batch_rows, credits, run_start_ms, resume } = seed;
-        let options =
-            ShardOptions { batch_rows, credits, run_start_ms, seed: seed_of(&plan), partitions, check: false };
+        let memory_limit = plan.memory_limit.unwrap_or_else(memory::default_limit);
+        let seed = seed_of(&plan);
+        let options = ShardOptions { batch_rows, credits, run_start_ms, seed, partitions, memory_limit, check: false };
         let mut shard = Shard::new(plan, id, shards, &owned, options);
         let progress = |at: &SafePoint| PartitionProgress {
             source: at.source,

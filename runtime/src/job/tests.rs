@@ -164,6 +164,7 @@ fn copier(seed: ShardSeed) -> Result<Box<dyn Turn>, Fatal> {
 fn plan(source: SourceConnector, sink: SinkConnector, dlq: PathBuf) -> AppPlan {
     let schema = Arc::new(Schema::new(vec![Field::new("line", DataType::String)]));
     AppPlan {
+        memory_limit: None,
         name: "copy".into(),
         sources: vec![SourcePlan {
             name: "lines".into(),
@@ -196,6 +197,7 @@ fn plan(source: SourceConnector, sink: SinkConnector, dlq: PathBuf) -> AppPlan {
             schema,
             key: Vec::new(),
             upsert: false,
+            envelope: false,
             ordered: false,
             pass_through: false,
             statement: 0,

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod demo;
+mod memory;
 mod mistakes;
 mod queries;
 mod stops;

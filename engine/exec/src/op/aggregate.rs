@@ -2,7 +2,7 @@
 //!
 //! Runs behind the exchange, in front of HAVING. FINAL: a watermark closes every window with `end + lateness` at or
 //! below it, by end, groups by first sight; what it releases goes out before the watermark does. CHANGES: one row per
-//! input row, or a retraction pair where downstream keeps a relation. The watermark is forwarded less the lateness,
+//! input row, or a retraction pair where downstream keeps a relation; EVERY tells of groups instead (see [`ticks`]). The watermark is forwarded less the lateness,
 //! for that is how far behind it a row may still come. Times are event-time nanoseconds.
 //!
 //! Invariants: a batch holds owned vnodes only; a window is emitted once; its memory is back in the pool before the
@@ -14,6 +14,7 @@ mod first_seen;
 mod runs;
 mod saved;
 pub(crate) mod store;
+mod ticks;
 
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ use closing::Closing;
 pub(crate) use first_seen::Triple;
 pub(crate) use runs::WHOLE;
 use store::{Groups, WindowStore};
+use ticks::{Telling, Ticks};
 
 /// Where an operator stands: what it needs to know besides its spec.
 #[derive(Clone, Debug)]
@@ -69,6 +71,8 @@ enum Cursor {
     None,
     Changes(Changes),
     Closing(Closing),
+    /// What moments up to a watermark tell, and what is left of the one under way.
+    Telling(i64, Option<Telling>),
     Forward(Msg),
 }
 
@@ -76,6 +80,8 @@ enum Cursor {
 #[derive(Debug)]
 pub struct Aggregate {
     store: WindowStore,
+    /// EMIT CHANGES EVERY: what is to be told at the next tick.
+    ticks: Option<Ticks>,
     partial_input: bool,
     cursor: Cursor,
     /// Last watermark given.
@@ -85,7 +91,9 @@ pub struct Aggregate {
 impl Aggregate {
     /// An aggregate of this spec; `partial_input`: its input stems from a Combine of the same spec.
     pub fn new(spec: &AggregateSpec, partial_input: bool, place: Place) -> Aggregate {
-        Aggregate { store: WindowStore::new(spec, place), partial_input, cursor: Cursor::None, forwarded: WM_NONE }
+        let store = WindowStore::new(spec, place);
+        let ticks = Ticks::of(spec);
+        Aggregate { store, ticks, partial_input, cursor: Cursor::None, forwarded: WM_NONE }
     }
 
     fn changes(&self) -> bool {
@@ -101,7 +109,10 @@ impl Aggregate {
             self.add_empty_global();
         }
         self.store.watermark = self.store.watermark.max(watermark);
-        self.cursor = Cursor::Closing(Closing::new(self.store.watermark));
+        self.cursor = match self.ticks {
+            Some(_) => Cursor::Telling(self.store.watermark, None),
+            None => Cursor::Closing(Closing::new(self.store.watermark)),
+        };
     }
 
     /// A FINAL aggregate without keys over no rows has one group all the same, on the shard that owns it.
@@ -124,6 +135,37 @@ impl Aggregate {
         Ok(Some(Msg::Watermark(self.forwarded)))
     }
 
+    /// Tells what the moments up to a watermark have to tell, one after the other.
+    fn pull_telling(
+        &mut self,
+        upto: i64,
+        mut telling: Option<Telling>,
+        cx: &mut OpCx<'_>,
+    ) -> Result<Option<Msg>, Fatal> {
+        let Some(ticks) = &mut self.ticks else { return Ok(None) };
+        loop {
+            if let Some(mut moment) = telling.take() {
+                if let Some(batch) = moment.next_batch(&mut self.store, self.forwarded, cx)? {
+                    self.cursor = Cursor::Telling(upto, Some(moment));
+                    return Ok(Some(Msg::Batch(batch)));
+                }
+                moment.finish(&mut self.store);
+            }
+            telling = ticks.next_moment(&mut self.store, upto)?;
+            if telling.is_none() {
+                break;
+            }
+        }
+        self.gauge(cx);
+        self.forwarded = self.forwarded.max(self.forward_of(upto));
+        Ok(Some(Msg::Watermark(self.forwarded)))
+    }
+
+    fn gauge(&self, cx: &mut OpCx<'_>) {
+        self.store.gauge(cx);
+        cx.counters.state_bytes += self.ticks.as_ref().map_or(0, |ticks| ticks.bytes() as u64);
+    }
+
     fn forward_of(&self, watermark: i64) -> i64 {
         match (watermark, self.store.grid) {
             (WM_END, _) => WM_END,
@@ -141,13 +183,14 @@ impl Operator for Aggregate {
                 self.store.encode(&batch);
                 self.cursor = Cursor::Changes(Changes::new(batch));
             }
+            Msg::Batch(batch) if let Some(ticks) = &mut self.ticks => ticks.take(batch, &mut self.store, cx)?,
             Msg::Batch(batch) if self.partial_input => self.store.fold_partials(&batch, cx)?,
             Msg::Batch(batch) => self.store.fold_rows(batch, cx)?,
             Msg::Watermark(watermark) => self.take_watermark(watermark),
             Msg::Idle | Msg::Barrier(_) => self.cursor = Cursor::Forward(msg),
             Msg::Chunk(_) => return Err(Fatal::new("an aggregate got encoded rows: the plan is wrong")),
         }
-        self.store.gauge(cx);
+        self.gauge(cx);
         Ok(())
     }
 
@@ -156,6 +199,7 @@ impl Operator for Aggregate {
             Cursor::None => Ok(None),
             Cursor::Forward(msg) => Ok(Some(msg)),
             Cursor::Closing(closing) => self.pull_closing(closing, cx),
+            Cursor::Telling(upto, telling) => self.pull_telling(upto, telling, cx),
             Cursor::Changes(mut changes) => {
                 let batch = changes.next_batch(&mut self.store, cx)?;
                 self.store.gauge(cx);
@@ -177,12 +221,18 @@ impl Operator for Aggregate {
 
     fn snapshot(&self, out: &mut SnapshotWriter) {
         self.store.save(self.forwarded, out);
+        if let Some(ticks) = &self.ticks {
+            ticks.save(&self.store, out);
+        }
     }
 
     fn restore(&mut self, from: &SnapshotReader, owns: &dyn Fn(u16) -> bool) -> Result<(), SnapshotError> {
         let forwarded = self.store.load(from, owns)?;
         self.forwarded = forwarded.unwrap_or(self.forwarded);
-        Ok(())
+        match &mut self.ticks {
+            Some(ticks) => ticks.load(&mut self.store, from, owns),
+            None => Ok(()),
+        }
     }
 }
 

@@ -3,6 +3,9 @@
 //! A changelog arrives as retraction pairs. For an upsert sink the −1 of a pair is dropped when its +1 follows with
 //! the same key (the +1 replaces it); a −1 that stands alone is a delete. Pairs are never split over batches.
 //!
+//! With `changelog = append` only rows that come are written, with `debezium` each change is one object of the row before
+//! and the row after.
+//!
 //! A topic takes keys (see `format::KeyEncoder`), a delete as a record with its key and no value, and times: the event
 //! time, else the record's own timestamp, else the run's start; a row has an event time only where its source has one.
 //! Where the plan says so, a row takes along the key and the headers of the record it stems from, without the headers
@@ -30,6 +33,8 @@ pub struct Encode {
     /// The writer merges by order triple.
     with_order: bool,
     run_start_ms: i64,
+    /// One row on its way into an envelope.
+    part: Chunk,
     ready: Option<Msg>,
 }
 
@@ -46,7 +51,7 @@ impl Encode {
             _ => KeyFormat::Text,
         };
         let keys = KeyEncoder::new(key_format, &plan.key, &plan.schema);
-        Encode { plan, encoder, keys, with_order, run_start_ms, ready: None }
+        Encode { plan, encoder, keys, with_order, run_start_ms, part: Chunk::default(), ready: None }
     }
 
     fn encode(&mut self, batch: &Batch, cx: &mut OpCx<'_>) -> Result<Chunk, Fatal> {
@@ -60,6 +65,8 @@ impl Encode {
                 )));
             };
             append_records(raw, &mut chunk);
+        } else if self.plan.envelope {
+            rows = Some(self.envelopes(batch, &mut chunk, cx));
         } else if batch.meta.weight.is_none() {
             self.encoder.encode(batch, &mut chunk, &mut cx.counters.not_finite);
         } else {
@@ -86,6 +93,41 @@ impl Encode {
         cx.counters.rows_out += chunk.rows() as u64;
         self.annotate(batch, rows.as_deref(), &mut chunk);
         Ok(chunk)
+    }
+
+    /// Writes changes as `{"before":…,"after":…,"op":…}`: a pair is an update, +1 alone creates, −1 alone deletes.
+    fn envelopes(&mut self, batch: &Batch, chunk: &mut Chunk, cx: &mut OpCx<'_>) -> Vec<u32> {
+        let mut written = Vec::with_capacity(batch.rows);
+        let mut row = 0;
+        while row < batch.rows {
+            // A row that leaves and one that comes for another reason are two changes, however they were cut into batches.
+            let is_pair = self.replaced_by_next(batch, row) && batch.meta.order_at(row) == batch.meta.order_at(row + 1);
+            let (before, after, op) = match (batch.meta.weight_at(row) > 0, is_pair) {
+                (true, _) => (None, Some(row), "c"),
+                (false, true) => (Some(row), Some(row + 1), "u"),
+                (false, false) => (Some(row), None, "d"),
+            };
+            chunk.bytes.extend_from_slice(b"{\"before\":");
+            self.part(batch, before, chunk, cx);
+            chunk.bytes.extend_from_slice(b",\"after\":");
+            self.part(batch, after, chunk, cx);
+            chunk.bytes.extend_from_slice(b",\"op\":\"");
+            chunk.bytes.extend_from_slice(op.as_bytes());
+            chunk.bytes.extend_from_slice(b"\"}\n");
+            chunk.end_row();
+            let last = after.or(before).unwrap_or(row);
+            written.push(last as u32);
+            row = last + 1;
+        }
+        written
+    }
+
+    /// A row as an object without its terminator; `null` for none.
+    fn part(&mut self, batch: &Batch, row: Option<usize>, chunk: &mut Chunk, cx: &mut OpCx<'_>) {
+        let Some(row) = row else { return chunk.bytes.extend_from_slice(b"null") };
+        self.part.clear();
+        self.encoder.encode_one(batch, row, &mut self.part, &mut cx.counters.not_finite);
+        chunk.bytes.extend_from_slice(self.part.bytes.trim_ascii_end());
     }
 
     /// TRUE when the next row is the +1 that replaces this −1.
@@ -177,6 +219,7 @@ mod tests {
             schema: Arc::new(Schema::new(vec![Field::new("a", DataType::Integer)])),
             key: Vec::new(),
             upsert: false,
+            envelope: false,
             ordered: false,
             pass_through: true,
             statement: 0,
@@ -232,6 +275,7 @@ mod tests {
             schema: Arc::new(schema),
             key: vec![0],
             upsert: true,
+            envelope: false,
             ordered: false,
             pass_through: false,
             statement: 0,

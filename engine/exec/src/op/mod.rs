@@ -3,8 +3,10 @@
 pub mod aggregate;
 pub mod combine;
 pub mod encode;
+pub mod events;
 pub mod filter;
 pub mod limit;
+pub mod materialize;
 pub mod project;
 pub mod sort;
 pub mod sort_key;

@@ -30,6 +30,8 @@ pub struct Inbox {
     /// Lowest watermark among the unfinished partitions of all other shards; `WM_END` when there are none or when
     /// reading is not aligned. A shard does not read far ahead of it.
     pub low_elsewhere: i64,
+    /// Bytes of state that all other shards hold.
+    pub state_elsewhere: u64,
     /// End all sources where they stand, as if nothing more had come: windows fire.
     pub drain: bool,
     /// Stop reading sources; finish and flush what is under way (INT/TERM).
@@ -128,6 +130,8 @@ pub struct Outbox {
     pub passed_over: Vec<(DlqId, u64, String)>,
     /// Lowest watermark among this shard's unfinished partitions; `WM_END` when all are finished.
     pub low: i64,
+    /// Bytes of state this shard holds.
+    pub state_bytes: u64,
 }
 
 /// How a turn ended.

@@ -9,6 +9,7 @@ mod dead;
 mod inlet;
 mod io;
 mod meet;
+mod memory;
 mod outlet;
 mod scan;
 mod writer;
@@ -81,6 +82,8 @@ pub struct ShardOptions {
     pub seed: u64,
     /// Partitions of each source over all shards.
     pub partitions: Vec<u32>,
+    /// Bytes of state all shards together may hold.
+    pub memory_limit: u64,
     /// Watch every operator's contract; the feature `check` does so everywhere.
     pub check: bool,
 }
@@ -190,6 +193,11 @@ impl Shard {
         self.return_credits(&mut out.mesh);
         out.marks.append(&mut self.marks);
         out.low = self.low();
+        out.state_bytes = memory::held(&self.counters);
+        let held = out.state_bytes.saturating_add(inbox.state_elsewhere);
+        if held > self.options.memory_limit {
+            return Err(memory::exceeded(&self.plan, &self.counters, held, self.options.memory_limit));
+        }
         Ok(if self.is_done() {
             Progress::Done
         } else if budget_used {

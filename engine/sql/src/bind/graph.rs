@@ -143,6 +143,15 @@ impl Graph {
         node
     }
 
+    /// TRUE when `node` has one row at most: the one group of everything.
+    pub fn is_single(&self, node: usize) -> bool {
+        match &self.nodes[node].kind {
+            NodeKind::Aggregate(spec) => spec.keys.is_empty() && spec.window.is_none(),
+            NodeKind::Scan { .. } | NodeKind::Union => false,
+            _ => self.input(node).is_some_and(|input| self.is_single(input)),
+        }
+    }
+
     /// The source whose records the rows of `node` are, one by one and in their columns' places.
     pub fn records_of(&self, node: usize) -> Option<usize> {
         match &self.nodes[node].kind {
@@ -269,6 +278,8 @@ impl Graph {
                 | NodeKind::Limit { .. }
                 | NodeKind::Sort(_)
                 | NodeKind::Exchange { .. }
+                | NodeKind::Materialize { .. }
+                | NodeKind::Events
                 | NodeKind::Union => node = self.input(node)?,
                 NodeKind::Scan { source } => {
                     let column = self.sources[source.index()].plan.read.get(position)?;
@@ -307,6 +318,8 @@ impl Graph {
                 | NodeKind::Limit { .. }
                 | NodeKind::Sort(_)
                 | NodeKind::Exchange { .. }
+                | NodeKind::Materialize { .. }
+                | NodeKind::Events
                 | NodeKind::Union => self.input(index).map(|i| self.nodes[i].schema.clone()).unwrap_or_default(),
                 _ => continue,
             };

@@ -50,9 +50,12 @@ impl Graph {
     pub fn carry_key(&mut self, node: usize, repr: Repr) -> Option<usize> {
         match &self.nodes[node].kind {
             NodeKind::Scan { source } => self.beside(source.index(), repr),
-            NodeKind::Filter { .. } | NodeKind::Limit { .. } | NodeKind::Sort(_) | NodeKind::Exchange { .. } => {
-                self.carry_key(self.input(node)?, repr)
-            }
+            NodeKind::Filter { .. }
+            | NodeKind::Limit { .. }
+            | NodeKind::Sort(_)
+            | NodeKind::Exchange { .. }
+            | NodeKind::Materialize { .. }
+            | NodeKind::Events => self.carry_key(self.input(node)?, repr),
             NodeKind::Union => self.carry_union(node, repr, |graph, below| graph.carry_key(below, repr)),
             NodeKind::Project { .. } if self.keys.contains_key(&node) => self.object_key(node, repr),
             NodeKind::Project { .. } => {
@@ -67,9 +70,12 @@ impl Graph {
     pub fn carry_headers(&mut self, node: usize) -> Option<usize> {
         match &self.nodes[node].kind {
             NodeKind::Scan { source } => self.beside(source.index(), Repr::Headers),
-            NodeKind::Filter { .. } | NodeKind::Limit { .. } | NodeKind::Sort(_) | NodeKind::Exchange { .. } => {
-                self.carry_headers(self.input(node)?)
-            }
+            NodeKind::Filter { .. }
+            | NodeKind::Limit { .. }
+            | NodeKind::Sort(_)
+            | NodeKind::Exchange { .. }
+            | NodeKind::Materialize { .. }
+            | NodeKind::Events => self.carry_headers(self.input(node)?),
             NodeKind::Union => self.carry_union(node, Repr::Headers, Graph::carry_headers),
             NodeKind::Project { .. } => self.project_headers(node),
             NodeKind::Aggregate(_) if self.nodes[self.input(node)?].changelog => None,

@@ -12,6 +12,7 @@ mod graph;
 mod headers;
 mod identity;
 mod later;
+mod memory;
 mod order;
 mod pass_through;
 mod query;
@@ -113,6 +114,8 @@ struct Binder<'a> {
     exhausted: bool,
     /// The limit of nodes was reported.
     overgrown: bool,
+    /// The lowest `max.memory.mb`, in bytes.
+    memory_limit: Option<u64>,
 }
 
 /// Compiles a script: parses, binds and plans it. Collects every mistake it can.
@@ -143,6 +146,7 @@ pub fn compile(
         work: 0,
         exhausted: false,
         overgrown: false,
+        memory_limit: None,
     };
     diagnostics.into_iter().for_each(|d| binder.report(d));
     let explained = binder.script(&statements);
@@ -200,6 +204,7 @@ impl<'a> Binder<'a> {
             enabled: true,
             failure: Failure::DeadLetter,
         });
+        self.limit_memory(&query.with);
         let is_table = matches!(role, Role::Table | Role::Inline { retracts: true, .. });
         let is_inline = matches!(role, Role::Inline { .. });
         let is_bare = name.is_none() || matches!(role, Role::Inline { bare: true, .. });
@@ -207,13 +212,11 @@ impl<'a> Binder<'a> {
         let span = name.map_or(query.span, |n| n.span);
         let target = Target { name, is_table, is_inline, is_bare, has_readers, span };
         let output = self.query(query, &target);
-        let Some(name) = name else { return };
+        if name.is_none() {
+            return;
+        }
         match output {
             Some(output) => {
-                if output.changelog && !is_table && has_readers {
-                    let message = format!("reading STREAM \"{shown}\" over a TABLE that changes is not supported yet");
-                    self.report(Diagnostic::error("E0901", name.span, message).hint("declare it as a TABLE"));
-                }
                 self.outputs.insert(shown, output);
             }
             None => {
@@ -229,6 +232,8 @@ impl<'a> Binder<'a> {
         for (index, statement) in statements.iter().enumerate() {
             let (name, if_not_exists, object) = match &statement.kind {
                 StatementKind::Set(entry) => {
+                    self.number = statement.number;
+                    self.limit_memory(std::slice::from_ref(entry));
                     self.settings.push(entry.clone());
                     continue;
                 }
@@ -371,6 +376,7 @@ impl<'a> Binder<'a> {
             dlqs,
             statements: std::mem::take(&mut self.statements),
             edges,
+            memory_limit: self.memory_limit,
         }
     }
 }

@@ -119,6 +119,11 @@ impl<'a> Binder<'a> {
             let message = "EMIT FINAL has no effect without GROUP BY or WINDOW";
             self.report(Diagnostic::warning("W0404", span, message));
         }
+        if let Some((EmitRule::Every(_), span)) = query.emit {
+            let message = "EMIT CHANGES EVERY needs groups: rows that nobody holds leave as they come";
+            let hint = "add GROUP BY or WINDOW, or leave EMIT out";
+            self.report(Diagnostic::error("E0412", span, message).hint(hint));
+        }
         let mut items = self.items(query, scope);
         self.order_keys(query, scope, &mut items);
         if let Some(having) = &query.having {
@@ -294,6 +299,10 @@ impl<'a> Binder<'a> {
         }
         match query.emit {
             Some((EmitRule::Changes, _)) => Emit::Changes,
+            Some((EmitRule::Every(every_ns), span)) => {
+                self.ticks(every_ns, windowed, rel, span);
+                Emit::Every(every_ns)
+            }
             Some((EmitRule::Final, span)) => {
                 if !windowed && !bounded && !rel.poisoned {
                     let message = "EMIT FINAL without WINDOW over unbounded input never gives a row";
@@ -350,7 +359,7 @@ impl<'a> Binder<'a> {
         for (expr, field) in items.exprs.iter_mut().zip(&mut items.fields) {
             field.inferred = any_column(expr, |c| out.get(c).is_some_and(|f| f.inferred));
         }
-        let retract = target.is_table && emit == Emit::Changes;
+        let retract = target.is_table && emit != Emit::Final;
         let positions: Vec<usize> = (0..keys).collect();
         let spec = AggregateSpec {
             keys: positions.clone(),

@@ -11,7 +11,7 @@ use super::identity::{Keyed, topic_of};
 use super::query::{Flow, Items, Output, Target};
 use super::source::raw_type;
 use crate::diag::Diagnostic;
-use crate::endpoint::{SinkSpec, WithEntry};
+use crate::endpoint::{ChangelogForm, SinkSpec, WithEntry};
 use crate::parse::ast::{Item, Query};
 use crate::plan::{
     Carried, DlqPlan, Expr, ExprKind, Failure, KafkaSink, NodeKind, RawKind, Route, SinkConnector, SinkFormat, SinkPlan,
@@ -45,7 +45,8 @@ impl<'a> Binder<'a> {
             None => key,
         };
         let pass_through = sink.as_ref().is_some_and(|(_, spec)| self.passes_through(query, &flow, &key, spec));
-        let needs_tokens = (flow.raw || flow.sorted) && sink.is_some() && !pass_through;
+        let rekeyed = target.is_table && !target.is_inline && flow.changelog && self.is_rekeyed(&flow, &items, &key);
+        let needs_tokens = (flow.raw || flow.sorted) && sink.is_some() && !pass_through && !rekeyed;
         if needs_tokens && !target.has_readers {
             self.tokens(&mut items.exprs, flow.node);
         }
@@ -71,12 +72,20 @@ impl<'a> Binder<'a> {
                 self.graph.keys.insert(node, Keyed::new(&key, sink.as_ref().map(|(_, spec)| &spec.connector)));
             }
         }
+        let changelog = flow.changelog && target.is_table;
+        if rekeyed {
+            let exchange = NodeKind::Exchange { edge: EdgeId(0), route: Route::Key(key.clone()) };
+            node = self.graph.add(exchange, Some(node), Vec::new(), true, statement);
+            node = self.graph.add(NodeKind::Materialize { key: key.clone() }, Some(node), Vec::new(), true, statement);
+        } else if flow.changelog && !target.is_table {
+            node = self.graph.add(NodeKind::Events, Some(node), Vec::new(), false, statement);
+        }
         if let Some((rows, _)) = query.limit.filter(|_| !flow.sorted) {
             if !flow.is_global {
                 let exchange = NodeKind::Exchange { edge: EdgeId(0), route: Route::Key(Vec::new()) };
-                node = self.graph.add(exchange, Some(node), Vec::new(), flow.changelog, statement);
+                node = self.graph.add(exchange, Some(node), Vec::new(), changelog, statement);
             }
-            node = self.graph.add(NodeKind::Limit { rows }, Some(node), Vec::new(), flow.changelog, statement);
+            node = self.graph.add(NodeKind::Limit { rows }, Some(node), Vec::new(), changelog, statement);
         }
         let raw = flow.raw && query.limit.is_none();
         let output = Output {
@@ -85,7 +94,7 @@ impl<'a> Binder<'a> {
             roots: flow.roots.clone(),
             raw,
             ordered: flow.ordered,
-            changelog: flow.changelog,
+            changelog,
             topic: sink.as_ref().and_then(|(_, spec)| topic_of(&spec.connector)).map(str::to_owned),
             key: key.clone(),
         };
@@ -99,22 +108,27 @@ impl<'a> Binder<'a> {
             let mut exprs: Vec<Expr> = schema.fields.iter().enumerate().map(column).collect();
             self.tokens(&mut exprs, node);
             let project = NodeKind::Project { exprs, event_time: None };
-            node = self.graph.add(project, Some(node), items.fields, flow.changelog, statement);
+            node = self.graph.add(project, Some(node), items.fields, changelog, statement);
         }
         if pass_through && query.limit.is_none() && target.has_readers {
             node = flow.node;
             if is_topic {
-                node = self.graph.add(beside, Some(node), Vec::new(), flow.changelog, statement);
+                node = self.graph.add(beside, Some(node), Vec::new(), changelog, statement);
             }
         }
         let carried = if is_topic { self.carried(node, &output) } else { Carried::default() };
-        let upsert = target.is_table && flow.changelog;
-        let SinkSpec { mut connector, format, dlq_path, dlq_topic, dlq_enabled, failure, .. } = spec;
+        let SinkSpec { mut connector, format, changelog: form, dlq_path, dlq_topic, dlq_enabled, failure, .. } = spec;
+        let upsert = changelog && form == ChangelogForm::Upsert;
+        let envelope = target.is_table && form == ChangelogForm::Debezium;
+        if !target.is_table && form != ChangelogForm::Upsert {
+            let message = format!("changelog of sink \"{name}\" has no effect: the rows of a STREAM are events");
+            self.report(Diagnostic::warning("W0513", target.span, message).hint("create a TABLE to write its changes"));
+        }
         let mut ordered = flow.ordered;
         if let SinkConnector::Kafka(kafka) = &mut connector {
             // Each core writes its own keys; nothing merges the rows of several.
             ordered = false;
-            if target.is_table && !key.is_empty() {
+            if target.is_table && form == ChangelogForm::Upsert && !key.is_empty() {
                 kafka.topic_config.entry("cleanup.policy".to_owned()).or_insert_with(|| "compact".to_owned());
             }
             for root in &flow.roots {
@@ -122,7 +136,7 @@ impl<'a> Binder<'a> {
             }
         }
         let sink = NodeKind::Sink { sink: self.sinks.len(), edge: EdgeId(0) };
-        let node = self.graph.add(sink, Some(node), Vec::new(), flow.changelog, statement);
+        let node = self.graph.add(sink, Some(node), Vec::new(), changelog, statement);
         self.graph.nodes[node].schema = schema.clone();
         self.dlqs[statement] =
             DlqDraft { name: name.clone(), path: dlq_path, topic: dlq_topic, enabled: dlq_enabled, failure };
@@ -133,12 +147,19 @@ impl<'a> Binder<'a> {
             schema,
             key,
             upsert,
+            envelope,
             ordered,
             pass_through,
             carried,
             statement,
         });
         Some(output)
+    }
+
+    /// TRUE when several rows of a changing result may have the same key: something that tells them apart is not in it.
+    fn is_rekeyed(&self, flow: &Flow, items: &Items, key: &[usize]) -> bool {
+        let has = |column: &usize| key.iter().any(|k| items.exprs[*k].kind == ExprKind::Column(*column));
+        !flow.identity.iter().all(has) || flow.identity.is_empty() && !self.graph.is_single(flow.node)
     }
 
     /// The key a sink writes: that of the rows, else `key.field`. `None` where the rows are not what the sink takes.
@@ -239,6 +260,7 @@ impl<'a> Binder<'a> {
         SinkSpec {
             connector: SinkConnector::Stdout,
             format,
+            changelog: ChangelogForm::default(),
             key_field: None,
             implied: false,
             dlq_path: None,
@@ -258,6 +280,8 @@ impl<'a> Binder<'a> {
         for &column in &flow.identity {
             match items.exprs.iter().position(|e| e.kind == ExprKind::Column(column)) {
                 Some(position) => key.push(position),
+                // Rows of a nested query need no key: who reads them counts equal ones.
+                None if target.is_inline => return Some(Vec::new()),
                 None if changes => {
                     let message = "the TABLE does not select all columns that identify its rows";
                     let hint =
@@ -267,6 +291,12 @@ impl<'a> Binder<'a> {
                 }
                 None => {}
             }
+        }
+        if changes && !target.is_inline && flow.identity.is_empty() && !self.graph.is_single(flow.node) {
+            let message = "the TABLE has no key: its rows change, and no columns tell them apart";
+            let hint = "mark PRIMARY KEY columns; of the rows that share a key, the greatest stands";
+            self.report(Diagnostic::error("E0409", target.span, message).hint(hint));
+            return None;
         }
         if target.is_table && !target.is_inline && flow.identity.is_empty() && !flow.is_global {
             let message = "the TABLE has no key: rows are appended";

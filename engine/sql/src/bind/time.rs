@@ -46,7 +46,7 @@ impl Binder<'_> {
         let specs = || scope.rel.roots.iter().filter_map(|root| self.graph.sources[*root].spec.as_ref());
         let (source_late, source_lateness) =
             (specs().find_map(|s| s.late), specs().filter_map(|s| s.lateness_ns).max());
-        let default = if emit == Emit::Changes { CHANGES_LATENESS_NS } else { 0 };
+        let default = if emit == Emit::Final { 0 } else { CHANGES_LATENESS_NS };
         let grace = window.grace.map(|g| g.ns);
         let lateness = grace.or_else(|| self.statement_lateness(&query.with)).or(source_lateness).unwrap_or(default);
         let late = self.statement_late(&query.with).or(source_late).unwrap_or(LateStrategy::Drop);
@@ -55,6 +55,21 @@ impl Binder<'_> {
         }
         let kind = WindowKind::Tumbling { size_ns: window.size.ns };
         sound.then_some(WindowSpec { kind, lateness_ns: lateness, late })
+    }
+
+    /// EMIT CHANGES EVERY goes by event time, with a window or without.
+    pub(super) fn ticks(&mut self, every_ns: i64, windowed: bool, rel: &Rel, span: Span) {
+        if every_ns <= 0 {
+            let message = "EVERY must be longer than 0";
+            self.report(Diagnostic::error("E0412", span, message).hint("write for example EMIT CHANGES EVERY 5s"));
+        }
+        if !windowed
+            && self.default_time(rel, span).is_none()
+            && let Some(finding) = self.diagnostics.last_mut().filter(|d| d.code == "E0404")
+        {
+            finding.message = format!("EVERY goes by event time, and records of \"{}\" carry none", rel.name);
+            finding.hint = Some("set event.time.field on the source".to_owned());
+        }
     }
 
     fn statement_lateness(&mut self, with: &[WithEntry]) -> Option<i64> {

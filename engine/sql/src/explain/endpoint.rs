@@ -240,7 +240,8 @@ pub fn sink(sink: &SinkPlan) -> String {
     };
     let order = if sink.ordered { ", rows of all shards merged in order" } else { ", rows as they come" };
     let passed = if sink.pass_through { ", records passed through byte for byte" } else { "" };
-    format!("{to}, {format}{passed}{key}{order}")
+    let envelope = if sink.envelope { ", each change with the row before and after" } else { "" };
+    format!("{to}, {format}{passed}{envelope}{key}{order}")
 }
 
 /// A dead-letter destination.

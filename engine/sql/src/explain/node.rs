@@ -56,6 +56,8 @@ pub fn headline(plan: &AppPlan, node: &Node) -> String {
             format!("Project {}", items.chain(time).collect::<Vec<_>>().join(", "))
         }
         NodeKind::Union => "Union all rows".to_owned(),
+        NodeKind::Materialize { key } => format!("Materialize by {}", names(input, key)),
+        NodeKind::Events => "Events: rows taken back are left out".to_owned(),
         NodeKind::Sort(spec) => sort(spec, input),
         NodeKind::Limit { rows } => format!("Limit {rows}"),
         NodeKind::Combine(spec) => format!("Combine {}", grouping(spec)),
@@ -165,6 +167,10 @@ pub fn state(plan: &AppPlan, node: &Node) -> (Growth, String) {
         NodeKind::Sort(spec) => sort_state(spec),
         NodeKind::Combine(spec) => (Growth::Constant, combine_state(spec)),
         NodeKind::Aggregate(spec) => aggregate_state(plan, node, spec),
+        NodeKind::Materialize { .. } => {
+            let growth = if reaches_live(plan, node) { Growth::Unbounded } else { Growth::PerKey };
+            (growth, "every live row by its key, of which the greatest stands".to_owned())
+        }
         _ => (Growth::Stateless, String::new()),
     }
 }
@@ -250,6 +256,11 @@ pub fn emission(spec: Option<&AggregateSpec>) -> String {
         (Emit::Changes, _) => {
             let pairs = if spec.retract { ", taking the row before back" } else { "" };
             format!("one row per input row for each {group} it changes{pairs}")
+        }
+        (Emit::Every(every_ns), window) => {
+            let close = if window.is_some() { ", and when its window closes" } else { "" };
+            let pairs = if spec.retract { ", taking the row before back" } else { "" };
+            format!("one row per {group} that changed, every {} of event time{close}{pairs}", duration_text(every_ns))
         }
         (Emit::Final, Some(window)) => {
             let grace = if window.lateness_ns == 0 {

@@ -93,6 +93,7 @@ fn sink(name: &str, statement: usize, columns: &SchemaRef, key: Vec<usize>, upse
         schema: Arc::clone(columns),
         key,
         upsert,
+        envelope: false,
         ordered: !upsert,
         pass_through: false,
         statement,
@@ -109,6 +110,7 @@ fn app(source: SourcePlan, nodes: Vec<Node>, sinks: Vec<SinkPlan>, statements: &
         edge: EdgeId(9),
     };
     AppPlan {
+        memory_limit: None,
         name: "demo".into(),
         sources: vec![source],
         nodes,

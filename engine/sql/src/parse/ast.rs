@@ -188,6 +188,8 @@ pub(crate) struct Branch {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EmitRule {
     Changes,
+    /// EMIT CHANGES EVERY so many nanoseconds.
+    Every(i64),
     Final,
 }
 

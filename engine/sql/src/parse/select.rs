@@ -324,16 +324,16 @@ impl Parser<'_> {
         let span = self.span();
         self.bump();
         let rule = if self.take_word("CHANGES") {
-            EmitRule::Changes
+            match self.take_word("EVERY") {
+                true => EmitRule::Every(self.duration()?.ns),
+                false => EmitRule::Changes,
+            }
         } else if self.take_word("FINAL") {
             EmitRule::Final
         } else {
             let hint = "write EMIT CHANGES for a row per change, or EMIT FINAL for one row when the result is complete";
             return Err(self.fail(Diagnostic::error("E0109", span, "EMIT without CHANGES or FINAL").hint(hint)));
         };
-        if self.is_word("EVERY") {
-            return Err(self.unsupported(self.span(), "EMIT CHANGES EVERY"));
-        }
         query.emit = Some((rule, span.to(self.last_span())));
         Ok(())
     }

@@ -202,6 +202,7 @@ const LATE: &[(&str, &str)] = &[
     ("include_in_next_window", "include_in_next"),
 ];
 
+const CHANGELOGS: &[(&str, &str)] = &[("upsert", "upsert"), ("append", "append"), ("debezium", "debezium")];
 const POLICIES: &[(&str, &str)] = &[("warn", "warn"), ("error", "error"), ("null", "null")];
 const ORDERS: &[(&str, &str)] =
     &[("partition", "partition"), ("sequential", "sequential"), ("event_time", "event_time")];
@@ -282,7 +283,7 @@ pub const KEYS: &[Key] = &[
     sink("max_file_size_bytes", &[], Size).file().later(),
     sink("rotation_interval_ms", &[], MILLIS).file().later(),
     sink("max_records_per_file", &[], Int(1)).file().later(),
-    sink("changelog", &[], Text).default("upsert").later(),
+    sink("changelog", &[], Word(CHANGELOGS)).default("upsert"),
     both("json.decimal.output", &[], Text).default("source").global().later(),
     both("json.decimal.strings", &[], Bool).default("false").global().later(),
     // Time.
@@ -346,7 +347,7 @@ pub const KEYS: &[Key] = &[
     both("partitioning_strategy", &[], Text).global().inert(),
     both("num_partitions", &[], Int(1)).global().inert(),
     both("performance_profile", &[], Text).global().tuning(),
-    both("max.memory.mb", &[], Int(1)).global().inert(),
+    both("max.memory.mb", &[], Int(1)).global().tuning(),
     both("max.groups", &[], Int(1)).global().inert(),
     both("spill.to.disk", &[], Bool).global().default("false").later(),
     both("prometheus.port", &[], Int(1)).global().inert(),

@@ -9,7 +9,7 @@ use super::keys::Carrier;
 use super::reader::Reader;
 use super::setting::{Giver, Rank};
 use super::source::field;
-use crate::endpoint::SinkSpec;
+use crate::endpoint::{ChangelogForm, SinkSpec};
 use crate::plan::{Compression, Failure, KafkaSink, SinkConnector, SinkFormat};
 
 /// Builds the sink: the inner `None` when nothing says where to, the outer when an error was reported.
@@ -34,7 +34,25 @@ pub(super) fn build(reader: &mut Reader<'_>) -> Option<Option<SinkSpec>> {
         true => field(reader, "key.field"),
         false => None,
     };
-    Some(Some(SinkSpec { connector, format, key_field, implied, dlq_path, dlq_topic, dlq_enabled, failure }))
+    let changelog = changelog(reader, format)?;
+    Some(Some(SinkSpec { connector, format, changelog, key_field, implied, dlq_path, dlq_topic, dlq_enabled, failure }))
+}
+
+/// How changes are written; envelopes hold objects, so they need JSON.
+fn changelog(reader: &mut Reader<'_>, format: SinkFormat) -> Option<ChangelogForm> {
+    match reader.word("changelog")? {
+        "append" => Some(ChangelogForm::Append),
+        "debezium" if format == SinkFormat::JsonLines => Some(ChangelogForm::Debezium),
+        "debezium" => {
+            reader.fail(
+                "changelog",
+                "E0521",
+                "changelog = debezium writes objects of objects, which only JSON can hold",
+            );
+            None
+        }
+        _ => Some(ChangelogForm::Upsert),
+    }
 }
 
 /// What kind of sink is meant, and whether nothing but known brokers says so; the inner `None` when nothing at all does.

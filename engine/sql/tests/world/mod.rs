@@ -45,6 +45,7 @@ impl Endpoints for World {
     fn sink(&mut self, name: &str, _: Span, _: &[WithEntry]) -> Result<Option<SinkSpec>, Vec<Diagnostic>> {
         let connector = SinkConnector::File { path: name.into(), append: false, compression: Compression::None };
         let spec = SinkSpec {
+            changelog: Default::default(),
             connector,
             format: SinkFormat::JsonLines,
             key_field: None,

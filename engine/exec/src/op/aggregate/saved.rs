@@ -19,11 +19,11 @@ const VERSION: u16 = 1;
 /// Window start, key, major, minor, tie.
 const FIXED: usize = 5;
 
-fn shape(what: &str) -> SnapshotError {
+pub(super) fn shape(what: &str) -> SnapshotError {
     SnapshotError::Shape(what.to_owned())
 }
 
-fn ints(column: &Column) -> Result<&[i64], SnapshotError> {
+pub(super) fn ints(column: &Column) -> Result<&[i64], SnapshotError> {
     match column {
         Column::Int(a) => Ok(a.values()),
         _ => Err(shape("a column of integers is of another kind")),
@@ -82,6 +82,8 @@ impl WindowStore {
                     self.restored = Some(restored);
                     self.watermark = restored.0;
                 }
+                // Those of EMIT CHANGES EVERY are for `ticks` to read.
+                super::ticks::CHANGED | super::ticks::PENDING => {}
                 other => return Err(shape(&format!("unknown table {other}"))),
             }
         }

@@ -161,25 +161,9 @@ impl WindowStore {
     }
 
     /// Folds rows into their windows; late ones are counted and go where the query says.
-    pub(crate) fn fold_rows(&mut self, mut batch: Batch, cx: &mut OpCx<'_>) -> Result<(), Fatal> {
-        let runs = match self.grid {
-            None => vec![Run { window: WHOLE, from: 0, to: batch.rows }],
-            Some(grid) => {
-                let late = grid.late(&batch, self.watermark)?;
-                if !late.is_empty() {
-                    late.iter().for_each(|row| self.refuse(&batch, *row as usize, cx));
-                    batch = without(&batch, &late);
-                }
-                // Beyond the frontier the watermark itself tells late rows from others.
-                let replayed =
-                    grid.closed(&batch, if self.released > self.watermark { self.released } else { WM_NONE })?;
-                if !replayed.is_empty() {
-                    cx.counters.replayed += replayed.len() as u64;
-                    batch = without(&batch, &replayed);
-                }
-                grid.runs(&mut batch)?
-            }
-        };
+    pub(crate) fn fold_rows(&mut self, batch: Batch, cx: &mut OpCx<'_>) -> Result<(), Fatal> {
+        let mut batch = self.admitted(batch, cx)?;
+        let runs = self.runs(&mut batch)?;
         if batch.rows == 0 {
             return Ok(());
         }
@@ -190,6 +174,43 @@ impl WindowStore {
             self.fold_run(run, Addition::Rows(&batch));
         }
         Ok(())
+    }
+
+    /// The rows that are neither late nor of windows that were given out before a restart.
+    pub(super) fn admitted(&self, mut batch: Batch, cx: &mut OpCx<'_>) -> Result<Batch, Fatal> {
+        let Some(grid) = self.grid else { return Ok(batch) };
+        let late = grid.late(&batch, self.watermark)?;
+        if !late.is_empty() {
+            late.iter().for_each(|row| self.refuse(&batch, *row as usize, cx));
+            batch = without(&batch, &late);
+        }
+        // Beyond the frontier the watermark itself tells late rows from others.
+        let replayed = grid.closed(&batch, if self.released > self.watermark { self.released } else { WM_NONE })?;
+        if !replayed.is_empty() {
+            cx.counters.replayed += replayed.len() as u64;
+            batch = without(&batch, &replayed);
+        }
+        Ok(batch)
+    }
+
+    /// The batch's runs of one window each; the batch is reordered when its windows alternate.
+    pub(super) fn runs(&self, batch: &mut Batch) -> Result<Vec<Run>, Fatal> {
+        match self.grid {
+            None => Ok(vec![Run { window: WHOLE, from: 0, to: batch.rows }]),
+            Some(grid) => grid.runs(batch),
+        }
+    }
+
+    /// Folds the rows of a run; answers the group of each.
+    pub(super) fn fold_run_of(&mut self, run: Run, batch: &Batch) -> &[u32] {
+        self.fold_run(run, Addition::Rows(batch));
+        &self.scratch.groups
+    }
+
+    /// The group of a row of the batch whose keys are encoded, if its window has it.
+    pub(super) fn known(&self, window: i64, row: usize) -> Option<u32> {
+        let (key, hash) = (self.scratch.encoder.keys().key(row), self.scratch.hashes[row]);
+        self.windows.get(&window)?.index.find(key, hash)
     }
 
     /// Watermark up to which everything was given out. At the end of input that is the close of the last open window;

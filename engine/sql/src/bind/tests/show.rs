@@ -44,6 +44,8 @@ fn kind(kind: &NodeKind) -> String {
             format!("project {}{}", list(exprs), time.unwrap_or_default())
         }
         NodeKind::Union => "union".to_owned(),
+        NodeKind::Materialize { key } => format!("materialize {key:?}"),
+        NodeKind::Events => "events".to_owned(),
         NodeKind::Sort(spec) => format!("sort {:?}", spec),
         NodeKind::Limit { rows } => format!("limit {rows}"),
         NodeKind::Combine(spec) => format!("combine {}", aggregate(spec)),

@@ -73,6 +73,7 @@ impl Endpoints for Files {
     fn sink(&mut self, name: &str, _: Span, with: &[WithEntry]) -> Result<Option<SinkSpec>, Vec<Diagnostic>> {
         let path = with.iter().find(|e| e.key == format!("{name}.path")).map(|e| e.value.clone());
         Ok(path.or_else(|| name.contains('.').then(|| name.to_owned())).map(|path| SinkSpec {
+            changelog: Default::default(),
             format: match format(&path) {
                 SinkFormat::Csv { delimiter, .. } => {
                     SinkFormat::Csv { delimiter, header: entry(with, name, "no_header").is_none() }
