@@ -5,9 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
-use velostream_runtime::io::memory::Topics;
 use velostream_sql::diag::to_json;
-use velostream_sql::plan::SinkFormat;
 
 use crate::app::{self, Source};
 use crate::args::{SummaryArg, ValidateArgs};
@@ -21,8 +19,8 @@ pub fn validate(args: &ValidateArgs) -> Result<ExitCode> {
     let sources = sources(args)?;
     let (mut documents, mut valid) = (Vec::new(), true);
     for source in &sources {
-        let app = app::compile(&args.compile, source, SinkFormat::JsonLines, &Topics::default());
-        valid &= app.plan.is_some();
+        let app = app::check(&args.compile, source);
+        valid &= app::errors(&app.diagnostics) == 0;
         if args.output_format == SummaryArg::Json {
             documents.push(document(&app, source));
         } else {
@@ -42,7 +40,7 @@ fn document(app: &app::App, source: &Source) -> Value {
     let findings: Vec<_> = app.diagnostics.iter().map(|d| to_json(d, &source.name, &source.text)).collect();
     json!({
         "file": source.name,
-        "valid": app.plan.is_some(),
+        "valid": errors == 0,
         "errors": errors,
         "warnings": app.diagnostics.len() - errors,
         "diagnostics": findings,

@@ -35,3 +35,4 @@ pub use aggregate::{Aggregate, AggregateExample, AggregateFn, AggregateForm, agg
 pub use call::{Arg, Args, Call, Exact, Fail, Failure, Floats, Ints, Outcome, RowContext, Texts, shortened};
 pub use catalogue::{all, find};
 pub use function::{ArgType, BadConstant, Function, Group, Nulls, Param, Prepare, Prepared, Returns, Taken};
+pub use zone::zone_exists;

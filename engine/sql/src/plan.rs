@@ -9,6 +9,7 @@
 //! ```
 
 mod expr;
+mod window;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use velostream_types::topic::{Client, StartAt};
 use velostream_types::{DataType, DlqId, EdgeId, NodeId, SchemaRef, SourceId, Span, Value};
 
 pub use expr::{ArithmeticOp, ArithmeticStep, CompareOp, Expr, ExprKind, HeaderCall, SystemColumn};
+pub use window::{LateStrategy, WindowKind, WindowSpec, ZoneName};
 
 /// Groups a [`NodeKind::Combine`] holds on one shard; more than this leave at once. Beyond it the table falls out of
 /// the cache and combining gains nothing. Part of the plan because EXPLAIN tells it.
@@ -532,36 +534,6 @@ pub struct CallOrder {
     pub descending: bool,
     /// NULLs stand in front.
     pub nulls_first: bool,
-}
-
-/// A window over event time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WindowSpec {
-    /// Its kind and size.
-    pub kind: WindowKind,
-    /// Allowed lateness, ns.
-    pub lateness_ns: i64,
-    /// What happens to late rows.
-    pub late: LateStrategy,
-}
-
-/// Kind of window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WindowKind {
-    /// `[k·size, (k+1)·size)`.
-    Tumbling {
-        /// Size, ns, above 0.
-        size_ns: i64,
-    },
-}
-
-/// What happens to a row that comes after its window was closed. Late rows are counted whatever is chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LateStrategy {
-    /// Dropped and counted.
-    Drop,
-    /// To the statement's dead letters.
-    DeadLetter,
 }
 
 /// Emission rule of an aggregate.

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use velostream_sql::plan::{
     AggregateSpec, AppPlan, Emit, EventTimeSpec, Expr, LateStrategy, MissingTime, Node, NodeKind, SourceConnector,
-    TimeField, WindowKind,
+    TimeField,
 };
 use velostream_types::time::{WM_END, WM_NONE};
 use velostream_types::{ErrorCode, NodeId, SourceId, Value};
@@ -326,7 +326,7 @@ impl Run<'_> {
 
     fn aggregate(&mut self, at: usize, spec: &AggregateSpec, row: Flow, given: &mut Vec<Flow>) {
         let window = spec.window.map(|w| {
-            let WindowKind::Tumbling { size_ns } = w.kind;
+            let size_ns = w.kind.size_ns();
             let t = row.event_time.unwrap_or(row.timestamp_ms.saturating_mul(NS_PER_MS));
             let start = t.div_euclid(size_ns).saturating_mul(size_ns);
             (start, start.saturating_add(size_ns), w)
@@ -375,7 +375,7 @@ impl Run<'_> {
         let forwarded = state.forwarded;
         let Some(cell) = state.cells.get_mut(id) else { return };
         let bounds = spec.window.map(|w| {
-            let WindowKind::Tumbling { size_ns } = w.kind;
+            let size_ns = w.kind.size_ns();
             (id.0, id.0.saturating_add(size_ns))
         });
         let mut values = cell.keys.clone();
@@ -460,7 +460,7 @@ impl Run<'_> {
         let before = &self.plan.nodes[input.index()];
         match &before.kind {
             NodeKind::Aggregate(AggregateSpec { window: Some(w), .. }) => {
-                let WindowKind::Tumbling { size_ns } = w.kind;
+                let size_ns = w.kind.size_ns();
                 size_ns
             }
             _ => self.window_size(before),
@@ -471,7 +471,7 @@ impl Run<'_> {
         let over = |start: i64| match spec.window {
             None => watermark == WM_END,
             Some(w) => {
-                let WindowKind::Tumbling { size_ns } = w.kind;
+                let size_ns = w.kind.size_ns();
                 watermark == WM_END || start.saturating_add(size_ns).saturating_add(w.lateness_ns) <= watermark
             }
         };

@@ -16,6 +16,7 @@
 //! --- expect out records        records as a topic gets them: `KEY; name=value => VALUE`, as a multiset
 //! --- dead out                  dead letters of destination `out`
 //! --- error                     the rendered diagnostics; the SQL must not deploy
+//! --- valid                     the rendered diagnostics of validation; the SQL is right, whether it runs yet or not
 //! ```
 //!
 //! In a feed line `\xff` is the byte of that value.
@@ -26,7 +27,7 @@ mod compile;
 mod records;
 mod run;
 
-pub use compile::{compile_app, feed_name};
+pub use compile::{check_app, compile_app, feed_name};
 pub use records::{FedRecord, line_of};
 pub use run::{Outcome, run_file};
 
@@ -69,6 +70,8 @@ pub enum StepKind {
     Dead(String),
     /// Rendered diagnostics.
     Error,
+    /// Rendered diagnostics of SQL that is right and need not run.
+    Valid,
 }
 
 /// How a feed's lines are meant.
@@ -145,6 +148,7 @@ impl Scenario {
                 StepKind::Expect(sink, Comparison::Records) => format!("expect {sink} records"),
                 StepKind::Dead(dlq) => format!("dead {dlq}"),
                 StepKind::Error => "error".to_owned(),
+                StepKind::Valid => "valid".to_owned(),
             };
             text.push_str(&format!("--- {directive}\n"));
             for line in &step.body {
@@ -174,6 +178,7 @@ fn directive_of(text: &str) -> Result<StepKind, String> {
         "sync" => Ok(StepKind::Sync),
         "end" => Ok(StepKind::End),
         "error" => Ok(StepKind::Error),
+        "valid" => Ok(StepKind::Valid),
         "dead" => Ok(StepKind::Dead(rest.to_owned())),
         "expect" => {
             let (sink, how) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -188,7 +193,7 @@ fn directive_of(text: &str) -> Result<StepKind, String> {
             };
             Ok(StepKind::Expect(sink.to_owned(), comparison))
         }
-        other => Err(format!("`{other}` is no directive: feed, restart, end, expect, dead, error")),
+        other => Err(format!("`{other}` is no directive: feed, restart, end, expect, dead, error, valid")),
     }
 }
 

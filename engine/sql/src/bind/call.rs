@@ -16,20 +16,7 @@ use crate::parse::ast::{self, Ident};
 use crate::plan::{CompareOp, Expr, ExprKind};
 
 /// Names this file gives a meaning to without the catalogue, for "did you mean".
-const FORMS: [&str; 12] = [
-    "CAST",
-    "TRY_CAST",
-    "COALESCE",
-    "IFNULL",
-    "NULLIF",
-    "IF",
-    "IIF",
-    "ISNULL",
-    "TUMBLE_START",
-    "TUMBLE_END",
-    "WINDOW_START",
-    "WINDOW_END",
-];
+const FORMS: [&str; 8] = ["CAST", "TRY_CAST", "COALESCE", "IFNULL", "NULLIF", "IF", "IIF", "ISNULL"];
 
 impl Binder<'_> {
     pub(super) fn call<'q>(
@@ -52,9 +39,7 @@ impl Binder<'_> {
             "IFNULL" | "NULLIF" => (2, Some(2)),
             "IF" | "IIF" => (3, Some(3)),
             "ISNULL" => (1, Some(1)),
-            "TUMBLE_START" | "TUMBLE_END" | "WINDOW_START" | "WINDOW_END" => {
-                return self.window_bound_call(upper.ends_with("START"), &upper, span, scope);
-            }
+            name if super::window::BOUNDS.contains(&name) => return self.window_bound_call(name, span, scope),
             _ => match velostream_functions::find(&upper) {
                 Some(function) => return self.function_call(function, &upper, args, star, span, scope),
                 None => return self.unknown_function(name, &upper),
@@ -255,6 +240,7 @@ impl Binder<'_> {
         let catalogue = velostream_functions::all().flat_map(|f| f.aliases.iter().chain([&f.name]).copied());
         let known = FORMS
             .into_iter()
+            .chain(super::window::BOUNDS)
             .chain(super::aggregate::names())
             .chain(super::headers::FUNCTIONS)
             .chain(super::later::FUNCTIONS)

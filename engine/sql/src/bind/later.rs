@@ -1,7 +1,7 @@
 //! Names of functions the dialect has and this engine does not do yet.
 
 /// Sorted by group as in the reference.
-pub(super) const FUNCTIONS: [&str; 30] = [
+pub(super) const FUNCTIONS: [&str; 25] = [
     "STRING_TO_ARRAY",
     "JSON_EXTRACT",
     "JSON_VALUE",
@@ -18,11 +18,6 @@ pub(super) const FUNCTIONS: [&str; 30] = [
     "ARRAY_DISTINCT",
     "MAP_KEYS",
     "MAP_VALUES",
-    "HOP_START",
-    "HOP_END",
-    "SESSION_START",
-    "SESSION_END",
-    "SESSION_DURATION",
     "ROW_NUMBER",
     "RANK",
     "DENSE_RANK",

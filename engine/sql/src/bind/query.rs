@@ -10,7 +10,7 @@ use super::scope::{Rel, Scope, field_like, system_column, window_bound};
 use super::{Binder, graph, typing};
 use crate::diag::Diagnostic;
 use crate::parse::ast::{self, EmitRule, Ident, Item, Query};
-use crate::plan::{AggregateSpec, Emit, Expr, ExprKind, NodeKind, Route, WindowSpec};
+use crate::plan::{AggregateSpec, Emit, Expr, ExprKind, NodeKind, Route, WindowKind, WindowSpec};
 
 /// Columns that `*` may stand for. Each column read costs a few KiB per partition.
 const MAX_STAR: usize = 10_000;
@@ -176,7 +176,8 @@ impl<'a> Binder<'a> {
         let window_failed = matches!(window, Some(None));
         // A window that failed still is one for the names of its bounds.
         let placeholder = WindowSpec {
-            kind: crate::plan::WindowKind::Tumbling { size_ns: 1 },
+            kind: WindowKind::Tumbling { size_ns: 1 },
+            zone: None,
             lateness_ns: 0,
             late: crate::plan::LateStrategy::Drop,
         };
@@ -212,7 +213,8 @@ impl<'a> Binder<'a> {
         scope.clause = "GROUP BY";
         scope.visible = query.items.len();
         let mut sound = true;
-        for key in &query.group_by {
+        let session_key = query.window.iter().filter_map(|w| w.key.as_ref());
+        for key in query.group_by.iter().chain(session_key) {
             let Some(expr) = self.key_expr(key, query, scope, grouped.window.is_some()) else {
                 sound = false;
                 continue;
@@ -366,7 +368,8 @@ impl<'a> Binder<'a> {
         let (statement, graph) = (self.statement, &mut self.graph);
         let project = NodeKind::Project { exprs: project, event_time: None };
         let mut node = graph.add(project, Some(rel.node), fields.clone(), input_changes, statement);
-        if emit == Emit::Final && !input_changes {
+        let merges = spec.window.is_some_and(|w| matches!(w.kind, WindowKind::Session { .. }));
+        if emit == Emit::Final && !input_changes && !merges {
             node = graph.add(NodeKind::Combine(spec.clone()), Some(node), fields[..keys].to_vec(), false, statement);
         }
         let exchange = NodeKind::Exchange { edge: velostream_types::EdgeId(0), route: Route::Key(positions.clone()) };

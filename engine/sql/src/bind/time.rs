@@ -1,91 +1,18 @@
-//! Event time: which column of which source places the rows of a window, and the window's own settings.
+//! Event time: which column of which source places the rows of a window.
 
-use velostream_types::time::NS_PER_SEC;
 use velostream_types::{DataType, Span};
 
 use super::Binder;
 use super::scope::{Named, Rel, Scope, System, available};
 use crate::diag::Diagnostic;
-use crate::duration;
-use crate::endpoint::WithEntry;
-use crate::parse::ast::{self, Ident, Query, Window};
-use crate::plan::{
-    Emit, EventTimeSpec, LateStrategy, MissingTime, NodeKind, SourceConnector, SystemColumn, TimeField, TimeFormat,
-    WindowKind, WindowSpec,
-};
+use crate::parse::ast::{self, Ident};
+use crate::plan::{EventTimeSpec, MissingTime, NodeKind, SourceConnector, SystemColumn, TimeField, TimeFormat};
 
-/// Lateness of windows that correct themselves, ns.
-const CHANGES_LATENESS_NS: i64 = 60 * velostream_types::time::NS_PER_SEC;
 const IDLE_TIMEOUT_NS: i64 = 60 * velostream_types::time::NS_PER_SEC;
 
 impl Binder<'_> {
-    /// The window's plan; asks its sources for event time.
-    pub(super) fn window<'q>(
-        &mut self,
-        window: &'q Window,
-        query: &Query,
-        emit: Emit,
-        scope: &Scope<'q>,
-    ) -> Option<WindowSpec> {
-        let mut sound = true;
-        if window.size.ns <= 0 {
-            let message = "a window must be longer than 0";
-            self.report(Diagnostic::error("E0403", window.size.span, message).hint("write for example TUMBLING(5s)"));
-            sound = false;
-        }
-        if let Some(grace) = window.grace.filter(|g| g.ns < 0) {
-            self.report(
-                Diagnostic::error("E0403", grace.span, "GRACE must not be negative").hint("write for example GRACE 2s"),
-            );
-            sound = false;
-        }
-        sound &= match &window.column {
-            Some(column) => self.explicit_time(column, scope).is_some(),
-            None => scope.rel.poisoned || self.default_time(&scope.rel, window.span).is_some(),
-        };
-        let specs = || scope.rel.roots.iter().filter_map(|root| self.graph.sources[*root].spec.as_ref());
-        let (source_late, source_lateness) =
-            (specs().find_map(|s| s.late), specs().filter_map(|s| s.lateness_ns).max());
-        let default = if emit == Emit::Changes { CHANGES_LATENESS_NS } else { 0 };
-        let grace = window.grace.map(|g| g.ns);
-        let lateness = grace.or_else(|| self.statement_lateness(&query.with)).or(source_lateness).unwrap_or(default);
-        let late = self.statement_late(&query.with).or(source_late).unwrap_or(LateStrategy::Drop);
-        if late == LateStrategy::DeadLetter && scope.rel.raw {
-            scope.rel.roots.iter().for_each(|root| self.graph.sources[*root].plan.needs_raw = true);
-        }
-        let kind = WindowKind::Tumbling { size_ns: window.size.ns };
-        sound.then_some(WindowSpec { kind, lateness_ns: lateness, late })
-    }
-
-    fn statement_lateness(&mut self, with: &[WithEntry]) -> Option<i64> {
-        let entry = with.iter().rev().find(|e| e.key.eq_ignore_ascii_case("window.allowed.lateness"))?;
-        match duration::parse(&entry.value, NS_PER_SEC) {
-            Ok(lateness) => Some(lateness),
-            Err(reason) => {
-                let message = format!("'{}' {reason}", entry.value);
-                self.report(Diagnostic::error("E0513", entry.value_span, message).hint("write for example '5s'"));
-                None
-            }
-        }
-    }
-
-    fn statement_late(&mut self, with: &[WithEntry]) -> Option<LateStrategy> {
-        let entry = with.iter().rev().find(|e| e.key.eq_ignore_ascii_case("late.data.strategy"))?;
-        let lower = entry.value.to_ascii_lowercase();
-        let (code, message) = match lower.as_str() {
-            "drop" => return Some(LateStrategy::Drop),
-            "dead_letter" => return Some(LateStrategy::DeadLetter),
-            "update_previous" | "update_previous_window" | "include_in_next" | "include_in_next_window" => {
-                ("E0901", format!("late.data.strategy {lower} is not supported yet"))
-            }
-            _ => ("E0513", format!("late.data.strategy '{}' does not exist", entry.value)),
-        };
-        self.report(Diagnostic::error(code, entry.value_span, message).hint("use 'drop' or 'dead_letter'"));
-        None
-    }
-
     /// A window over the time column that it names.
-    fn explicit_time(&mut self, column: &ast::Expr, scope: &Scope<'_>) -> Option<()> {
+    pub(super) fn explicit_time(&mut self, column: &ast::Expr, scope: &Scope<'_>) -> Option<()> {
         let ast::ExprKind::Column { qualifier, name } = &column.kind else { return None };
         let rel = &scope.rel;
         match self.resolve(qualifier.as_ref(), name, scope)? {
@@ -153,7 +80,7 @@ impl Binder<'_> {
     }
 
     /// A window over the rows' own event time.
-    fn default_time(&mut self, rel: &Rel, span: Span) -> Option<()> {
+    pub(super) fn default_time(&mut self, rel: &Rel, span: Span) -> Option<()> {
         if rel.poisoned {
             return None;
         }

@@ -114,8 +114,14 @@ fn grouping(spec: &AggregateSpec) -> String {
     let by =
         if spec.keys.is_empty() { "as one group".to_owned() } else { format!("by {}", names(&spec.input, &spec.keys)) };
     let window = spec.window.map_or(String::new(), |w| {
-        let WindowKind::Tumbling { size_ns } = w.kind;
-        format!(" in TUMBLING({})", duration_text(size_ns))
+        let zone = w.zone.map_or(String::new(), |z| format!(", TZ '{}'", z.as_str()));
+        match w.kind {
+            WindowKind::Tumbling { size_ns } => format!(" in TUMBLING({}{zone})", duration_text(size_ns)),
+            WindowKind::Hopping { size_ns, slide_ns } => {
+                format!(" in HOPPING({}, {}{zone})", duration_text(size_ns), duration_text(slide_ns))
+            }
+            WindowKind::Session { gap_ns } => format!(" in SESSION({})", duration_text(gap_ns)),
+        }
     });
     if calls.is_empty() { format!("{by}{window}") } else { format!("{calls} {by}{window}") }
 }
@@ -268,5 +274,7 @@ pub fn late(spec: &AggregateSpec) -> Option<&'static str> {
     spec.window.map(|w| match w.late {
         LateStrategy::Drop => "dropped and counted",
         LateStrategy::DeadLetter => "dead letter",
+        LateStrategy::UpdatePrevious => "correct their window within the lateness, then dropped and counted",
+        LateStrategy::IncludeInNext => "added to the next open window",
     })
 }

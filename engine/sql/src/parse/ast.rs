@@ -221,14 +221,30 @@ pub(crate) struct Relation {
     pub union: Vec<String>,
 }
 
-/// A tumbling window.
+/// A window over event time.
 #[derive(Clone, Debug)]
 pub(crate) struct Window {
+    pub shape: WindowShape,
     /// Explicit time column.
     pub column: Option<Expr>,
+    /// The gap of a session.
     pub size: Duration,
+    /// Of a hopping window.
+    pub slide: Option<Duration>,
+    /// Of a session.
+    pub key: Option<Expr>,
     pub grace: Option<Duration>,
+    /// TZ 'name'
+    pub zone: Option<Ident>,
     pub span: Span,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WindowShape {
+    Tumbling,
+    /// Also SLIDING.
+    Hopping,
+    Session,
 }
 
 /// An expression.

@@ -17,6 +17,7 @@ mod statement;
 #[cfg(test)]
 mod tests;
 mod types;
+mod window;
 
 use crate::diag::Diagnostic;
 use ast::Statement;

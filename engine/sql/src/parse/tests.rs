@@ -106,8 +106,7 @@ fn what_comes_later_is_said_so() {
         ("SELECT a FROM t WHERE EXISTS (SELECT 1)", "EXISTS"),
         ("SELECT a FROM t INTERSECT SELECT b FROM u", "INTERSECT"),
         ("SELECT RANK() OVER (ORDER BY a) FROM t", "OVER (…)"),
-        ("SELECT a FROM t WINDOW HOPPING(5s, 1s)", "WINDOW HOPPING"),
-        ("SELECT a FROM t WINDOW SESSION(5s)", "WINDOW SESSION"),
+        ("SELECT a FROM t WINDOW CUMULATE(5s, 1s)", "WINDOW CUMULATE"),
         ("SELECT a.b.c FROM t", "access to nested fields"),
         ("SELECT a[1] FROM t", "element access ([…])"),
     ] {

@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use crate::plan::{
-    AggregateSpec, AppPlan, ArithmeticOp, CompareOp, Expr, ExprKind, NodeKind, Repr, TimeField, WindowKind,
+    AggregateSpec, AppPlan, ArithmeticOp, CompareOp, Expr, ExprKind, LateStrategy, NodeKind, Repr, TimeField,
+    WindowKind,
 };
 
 /// One line per source, node and sink.
@@ -60,8 +61,15 @@ fn aggregate(spec: &AggregateSpec) -> String {
         .map(|c| format!("{}({})", c.function.name(), c.argument().map_or("*".to_owned(), |a| format!("${a}"))))
         .collect();
     let window = spec.window.map(|w| {
-        let WindowKind::Tumbling { size_ns } = w.kind;
-        format!(" tumbling {}s+{}s", size_ns / 1_000_000_000, w.lateness_ns / 1_000_000_000)
+        let sec = |ns: i64| ns / 1_000_000_000;
+        let kind = match w.kind {
+            WindowKind::Tumbling { size_ns } => format!("tumbling {}s", sec(size_ns)),
+            WindowKind::Hopping { size_ns, slide_ns } => format!("hopping {}s/{}s", sec(size_ns), sec(slide_ns)),
+            WindowKind::Session { gap_ns } => format!("session {}s", sec(gap_ns)),
+        };
+        let zone = w.zone.map_or(String::new(), |z| format!(" {}", z.as_str()));
+        let late = if w.late == LateStrategy::Drop { String::new() } else { format!(" {:?}", w.late) };
+        format!(" {kind}+{}s{zone}{late}", sec(w.lateness_ns))
     });
     let retract = if spec.retract { " retract" } else { "" };
     format!("{:?} {} {:?}{}{retract}", spec.keys, calls.join(" "), spec.emit, window.unwrap_or_default())
