@@ -8,6 +8,7 @@ mod acls;
 mod endpoint;
 mod expr;
 mod node;
+mod relation;
 
 use std::fmt::Write;
 
@@ -166,6 +167,9 @@ fn operator(node: &Node) -> String {
         NodeKind::Combine(_) => "Combine",
         NodeKind::Exchange { .. } => "Exchange",
         NodeKind::Aggregate(_) => "Aggregate",
+        NodeKind::Join(_) => "Join",
+        NodeKind::Subqueries(_) => "Subqueries",
+        NodeKind::Over(_) => "Over",
         NodeKind::Sink { .. } => "Sink",
     };
     format!("#{} {kind}", node.id)

@@ -9,6 +9,9 @@
 //! ```
 
 mod expr;
+mod join;
+mod over;
+mod subquery;
 mod window;
 
 use std::collections::BTreeMap;
@@ -20,6 +23,9 @@ use velostream_types::topic::{Client, StartAt};
 use velostream_types::{DataType, DlqId, EdgeId, NodeId, SchemaRef, SourceId, Span, Value};
 
 pub use expr::{ArithmeticOp, ArithmeticStep, CompareOp, Expr, ExprKind, HeaderCall, SystemColumn};
+pub use join::{JoinColumn, JoinKind, JoinMode, JoinSpec, Side};
+pub use over::{Frame, FrameBound, OverCall, OverFn, OverKind, OverSpec};
+pub use subquery::{FoldSpec, SubqueryKind, SubquerySpec};
 pub use window::{LateStrategy, WindowKind, WindowSpec, ZoneName};
 
 /// Groups a [`NodeKind::Combine`] holds on one shard; more than this leave at once. Beyond it the table falls out of
@@ -399,6 +405,12 @@ pub enum NodeKind {
     },
     /// Folds rows (or partial groups, when its input stems from a Combine) into groups, and emits.
     Aggregate(AggregateSpec),
+    /// Pairs rows of two inputs.
+    Join(Box<JoinSpec>),
+    /// Values of subqueries, one input each behind that of the rows: one column per subquery, then the rows' columns.
+    Subqueries(Vec<SubquerySpec>),
+    /// Calls over a buffer of rows: one column per call, then the rows' columns.
+    Over(Box<OverSpec>),
     /// Encodes rows and hands them to the one writer of a sink; has an edge to the writer's shard.
     Sink {
         /// Position in [`AppPlan::sinks`].

@@ -288,6 +288,9 @@ impl Run<'_> {
             NodeKind::Union | NodeKind::Combine(_) | NodeKind::Exchange { .. } | NodeKind::Sink { .. } => {
                 given.push(row)
             }
+            NodeKind::Join(_) | NodeKind::Subqueries(_) | NodeKind::Over(_) => {
+                unreachable!("the compiler gives no plan of an app that has them: see Compiled::cannot_run")
+            }
             NodeKind::Aggregate(spec) => self.aggregate(at, spec, row, given),
             NodeKind::Sort(spec) => {
                 let end = row.event_time.filter(|_| spec.per_window).map_or(WM_END, |t| t + 1);

@@ -6,11 +6,14 @@
 //! columns, `compile` numbers and checks the whole.
 
 mod aggregate;
+mod bound;
 mod call;
 mod expr;
 mod graph;
 mod headers;
 mod identity;
+mod join;
+mod joined;
 mod later;
 mod order;
 mod pass_through;
@@ -34,7 +37,7 @@ use velostream_types::Span;
 
 use crate::diag::{Diagnostic, Severity};
 use crate::endpoint::{Catalog, Endpoints, WithEntry};
-use crate::parse::ast::{Declare, Ident, Query, Role, Statement, StatementKind};
+use crate::parse::ast::{Declare, Ident, Query, Relation, Role, Statement, StatementKind};
 use crate::parse::{Script, parse};
 use crate::plan::{AppPlan, Failure, SinkFormat, SinkPlan, StatementPlan};
 use graph::Graph;
@@ -268,19 +271,21 @@ impl<'a> Binder<'a> {
     }
 
     /// The statements that create what `statement` reads.
-    fn reads(&self, statement: &Statement) -> Vec<usize> {
+    fn reads<'s>(&self, statement: &'s Statement) -> Vec<usize> {
         let query = match &statement.kind {
             StatementKind::Query(query) => query,
             StatementKind::Create(create) => &create.query,
             StatementKind::Declare(_) | StatementKind::Set(_) => return Vec::new(),
         };
-        let Some(relation) = query.from.as_ref().filter(|r| !r.is_location) else { return Vec::new() };
-        let own = relation.union.is_empty().then_some(&relation.name);
         let created = |name: &String| match self.objects.get(name) {
             Some(Object::Query(index)) => Some(*index),
             _ => None,
         };
-        own.into_iter().chain(&relation.union).filter_map(created).collect()
+        let names = |relation: &'s Relation| {
+            let own = relation.union.is_empty().then_some(&relation.name);
+            own.into_iter().chain(&relation.union)
+        };
+        query.relations().filter(|r| !r.is_location).flat_map(names).filter_map(created).collect()
     }
 
     fn cycle(&mut self, cycle: &[usize], statements: &[Statement]) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use velostream_types::{DataType, Field, Schema, SchemaRef, Span};
 
 use super::aggregate::{Grouped, find_call};
+use super::join::{From, PendingJoin};
 use super::scope::{Rel, Scope, field_like, system_column, window_bound};
 use super::{Binder, graph, typing};
 use crate::diag::Diagnostic;
@@ -37,6 +38,8 @@ pub(super) struct Output {
     pub raw: bool,
     pub ordered: bool,
     pub changelog: bool,
+    /// A join takes it for a table.
+    pub is_table: bool,
     /// Positions of the columns that identify a row of a changing result.
     pub key: Vec<usize>,
     /// Topic its sink writes.
@@ -76,23 +79,41 @@ pub(super) struct Flow {
 
 impl<'a> Binder<'a> {
     pub(super) fn query(&mut self, query: &'a Query, target: &Target<'_>) -> Option<Output> {
-        let mut scope = Scope::new(self.relation(query));
+        let From { rel, pending } = self.from(query, target);
+        let mut scope = Scope::new(rel);
         let mut sound = !scope.rel.poisoned;
         for (i, item) in query.items.iter().enumerate() {
             if let Item::Expr { expr, alias: Some(alias), .. } = item {
                 scope.aliases.entry(&alias.name).or_insert((i, expr));
             }
         }
-        if let Some(filter) = &query.filter {
-            scope.clause = "WHERE";
-            match self.bind_condition(filter, &mut scope) {
-                Some(predicate) if sound => scope.rel.node = self.filter(predicate, &scope.rel),
-                Some(_) => {}
-                None => sound = false,
+        let call = calls(query);
+        let mut is_grouped = !query.group_by.is_empty() || query.window.is_some() || call.is_some();
+        let mut window = None;
+        if let Some(written) = query.window.as_ref().filter(|_| query.group_by.is_empty() && call.is_none())
+            && pending.iter().any(PendingJoin::is_of_streams)
+        {
+            // Nothing is grouped: the window is where rows meet.
+            is_grouped = false;
+            scope.clause = "WINDOW";
+            window = self.window(written, query, Emit::Final, &scope);
+            sound &= window.is_some();
+            if let Some(joined) = &mut scope.rel.joined {
+                joined.windowed = true;
             }
         }
-        let call = calls(query);
-        let is_grouped = !query.group_by.is_empty() || query.window.is_some() || call.is_some();
+        let mut condition = None;
+        if let Some(filter) = &query.filter {
+            scope.clause = "WHERE";
+            condition = self.bind_condition(filter, &mut scope);
+            sound &= condition.is_some();
+        }
+        if !pending.is_empty() && !scope.rel.poisoned {
+            sound &= self.finish_joins(query, pending, &mut scope.rel, condition.as_ref(), window);
+        }
+        if let Some(predicate) = condition.filter(|_| sound) {
+            scope.rel.node = self.filter(predicate, &scope.rel);
+        }
         let (flow, items) =
             if is_grouped { self.grouped(query, target, &mut scope, call)? } else { self.plain(query, &mut scope)? };
         if !sound || items.failed || self.is_too_long(query.span) {
@@ -152,6 +173,9 @@ impl<'a> Binder<'a> {
     pub(super) fn identity(&mut self, rel: &Rel) -> Vec<usize> {
         if !rel.changelog {
             return Vec::new();
+        }
+        if let Some(joined) = &rel.joined {
+            return self.joined_identity(joined);
         }
         match rel.source {
             Some(source) => {
@@ -400,10 +424,15 @@ impl<'a> Binder<'a> {
     }
 
     /// TRUE when a column of a row expression has an inferred type.
-    fn stems_from_inferred(&self, expr: &mut Expr, rel: &Rel) -> bool {
+    pub(super) fn stems_from_inferred(&self, expr: &mut Expr, rel: &Rel) -> bool {
         any_column(expr, |column| match rel.source {
             Some(source) => self.graph.sources[source].plan.read[column].inferred,
-            None => rel.schema.fields.get(column).is_some_and(|f| f.inferred),
+            None => match &rel.joined {
+                Some(joined) => joined.levels.last().is_some_and(|level| {
+                    self.graph.nodes[level.join].schema.fields.get(column).is_some_and(|f| f.inferred)
+                }),
+                None => rel.schema.fields.get(column).is_some_and(|f| f.inferred),
+            },
         })
     }
 
@@ -414,15 +443,14 @@ impl<'a> Binder<'a> {
             scope.clause = "SELECT";
             scope.visible = i;
             match item {
-                Item::Star(span) => self.star(*span, scope, &mut items),
+                Item::Star(span) => self.star(*span, None, scope, &mut items),
                 Item::QualifiedStar { qualifier, span } => {
-                    let known = scope.rel.alias.as_deref().unwrap_or(&scope.rel.name);
-                    if scope.rel.answers_to(&qualifier.name) || scope.rel.poisoned {
-                        self.star(*span, scope, &mut items);
+                    let part = scope.rel.joined.as_ref().and_then(|joined| joined.part(&qualifier.name, false));
+                    let is_one = scope.rel.joined.is_none() && scope.rel.answers(&qualifier.name, false);
+                    if part.is_some() || is_one || scope.rel.poisoned {
+                        self.star(*span, part, scope, &mut items);
                     } else {
-                        let message = format!("relation \"{}\" does not exist in this query", qualifier.name);
-                        let detail = format!("the query reads \"{known}\"");
-                        self.report(Diagnostic::error("E0204", qualifier.span, message).detail(detail));
+                        self.unknown_qualifier(qualifier, &scope.rel);
                         items.failed = true;
                     }
                 }
@@ -434,7 +462,8 @@ impl<'a> Binder<'a> {
         items
     }
 
-    fn star(&mut self, span: Span, scope: &Scope<'a>, items: &mut Items) {
+    /// The columns of the relation, or of one of those that were joined.
+    fn star(&mut self, span: Span, part: Option<usize>, scope: &Scope<'a>, items: &mut Items) {
         if scope.grouped.is_some() {
             let message = "SELECT * does not go with GROUP BY, WINDOW or aggregates";
             let hint = "name the grouped columns and the aggregates";
@@ -442,17 +471,39 @@ impl<'a> Binder<'a> {
             items.failed = true;
             return;
         }
-        let columns = scope.rel.schema.len();
+        let joined = scope.rel.joined.as_ref();
+        let range = match (joined, part) {
+            (Some(joined), Some(part)) => {
+                let part = &joined.parts[part];
+                part.first..part.first + part.rel.schema.len()
+            }
+            _ => 0..scope.rel.schema.len(),
+        };
+        let columns = range.len();
         if columns > MAX_STAR {
             let message = format!("* stands for {columns} columns, more than {MAX_STAR}");
             self.report(Diagnostic::error("E0107", span, message).hint("name the columns you need"));
             items.failed = true;
             return;
         }
-        for index in 0..columns {
-            let expr = self.rel_column(&scope.rel, index, span);
+        for index in range {
             let field = &scope.rel.schema.fields[index];
-            items.push(expr, field.name.clone(), Some(field));
+            let (mut expr, mut name) = (None, field.name.clone());
+            if let Some(joined) = joined.filter(|_| part.is_none()) {
+                match joined.merged.get(&field.name) {
+                    Some(places) if places.first() == Some(&index) => {
+                        expr = self.merged_column(joined, places, &field.name, span);
+                    }
+                    Some(places) if places.contains(&index) => continue,
+                    // A column that an earlier relation has too is told from it by its relation's name.
+                    _ if items.names.contains(&name) => {
+                        name = format!("{}_{name}", joined.parts[joined.part_of(index)].rel.short());
+                    }
+                    _ => {}
+                }
+            }
+            let expr = expr.unwrap_or_else(|| self.rel_column(&scope.rel, index, span));
+            items.push(expr, name, Some(field));
         }
     }
 
@@ -547,8 +598,13 @@ impl Items {
 
 /// Field behind a bare column item.
 fn column_field(expr: &ast::Expr, scope: &Scope<'_>) -> Option<Field> {
-    let ast::ExprKind::Column { name, .. } = &expr.kind else { return None };
-    scope.rel.schema.index_of(&name.name).map(|i| scope.rel.schema.fields[i].clone())
+    let ast::ExprKind::Column { qualifier, name } = &expr.kind else { return None };
+    let part = qualifier
+        .as_ref()
+        .zip(scope.rel.joined.as_ref())
+        .and_then(|(q, joined)| joined.part(&q.name, false).map(|at| &joined.parts[at].rel));
+    let rel = part.unwrap_or(&scope.rel);
+    rel.schema.index_of(&name.name).map(|i| rel.schema.fields[i].clone())
 }
 
 fn any_column(expr: &mut Expr, test: impl Fn(usize) -> bool) -> bool {

@@ -6,7 +6,10 @@ use super::Binder;
 use super::scope::{Named, Rel, Scope, System, available};
 use crate::diag::Diagnostic;
 use crate::parse::ast::{self, Ident};
-use crate::plan::{EventTimeSpec, MissingTime, NodeKind, SourceConnector, SystemColumn, TimeField, TimeFormat};
+use crate::plan::{
+    EventTimeSpec, ExprKind, JoinMode, MissingTime, NodeKind, Side, SourceConnector, SystemColumn, TimeField,
+    TimeFormat,
+};
 
 const IDLE_TIMEOUT_NS: i64 = 60 * velostream_types::time::NS_PER_SEC;
 
@@ -17,7 +20,7 @@ impl Binder<'_> {
         let rel = &scope.rel;
         match self.resolve(qualifier.as_ref(), name, scope)? {
             Named::System(System::Meta(SystemColumn::EventTime | SystemColumn::EventTimeNs)) => {
-                self.default_time(rel, column.span)
+                self.default_time(rel, column.span, "the window")
             }
             Named::System(System::Meta(SystemColumn::Timestamp)) => {
                 let set =
@@ -53,9 +56,9 @@ impl Binder<'_> {
             self.report(diagnostic.hint(hint));
             return None;
         }
-        let position = match rel.source {
-            Some(source) => self.graph.scan_column(source, index, crate::plan::Repr::Value),
-            None => index,
+        let position = match self.rel_column(rel, index, span).kind {
+            ExprKind::Column(position) => position,
+            _ => index,
         };
         let Some((source, column)) = self.graph.origin(rel.node, position) else {
             let message = format!("a computed window time column (\"{}\") is not supported yet", name.name);
@@ -80,7 +83,8 @@ impl Binder<'_> {
     }
 
     /// A window over the rows' own event time.
-    pub(super) fn default_time(&mut self, rel: &Rel, span: Span) -> Option<()> {
+    /// `what` asks for it.
+    pub(super) fn default_time(&mut self, rel: &Rel, span: Span, what: &str) -> Option<()> {
         if rel.poisoned {
             return None;
         }
@@ -89,7 +93,16 @@ impl Binder<'_> {
             match &self.graph.nodes[node].kind {
                 NodeKind::Project { event_time: Some(_), .. } => {}
                 NodeKind::Aggregate(spec) if spec.window.is_some() => {}
-                NodeKind::Scan { source } => self.source_time(source.index(), rel, span, true)?,
+                NodeKind::Join(spec) => {
+                    // The rows of a looked-up table have no say in when a joined row is.
+                    let table = match spec.mode {
+                        JoinMode::Lookup { table, .. } => Some(usize::from(table == Side::Right)),
+                        _ => None,
+                    };
+                    let inputs = self.graph.nodes[node].inputs.iter().enumerate();
+                    below.extend(inputs.filter(|(at, _)| Some(*at) != table).map(|(_, input)| input.index()));
+                }
+                NodeKind::Scan { source } => self.source_time(source.index(), rel, span, Some(what))?,
                 _ => below.extend(self.graph.nodes[node].inputs.iter().map(|input| input.index())),
             }
         }
@@ -99,7 +112,7 @@ impl Binder<'_> {
     /// Event time of the relation's source for expressions and FIRST/LAST: the declared field, else the record's time.
     pub(super) fn wants_event_time(&mut self, rel: &Rel) {
         for root in &rel.roots {
-            self.source_time(*root, rel, Span::default(), false);
+            self.source_time(*root, rel, Span::default(), None);
         }
     }
 
@@ -118,13 +131,13 @@ impl Binder<'_> {
     pub(super) fn writes_event_time(&mut self, root: usize) {
         if self.graph.sources[root].spec.as_ref().is_some_and(|s| s.event_time_field.is_some()) {
             let rel = self.source_rel(root);
-            self.source_time(root, &rel, Span::default(), false);
+            self.source_time(root, &rel, Span::default(), None);
         }
     }
 
-    fn source_time(&mut self, source: usize, rel: &Rel, span: Span, needed: bool) -> Option<()> {
+    fn source_time(&mut self, source: usize, rel: &Rel, span: Span, needed: Option<&str>) -> Option<()> {
         let known = &self.graph.sources[source];
-        if known.plan.event_time.is_some() && (!needed || known.time_span.is_some()) {
+        if known.plan.event_time.is_some() && (needed.is_none() || known.time_span.is_some()) {
             return Some(());
         }
         let spec = known.spec.as_ref();
@@ -135,10 +148,18 @@ impl Binder<'_> {
                 SourceConnector::File { .. } | SourceConnector::OneRow => None,
             };
             let has_times = times.is_some();
-            if needed && !has_times {
-                let message = format!("the window has no event time: records of \"{}\" carry none", rel.name);
-                let hint = "name the time column, WINDOW TUMBLING(column, size), or set event.time.field on the source";
-                self.report(Diagnostic::error("E0404", span, message).detail(available(rel)).hint(hint));
+            if let Some(what) = needed.filter(|_| !has_times) {
+                let name = known.plan.name.clone();
+                let message = format!("{what} has no event time: records of \"{name}\" carry none");
+                let hint = match what {
+                    "the window" => {
+                        "name the time column, WINDOW TUMBLING(column, size), or set event.time.field on the source"
+                    }
+                    _ => "set event.time.field on the source",
+                };
+                let own = self.source_rel(source);
+                let detail = available(if rel.joined.is_some() { &own } else { rel });
+                self.report(Diagnostic::error("E0404", span, message).detail(detail).hint(hint));
                 return None;
             }
             let field = times.unwrap_or(TimeField::RecordTimestamp);
@@ -177,7 +198,7 @@ impl Binder<'_> {
         Rel::new(&plan.name, self.graph.sources[source].node, plan.schema.clone())
     }
 
-    fn set_time(&mut self, source: usize, field: TimeField, format: TimeFormat, span: Span) -> Option<()> {
+    pub(super) fn set_time(&mut self, source: usize, field: TimeField, format: TimeFormat, span: Span) -> Option<()> {
         let known = &mut self.graph.sources[source];
         let spec = known.spec.as_ref();
         let named = span != Span::default();

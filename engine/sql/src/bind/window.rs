@@ -49,7 +49,7 @@ impl Binder<'_> {
         }
         sound &= match &window.column {
             Some(column) => self.explicit_time(column, scope).is_some(),
-            None => scope.rel.poisoned || self.default_time(&scope.rel, window.span).is_some(),
+            None => scope.rel.poisoned || self.default_time(&scope.rel, window.span, "the window").is_some(),
         };
         let late = self.late_strategy(window, query, scope);
         let specs = scope.rel.roots.iter().filter_map(|root| self.graph.sources[*root].spec.as_ref());

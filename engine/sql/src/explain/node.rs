@@ -7,6 +7,7 @@ use velostream_types::{Schema, Value};
 
 use super::endpoint::is_live;
 use super::expr::{name, sql};
+use super::relation;
 use crate::plan::{
     AggregateCall, AggregateFn, AggregateSpec, AppPlan, COMBINE_HELD_GROUPS, CallOrder, Emit, ExprKind, LateStrategy,
     Node, NodeKind, Route, SortKey, SortSpec, WindowKind,
@@ -67,6 +68,13 @@ pub fn headline(plan: &AppPlan, node: &Node) -> String {
                 format!("Exchange by {} (edge {edge})", names(input, key))
             }
         }
+        NodeKind::Join(spec) => {
+            let right =
+                node.inputs.get(1).and_then(|i| plan.nodes.get(i.index())).map_or(&empty, |n| n.schema.as_ref());
+            relation::join(spec, [input, right], &node.schema)
+        }
+        NodeKind::Subqueries(list) => relation::subqueries(list),
+        NodeKind::Over(spec) => relation::over(spec, input),
         NodeKind::Sink { sink, edge } => {
             let sink = plan.sinks.get(*sink).map_or_else(|| "?".to_owned(), |s| name(&s.name));
             format!("Sink {sink} (edge {edge})")
@@ -102,7 +110,7 @@ fn sort_state(spec: &SortSpec) -> (Growth, String) {
     }
 }
 
-fn names(schema: &Schema, positions: &[usize]) -> String {
+pub fn names(schema: &Schema, positions: &[usize]) -> String {
     let one = |at: &usize| schema.fields.get(*at).map_or_else(|| format!("#{at}"), |f| name(&f.name));
     positions.iter().map(one).collect::<Vec<_>>().join(", ")
 }
@@ -171,6 +179,9 @@ pub fn state(plan: &AppPlan, node: &Node) -> (Growth, String) {
         NodeKind::Sort(spec) => sort_state(spec),
         NodeKind::Combine(spec) => (Growth::Constant, combine_state(spec)),
         NodeKind::Aggregate(spec) => aggregate_state(plan, node, spec),
+        NodeKind::Join(spec) => relation::join_state(spec),
+        NodeKind::Subqueries(list) => relation::subquery_state(list),
+        NodeKind::Over(spec) => relation::over_state(spec),
         _ => (Growth::Stateless, String::new()),
     }
 }

@@ -6,7 +6,7 @@
 use velostream_types::{DataType, Span};
 
 use crate::endpoint::WithEntry;
-use crate::plan::{ArithmeticOp, CompareOp};
+use crate::plan::{ArithmeticOp, CompareOp, JoinKind};
 
 /// A name as written, without quotes.
 #[derive(Clone, Debug, PartialEq)]
@@ -122,6 +122,8 @@ pub(crate) struct Query {
     pub distinct: Option<Span>,
     pub items: Vec<Item>,
     pub from: Option<Relation>,
+    /// What is joined to it, from left to right.
+    pub joins: Vec<Join>,
     pub filter: Option<Expr>,
     pub group_by: Vec<Expr>,
     pub window: Option<Window>,
@@ -146,6 +148,11 @@ pub(crate) struct OrderKey {
 }
 
 impl Query {
+    /// What stands in FROM and its joins.
+    pub(crate) fn relations(&self) -> impl Iterator<Item = &Relation> {
+        self.from.iter().chain(self.joins.iter().map(|join| &join.relation))
+    }
+
     /// These items and nothing else.
     pub(crate) fn of(items: Vec<Item>, span: Span) -> Query {
         Query {
@@ -153,6 +160,7 @@ impl Query {
             distinct: None,
             items,
             from: None,
+            joins: Vec::new(),
             filter: None,
             group_by: Vec::new(),
             window: None,
@@ -219,6 +227,36 @@ pub(crate) struct Relation {
     pub query: Option<Box<Query>>,
     /// Names of the branches of a UNION, in order; then `name` is only for messages.
     pub union: Vec<String>,
+    /// FOR SYSTEM_TIME AS OF a time of the other side.
+    pub version: Option<Expr>,
+}
+
+/// `… JOIN relation …`
+#[derive(Clone, Debug)]
+pub(crate) struct Join {
+    pub kind: JoinKind,
+    pub relation: Relation,
+    pub within: Option<Within>,
+    pub on: JoinOn,
+    /// Of the words of the join.
+    pub span: Span,
+}
+
+/// Which pairs a join makes.
+#[derive(Clone, Debug)]
+pub(crate) enum JoinOn {
+    /// CROSS JOIN and ON TRUE.
+    Everything,
+    Condition(Expr),
+    Using(Vec<Ident>),
+}
+
+/// `left time − before ≤ right time ≤ left time + after`
+#[derive(Clone, Debug)]
+pub(crate) struct Within {
+    pub before: Duration,
+    pub after: Duration,
+    pub span: Span,
 }
 
 /// A window over event time.
@@ -409,8 +447,8 @@ impl Expr {
         }
     }
 
-    /// TRUE when both mean the same whatever their place in the text; qualifiers are ignored, since a query reads
-    /// one relation.
+    /// TRUE when both mean the same whatever their place in the text. A name without a qualifier means the one column
+    /// of that name, or it is a mistake, so it is the same as that name with any qualifier.
     pub(crate) fn same(&self, other: &Expr) -> bool {
         use ExprKind::*;
         let pair = |a: &[Expr], b: &[Expr]| a.len() == b.len() && a.iter().zip(b).all(|(x, y)| x.same(y));
@@ -420,7 +458,10 @@ impl Expr {
             _ => false,
         };
         match (&self.kind, &other.kind) {
-            (Column { name: a, .. }, Column { name: b, .. }) => a.name == b.name,
+            (Column { qualifier: p, name: a }, Column { qualifier: q, name: b }) => {
+                let differ = matches!((p, q), (Some(p), Some(q)) if p.name != q.name);
+                a.name == b.name && !differ
+            }
             // Where a column of that name exists, the quoted text is that column.
             (Column { name, .. }, DoubleQuoted(text)) | (DoubleQuoted(text), Column { name, .. }) => name.name == *text,
             (DoubleQuoted(a), DoubleQuoted(b)) | (Text(a), Text(b)) | (Number(a), Number(b)) => a == b,

@@ -3,9 +3,10 @@
 
 use velostream_types::Span;
 
-use super::ast::{Branch, Cte, EmitRule, Item, OrderKey, Query, Relation, Target};
+use super::ast::{Branch, Cte, EmitRule, Item, OrderKey, Query, Target};
 use super::cursor::{Parse, Parser};
 use super::lex::{Sym, Tok};
+use super::relation::JOINS;
 use super::server::STRATEGIES;
 use super::window::WINDOWS;
 use crate::diag::Diagnostic;
@@ -15,7 +16,6 @@ use crate::props::keys::{is_of_sinks_only, reaches_sources};
 const CLAUSES: [&str; 9] = ["WHERE", "GROUP BY", "WINDOW", "HAVING", "ORDER BY", "LIMIT", "EMIT", "INTO", "WITH"];
 /// Deepest nesting of queries in queries.
 const MAX_QUERIES: u16 = 64;
-const JOINS: [&str; 8] = ["JOIN", "INNER", "LEFT", "RIGHT", "FULL", "CROSS", "NATURAL", "WITHIN"];
 
 impl Parser<'_> {
     /// SELECT …; `strict` for a bare one.
@@ -32,6 +32,7 @@ impl Parser<'_> {
         let mut query = Query { distinct, ..Query::of(self.items()?, start) };
         if self.take_word("FROM") {
             query.from = Some(self.relation()?);
+            query.joins = self.joins()?;
         }
         let clauses = self.span();
         self.clauses(&mut query, strict)?;
@@ -40,6 +41,7 @@ impl Parser<'_> {
             && let Some(from) = &mut query.from
         {
             let is_shared = |key: &str| reaches_sources(key) || is_of_sinks_only(key);
+            let from = query.joins.last_mut().map_or(from, |join| &mut join.relation);
             query.with.extend(from.with.extract_if(.., |entry| is_shared(&entry.key)));
         }
         query.span = start.to(self.last_span());
@@ -81,7 +83,7 @@ impl Parser<'_> {
     }
 
     /// A name that no clause begins with.
-    fn is_implicit_alias(&self) -> bool {
+    pub(super) fn is_implicit_alias(&self) -> bool {
         let clause = self.is_any(0, &["PRIMARY", "INTO", "OVER", "UNION", "INTERSECT", "EXCEPT"])
             || self.is_any(0, &JOINS)
             || (self.is_word("WITH") && self.is_at(1, Sym::LParen))
@@ -91,7 +93,7 @@ impl Parser<'_> {
     }
 
     /// `( query )`: one level deeper.
-    fn nested(&mut self) -> Parse<Query> {
+    pub(super) fn nested(&mut self) -> Parse<Query> {
         self.expect(Sym::LParen, "\"(\" and a query")?;
         if self.nesting >= MAX_QUERIES {
             let message = format!("queries are nested more than {MAX_QUERIES} levels deep");
@@ -153,63 +155,6 @@ impl Parser<'_> {
         query.ctes = ctes;
         query.span = start.to(self.last_span());
         Ok(query)
-    }
-
-    fn relation(&mut self) -> Parse<Relation> {
-        let start = self.span();
-        let mut nested = None;
-        let (name, is_location) = match self.peek() {
-            Tok::Text(text) => {
-                self.bump();
-                (text.to_string(), true)
-            }
-            Tok::DoubleQuoted(text) if text.contains("://") => {
-                self.bump();
-                (text.to_string(), true)
-            }
-            Tok::Sym(Sym::LParen) => {
-                nested = Some(Box::new(self.nested()?));
-                (String::new(), false)
-            }
-            Tok::Word(_) if self.is_bare_uri() => (self.bare_uri(), true),
-            _ => (self.name("a relation: a name, a path in quotes or a URI")?.name, false),
-        };
-        let span = start.to(self.last_span());
-        if nested.is_none() && self.is(Sym::LParen) {
-            return Err(self.unsupported(span, "a table function"));
-        }
-        let alias = if self.take_word("AS") {
-            Some(self.name("a name after AS")?)
-        } else if self.is_implicit_alias() {
-            Some(self.name("a name")?)
-        } else {
-            None
-        };
-        let with = if self.is_word("WITH") { self.with_clause()? } else { Vec::new() };
-        if self.is(Sym::Comma) {
-            return Err(self.unsupported(self.span(), "a second relation in FROM"));
-        }
-        if self.is_any(0, &JOINS) {
-            return Err(self.unsupported(self.span(), "JOIN"));
-        }
-        Ok(Relation { name, is_location, span, alias, with, query: nested, union: Vec::new() })
-    }
-
-    /// `scheme://…` without quotes.
-    fn is_bare_uri(&self) -> bool {
-        self.is_at(1, Sym::Colon) && self.is_at(2, Sym::Slash) && self.is_at(3, Sym::Slash) && self.touches(1)
-    }
-
-    fn bare_uri(&mut self) -> String {
-        let start = self.span();
-        self.bump();
-        while self.touches(0)
-            && !matches!(self.peek(), Tok::End | Tok::Bad)
-            && !matches!(self.peek(), Tok::Sym(Sym::Semicolon | Sym::LParen | Sym::RParen))
-        {
-            self.bump();
-        }
-        self.slice(start.to(self.last_span())).to_owned()
     }
 
     /// Position in [`CLAUSES`] of the clause that begins here.

@@ -1,6 +1,7 @@
 //! Tests of the binder through SQL text.
 
 mod identity;
+mod joins;
 mod kafka;
 mod mistakes;
 mod pass_through;

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use crate::plan::{
-    AggregateSpec, AppPlan, ArithmeticOp, CompareOp, Expr, ExprKind, LateStrategy, NodeKind, Repr, TimeField,
-    WindowKind,
+    AggregateSpec, AppPlan, ArithmeticOp, CompareOp, Expr, ExprKind, JoinColumn, JoinMode, LateStrategy, NodeKind,
+    Repr, Side, SubquerySpec, TimeField, WindowKind,
 };
 
 /// One line per source, node and sink.
@@ -36,7 +36,7 @@ pub(super) fn plan(plan: &AppPlan) -> String {
     out
 }
 
-fn kind(kind: &NodeKind) -> String {
+pub(super) fn kind(kind: &NodeKind) -> String {
     match kind {
         NodeKind::Scan { source } => format!("scan {source}"),
         NodeKind::Filter { predicate } => format!("filter {}", expr(predicate)),
@@ -50,7 +50,44 @@ fn kind(kind: &NodeKind) -> String {
         NodeKind::Combine(spec) => format!("combine {}", aggregate(spec)),
         NodeKind::Exchange { edge, route } => format!("exchange {edge} {route:?}"),
         NodeKind::Aggregate(spec) => format!("aggregate {}", aggregate(spec)),
+        NodeKind::Join(spec) => {
+            let residual = spec.residual.as_ref().map(|r| format!(" if {}", expr(r)));
+            let columns: Vec<String> = spec.output.iter().map(join_column).collect();
+            let mode = match spec.mode {
+                JoinMode::Interval { before_ns, after_ns, .. } => {
+                    let ms = |ns: i64| ns as f64 / 1e9;
+                    format!("-{}s..{}s", ms(before_ns), ms(after_ns))
+                }
+                JoinMode::Window { spec, at_close } => {
+                    format!("window {}s {at_close}", spec.kind.size_ns() / 1_000_000_000)
+                }
+                JoinMode::Lookup { table, version } => format!("table {table:?} {version:?}"),
+                JoinMode::Tables => "tables".to_owned(),
+            };
+            let (keys, residual) = ((&spec.left_keys, &spec.right_keys), residual.unwrap_or_default());
+            format!("join {:?} {mode} {keys:?}{residual} -> {}", spec.kind, columns.join(" "))
+        }
+        NodeKind::Subqueries(specs) => {
+            let one = |s: &SubquerySpec| {
+                let condition = s.condition.as_ref().map(|c| format!(" if {}", expr(c)));
+                let value = s.value.as_ref().map(|v| format!(" = {}", expr(v)));
+                let fold = s.fold.as_ref().map(|f| format!(" fold {} of {}", aggregate(&f.spec), list(&f.columns)));
+                let rest = [condition, fold, value].map(Option::unwrap_or_default).concat();
+                format!("{:?} {:?}{rest}", s.kind, s.keys)
+            };
+            format!("subqueries {}", specs.iter().map(one).collect::<Vec<_>>().join("; "))
+        }
+        NodeKind::Over(spec) => format!("over {spec:?}"),
         NodeKind::Sink { sink, edge } => format!("sink {sink} {edge}"),
+    }
+}
+
+fn join_column(column: &JoinColumn) -> String {
+    match column {
+        JoinColumn::Of(Side::Left, at) => format!("l{at}"),
+        JoinColumn::Of(Side::Right, at) => format!("r{at}"),
+        JoinColumn::WindowStart => "start".to_owned(),
+        JoinColumn::WindowEnd => "end".to_owned(),
     }
 }
 
