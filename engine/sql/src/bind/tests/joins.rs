@@ -94,7 +94,7 @@ fn chains() {
     );
     check(
         "SELECT a.x, z.x FROM a JOIN b WITHIN 5s ON a.k = b.k JOIN a AS z ON z.k = b.k AND z.ts BETWEEN a.ts AND a.ts + 1000",
-        "join Inner -5s..5s ([0], [0]) -> l0 r0 l1 l2\njoin Inner 5s..1s ([0], [0]) if and($2 >= $3, $2 <= ($3 + 1000):INTEGER) -> r0 l0 r1 l1 l2 r2",
+        "join Inner -5s..5s ([0], [0]) -> l0 r0 l1 l2\njoin Inner -5s..1s ([0], [0]) if and($3 >= $2, $3 <= ($2 + 1000):INTEGER) -> r0 l0 l1 r1 l2 r2",
     );
 }
 
