@@ -230,6 +230,12 @@ impl Binder<'_> {
     }
 
     pub(super) fn unknown_function(&mut self, name: &Ident, upper: &str) -> Option<Expr> {
+        if let Some(analytic) = velostream_functions::find_analytic(upper) {
+            let message = format!("{} is computed of several rows, which OVER (…) names", analytic.name);
+            let hint = format!("write {}", analytic.example);
+            self.report(Diagnostic::error("E0427", name.span, message).hint(hint));
+            return None;
+        }
         if super::later::FUNCTIONS.contains(&upper) {
             let message = format!("function {upper} is not supported yet");
             self.report(Diagnostic::error("E0901", name.span, message));
@@ -244,6 +250,7 @@ impl Binder<'_> {
             .chain(super::aggregate::names())
             .chain(super::headers::FUNCTIONS)
             .chain(super::later::FUNCTIONS)
+            .chain(velostream_functions::analytics().map(|a| a.name))
             .chain(catalogue);
         let near = crate::suggest::similar(upper, known, 3);
         if !near.is_empty() {

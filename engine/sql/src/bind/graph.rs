@@ -268,7 +268,7 @@ impl Graph {
     }
 
     /// Field of a column below Filters: the Project or Scan that makes it.
-    fn column_field(&self, node: usize, position: usize) -> Option<Field> {
+    pub(super) fn column_field(&self, node: usize, position: usize) -> Option<Field> {
         let mut node = node;
         loop {
             match &self.nodes[node].kind {

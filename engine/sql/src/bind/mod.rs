@@ -16,6 +16,7 @@ mod join;
 mod joined;
 mod later;
 mod order;
+mod over;
 mod pass_through;
 mod query;
 mod refine;

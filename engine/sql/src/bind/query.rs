@@ -7,6 +7,7 @@ use velostream_types::{DataType, Field, Schema, SchemaRef, Span};
 
 use super::aggregate::{Grouped, find_call};
 use super::join::{From, PendingJoin};
+use super::over::PendingOver;
 use super::scope::{Rel, Scope, field_like, system_column, window_bound};
 use super::{Binder, graph, typing};
 use crate::diag::Diagnostic;
@@ -55,6 +56,8 @@ pub(super) struct Items {
     pub event_time: Option<Expr>,
     /// Items that change headers, those without a column included.
     pub edits: Vec<Expr>,
+    /// Calls with OVER, whose results are placeholders in the expressions.
+    pub overs: Vec<PendingOver>,
     /// ORDER BY: what is compared, DESC, NULLS FIRST.
     pub order: Vec<(Expr, bool, bool)>,
     pub names: BTreeSet<String>,
@@ -136,12 +139,12 @@ impl<'a> Binder<'a> {
     }
 
     fn plain(&mut self, query: &'a Query, scope: &mut Scope<'a>) -> Option<(Flow, Items)> {
-        if let Some((EmitRule::Final, span)) = query.emit {
-            let message = "EMIT FINAL has no effect without GROUP BY or WINDOW";
-            self.report(Diagnostic::warning("W0404", span, message));
-        }
         let mut items = self.items(query, scope);
         self.order_keys(query, scope, &mut items);
+        items.overs = std::mem::take(&mut scope.overs);
+        if let Some((EmitRule::Final, span)) = query.emit {
+            self.final_of_rows(span, &mut items);
+        }
         if let Some(having) = &query.having {
             let message = "HAVING without GROUP BY or aggregates filters rows";
             self.report(Diagnostic::warning("W0407", having.span, message).hint("write WHERE"));
@@ -167,6 +170,18 @@ impl<'a> Binder<'a> {
             sorted: false,
         };
         Some((flow, items))
+    }
+
+    /// EMIT FINAL of a query whose rows are final as they come.
+    fn final_of_rows(&mut self, span: Span, items: &mut Items) {
+        let Some(over) = items.overs.first() else {
+            let message = "EMIT FINAL has no effect without GROUP BY or WINDOW";
+            return self.report(Diagnostic::warning("W0404", span, message));
+        };
+        let message = "EMIT FINAL does not go with OVER: each row comes out once, when it came";
+        let diagnostic = Diagnostic::error("E0426", span, message).also(over.span(), "the call");
+        self.report(diagnostic.hint("leave EMIT FINAL out"));
+        items.failed = true;
     }
 
     /// Columns that identify a row of a changing relation, as positions in its node's output.
@@ -211,6 +226,7 @@ impl<'a> Binder<'a> {
         scope.grouped = Some(Box::new(grouped));
         let mut items = self.items(query, scope);
         self.order_keys(query, scope, &mut items);
+        items.overs = std::mem::take(&mut scope.overs);
         let mut having = None;
         if let Some(expr) = &query.having {
             scope.clause = "HAVING";
@@ -225,8 +241,8 @@ impl<'a> Binder<'a> {
         }
         let order = items.order.iter_mut().map(|key| &mut key.0);
         let all = items.exprs.iter_mut().chain(&mut items.event_time).chain(&mut items.edits).chain(&mut having);
-        let all = all.chain(order);
-        all.for_each(|expr| grouped.settle(expr));
+        let overs = items.overs.iter_mut().flat_map(PendingOver::exprs);
+        all.chain(order).chain(overs).for_each(|expr| grouped.settle(expr));
         self.identify(&mut grouped, &scope.rel);
         let flow = self.aggregate_nodes(grouped, emit, target, &scope.rel, having, &mut items);
         Some((flow, items))
@@ -426,7 +442,7 @@ impl<'a> Binder<'a> {
     /// TRUE when a column of a row expression has an inferred type.
     pub(super) fn stems_from_inferred(&self, expr: &mut Expr, rel: &Rel) -> bool {
         any_column(expr, |column| match rel.source {
-            Some(source) => self.graph.sources[source].plan.read[column].inferred,
+            Some(source) => self.graph.sources[source].plan.read.get(column).is_some_and(|c| c.inferred),
             None => match &rel.joined {
                 Some(joined) => joined.levels.last().is_some_and(|level| {
                     self.graph.nodes[level.join].schema.fields.get(column).is_some_and(|f| f.inferred)
@@ -571,7 +587,14 @@ impl<'a> Binder<'a> {
         }
     }
 
-    fn finish_query(&mut self, query: &'a Query, target: &Target<'_>, flow: Flow, items: Items) -> Option<Output> {
+    fn finish_query(
+        &mut self,
+        query: &'a Query,
+        target: &Target<'_>,
+        mut flow: Flow,
+        mut items: Items,
+    ) -> Option<Output> {
+        self.over_nodes(&mut flow, &mut items);
         self.note_failures(&items.exprs, flow.raw, &flow.roots);
         self.note_failures(&items.edits, flow.raw, &flow.roots);
         let (flow, items) = match query.distinct {
@@ -631,6 +654,7 @@ fn default_name(expr: &ast::Expr, index: usize) -> String {
         ast::ExprKind::DoubleQuoted(name) => name.clone(),
         ast::ExprKind::Call { name, .. } => name.name.to_lowercase(),
         ast::ExprKind::Modified(call) => call.name.name.to_lowercase(),
+        ast::ExprKind::Over(over) => over.call.name.name.to_lowercase(),
         ast::ExprKind::Cast { operand, .. } => default_name(operand, index),
         _ => format!("expr_{}", index + 1),
     }

@@ -7,6 +7,7 @@ use velostream_types::{DataType, Field, SchemaRef, Span};
 use super::Binder;
 use super::aggregate::Grouped;
 use super::joined::Joined;
+use super::over::PendingOver;
 use crate::diag::Diagnostic;
 use crate::parse::ast::{self, Ident};
 use crate::plan::{Expr, ExprKind, Repr, SystemColumn};
@@ -118,6 +119,8 @@ pub(super) struct Scope<'q> {
     pub grouped: Option<Box<Grouped<'q>>>,
     /// Name of the aggregate whose argument is being bound.
     pub inside: Option<&'static str>,
+    /// Calls with OVER found so far; their results are placeholders in the expressions.
+    pub overs: Vec<PendingOver>,
     /// Levels of expression above.
     pub depth: u16,
     /// Levels of aliases being expanded.
@@ -133,6 +136,7 @@ impl<'q> Scope<'q> {
             visible: 0,
             grouped: None,
             inside: None,
+            overs: Vec::new(),
             depth: 0,
             aliased: 0,
         }

@@ -363,6 +363,86 @@ pub(crate) enum ExprKind {
     },
     /// A call with DISTINCT, ORDER BY or FILTER.
     Modified(Box<ModifiedCall>),
+    /// A call with OVER.
+    Over(Box<Over>),
+}
+
+/// `f(…) OVER (…)`
+#[derive(Clone, Debug)]
+pub(crate) struct Over {
+    pub call: ModifiedCall,
+    pub ignore_nulls: bool,
+    /// ROWS WINDOW BUFFER n ROWS
+    pub buffer: Option<OverBuffer>,
+    pub partition: Vec<Expr>,
+    pub order: Vec<CallOrder>,
+    pub frame: Option<FrameText>,
+    /// EMIT ON BUFFER FULL
+    pub when_full: bool,
+    /// EXPIRE AFTER a time, or NEVER.
+    pub expire: Option<Option<Duration>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OverBuffer {
+    pub rows: u64,
+    pub span: Span,
+}
+
+/// ROWS or RANGE with its bounds.
+#[derive(Clone, Debug)]
+pub(crate) struct FrameText {
+    pub range: bool,
+    pub first: FrameEdge,
+    pub last: FrameEdge,
+    pub span: Span,
+}
+
+/// A bound of a frame; no distance is UNBOUNDED.
+#[derive(Clone, Debug)]
+pub(crate) enum FrameEdge {
+    Preceding(Option<Box<Expr>>),
+    CurrentRow,
+    Following(Option<Box<Expr>>),
+}
+
+impl Over {
+    /// Everything written in it that is an expression over rows.
+    fn exprs(&self) -> impl Iterator<Item = &Expr> {
+        let call = self.call.args.iter().chain(self.call.order.iter().map(|o| &o.expr)).chain(&self.call.filter);
+        call.chain(&self.partition).chain(self.order.iter().map(|o| &o.expr))
+    }
+
+    fn same(&self, other: &Over) -> bool {
+        let edges = |a: &FrameEdge, b: &FrameEdge| match (a, b) {
+            (FrameEdge::CurrentRow, FrameEdge::CurrentRow) => true,
+            (FrameEdge::Preceding(a), FrameEdge::Preceding(b)) | (FrameEdge::Following(a), FrameEdge::Following(b)) => {
+                match (a, b) {
+                    (None, None) => true,
+                    (Some(a), Some(b)) => a.same(b),
+                    _ => false,
+                }
+            }
+            _ => false,
+        };
+        let frames = match (&self.frame, &other.frame) {
+            (None, None) => true,
+            (Some(a), Some(b)) => a.range == b.range && edges(&a.first, &b.first) && edges(&a.last, &b.last),
+            _ => false,
+        };
+        let rules = |o: &Over| {
+            let expire = o.expire.map(|e| e.map(|d| d.ns));
+            (o.ignore_nulls, o.buffer.map(|b| b.rows), o.when_full, expire, o.partition.len(), o.order.len())
+        };
+        let keys = |a: &CallOrder, b: &CallOrder| {
+            (a.descending, a.nulls_first) == (b.descending, b.nulls_first) && a.expr.same(&b.expr)
+        };
+        frames
+            && rules(self) == rules(other)
+            && self.call.same(&other.call)
+            && self.partition.iter().zip(&other.partition).all(|(a, b)| a.same(b))
+            && self.order.iter().zip(&other.order).all(|(a, b)| keys(a, b))
+    }
 }
 
 /// A call with what only aggregates take.
@@ -444,6 +524,7 @@ impl Expr {
                 let order = call.order.iter().map(|o| &o.expr);
                 call.args.iter().chain(order).chain(&call.filter).for_each(f);
             }
+            Over(over) => over.exprs().for_each(f),
         }
     }
 
@@ -500,6 +581,7 @@ impl Expr {
                 m == n && a.name.eq_ignore_ascii_case(&b.name) && pair(x, y)
             }
             (Modified(a), Modified(b)) => a.same(b),
+            (Over(a), Over(b)) => a.same(b),
             _ => false,
         }
     }

@@ -11,6 +11,7 @@ mod expr;
 mod forms;
 mod lex;
 mod modifiers;
+mod over;
 mod relation;
 mod select;
 mod server;

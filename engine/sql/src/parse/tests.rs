@@ -103,7 +103,6 @@ fn what_comes_later_is_said_so() {
         ("SELECT (SELECT 1)", "a subquery"),
         ("SELECT a FROM t WHERE EXISTS (SELECT 1)", "EXISTS"),
         ("SELECT a FROM t INTERSECT SELECT b FROM u", "INTERSECT"),
-        ("SELECT RANK() OVER (ORDER BY a) FROM t", "OVER (…)"),
         ("SELECT a FROM t WINDOW CUMULATE(5s, 1s)", "WINDOW CUMULATE"),
         ("SELECT a.b.c FROM t", "access to nested fields"),
         ("SELECT a[1] FROM t", "element access ([…])"),

@@ -4,6 +4,7 @@ mod identity;
 mod joins;
 mod kafka;
 mod mistakes;
+mod over;
 mod pass_through;
 mod plans;
 mod show;

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use crate::plan::{
-    AggregateSpec, AppPlan, ArithmeticOp, CompareOp, Expr, ExprKind, JoinColumn, JoinMode, LateStrategy, NodeKind,
-    Repr, Side, SubquerySpec, TimeField, WindowKind,
+    AggregateSpec, AppPlan, ArithmeticOp, CompareOp, Expr, ExprKind, FrameBound, JoinColumn, JoinMode, LateStrategy,
+    NodeKind, OverCall, OverKind, OverSpec, Repr, Side, SubquerySpec, TimeField, WindowKind,
 };
 
 /// One line per source, node and sink.
@@ -77,7 +77,7 @@ pub(super) fn kind(kind: &NodeKind) -> String {
             };
             format!("subqueries {}", specs.iter().map(one).collect::<Vec<_>>().join("; "))
         }
-        NodeKind::Over(spec) => format!("over {spec:?}"),
+        NodeKind::Over(spec) => over(spec),
         NodeKind::Sink { sink, edge } => format!("sink {sink} {edge}"),
     }
 }
@@ -166,4 +166,30 @@ pub(super) fn expr(e: &Expr) -> String {
         ExprKind::Header { call, headers, args } => format!("{}({}; {})", call.name(), expr(headers), list(args)),
         ExprKind::Headers { before, edits } => format!("headers({}; {})", expr(before), list(edits)),
     }
+}
+
+fn over(spec: &OverSpec) -> String {
+    let bound = |b: &FrameBound| match b {
+        FrameBound::UnboundedPreceding => "..".to_owned(),
+        FrameBound::Preceding(v) => format!("-{v}"),
+        FrameBound::CurrentRow => "0".to_owned(),
+        FrameBound::Following(v) => format!("+{v}"),
+        FrameBound::UnboundedFollowing => "..".to_owned(),
+    };
+    let call = |c: &OverCall| {
+        let kind = match &c.kind {
+            OverKind::Aggregate(a) => format!("{}{:?}", a.function.name(), a.arguments),
+            OverKind::Analytic { function, argument, count, default, ignore_nulls } => {
+                let given = format!("({argument:?} {count} {default:?} {ignore_nulls})");
+                format!("{}{}", function.name(), given.replace("Some", "").replace("None", "-"))
+            }
+        };
+        let range = if c.frame.range { "range " } else { "" };
+        format!("{kind} {range}{}:{} {}", bound(&c.frame.start), bound(&c.frame.end), c.result)
+    };
+    let order: Vec<String> =
+        spec.order.iter().map(|k| format!("{}{}", k.column, if k.descending { " desc" } else { "" })).collect();
+    let calls: Vec<String> = spec.calls.iter().map(call).collect();
+    let rules = format!("{} full {} {:?}", spec.buffer, spec.when_full, spec.expire_ns.map(|ns| ns / 1_000_000_000));
+    format!("over {:?} by [{}] last {rules}: {}", spec.partition, order.join(" "), calls.join("; "))
 }
