@@ -5,7 +5,6 @@
 //! `a JOIN b JOIN c` is handed on through the Projects of the joins above its own.
 
 use std::collections::BTreeMap;
-
 use std::sync::Arc;
 
 use velostream_types::{DataType, Field, Schema, Span};
@@ -15,7 +14,7 @@ use super::expr::cast_to;
 use super::graph::Graph;
 use super::scope::Rel;
 use super::typing;
-use crate::plan::{Expr, ExprKind, JoinColumn, JoinKind, NodeKind, Side, SystemColumn};
+use crate::plan::{Expr, ExprKind, JoinColumn, JoinKind, JoinMode, NodeKind, Side, SystemColumn};
 
 /// What is behind a relation that several were joined to.
 pub(super) struct Joined {
@@ -201,11 +200,21 @@ impl Binder<'_> {
         Some(Expr { kind: ExprKind::Coalesce(columns), data_type, span })
     }
 
-    /// A bound of the window that both rows of a window join are in.
+    /// A bound of the window that both rows of a window join are in: the last of the joins of streams.
     pub(super) fn joined_bound(&mut self, joined: &Joined, start: bool, span: Span) -> Option<Expr> {
+        let of_streams = |level: &Level| match &self.graph.nodes[level.join].kind {
+            NodeKind::Join(spec) => matches!(spec.mode, JoinMode::Interval { .. } | JoinMode::Window { .. }),
+            _ => false,
+        };
+        let at = joined.levels.iter().rposition(of_streams)?;
         let column = if start { JoinColumn::WindowStart } else { JoinColumn::WindowEnd };
         let field = Field::new(if start { "_window_start" } else { "_window_end" }, DataType::Integer);
-        let position = self.graph.join_output(joined.levels.last()?.join, column, &field);
+        let mut position = self.graph.join_output(joined.levels[at].join, column, &field);
+        for level in &joined.levels[at + 1..] {
+            let below = Expr { kind: ExprKind::Column(position), data_type: DataType::Integer, span };
+            let handed = self.graph.project_column(level.left, below, &field);
+            position = self.graph.join_output(level.join, JoinColumn::Of(Side::Left, handed), &field);
+        }
         Some(Expr { kind: ExprKind::Column(position), data_type: DataType::Integer, span })
     }
 

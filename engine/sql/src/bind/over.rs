@@ -409,48 +409,12 @@ impl<'a> Binder<'a> {
         let fields: Vec<Field> = project.iter().enumerate().map(|(n, e)| self.lifted_field(flow.node, n, e)).collect();
         self.note_failures(&project, flow.raw, &flow.roots);
         let kind = NodeKind::Project { exprs: project, event_time: None };
-        let mut node = self.graph.add(kind, Some(flow.node), fields.clone(), flow.changelog, self.statement);
-        let (mut schema, mut offset) = (fields, 0);
-        let mut results = vec![(0, 0); overs.len()];
+        let node = self.graph.add(kind, Some(flow.node), fields.clone(), flow.changelog, self.statement);
+        let mut placed = Placed { node, fields, offset: 0, places, results: vec![(0, 0); overs.len()] };
         for calls in &buffers {
-            let first = &overs[calls[0]];
-            let at = |places: &[usize], from: usize, n: usize| -> Vec<usize> {
-                places[from..from + n].iter().map(|p| p + offset).collect()
-            };
-            let partition = at(&places[calls[0]], 0, first.partition.len());
-            let order = at(&places[calls[0]], first.partition.len(), first.order.len());
-            let order = order.into_iter().zip(&first.order);
-            let order: Vec<SortKey> = order
-                .map(|(column, (_, descending, nulls_first))| SortKey {
-                    column,
-                    descending: *descending,
-                    nulls_first: *nulls_first,
-                })
-                .collect();
-            let call = |n: &usize| {
-                let over = &overs[*n];
-                let from = over.partition.len() + over.order.len();
-                let columns = at(&places[*n], from, over.columns.len());
-                let (frame, result, span) = (over.frame.clone(), over.result.clone(), over.span);
-                OverCall { kind: with_columns(over.kind.clone(), &columns), frame, result, span }
-            };
-            let spec = OverSpec {
-                partition: partition.clone(),
-                order,
-                buffer: first.buffer,
-                when_full: first.when_full,
-                expire_ns: first.expire_ns,
-                calls: calls.iter().map(call).collect(),
-            };
-            let result = |call: &OverCall| Field::new("over", call.result.clone());
-            schema = spec.calls.iter().map(result).chain(schema).collect();
-            let exchange = NodeKind::Exchange { edge: EdgeId(0), route: Route::Key(partition) };
-            node = self.graph.add(exchange, Some(node), Vec::new(), flow.changelog, self.statement);
-            let kind = NodeKind::Over(Box::new(spec));
-            node = self.graph.add(kind, Some(node), schema.clone(), flow.changelog, self.statement);
-            offset += calls.len();
-            calls.iter().enumerate().for_each(|(i, n)| results[*n] = (offset, i));
+            self.over_node(calls, &overs, flow.changelog, &mut placed);
         }
+        let Placed { node, offset, results, .. } = placed;
         let settle = |column: &mut usize| {
             *column = match column.checked_sub(RESULT).and_then(|n| results.get(n)) {
                 Some((end, i)) => offset - end + i,
@@ -464,6 +428,46 @@ impl<'a> Binder<'a> {
         flow.is_global = false;
     }
 
+    /// The Over node of the calls with these numbers, which share a buffer.
+    fn over_node(&mut self, calls: &[usize], overs: &[PendingOver], changelog: bool, placed: &mut Placed) {
+        let Some(first) = calls.first().map(|n| &overs[*n]) else { return };
+        let offset = placed.offset;
+        // Places of a call's expressions: those of the partition, of the order, of the arguments.
+        let at = |n: usize, from: usize, count: usize| -> Vec<usize> {
+            placed.places[n][from..from + count].iter().map(|place| place + offset).collect()
+        };
+        let partition = at(calls[0], 0, first.partition.len());
+        let columns = at(calls[0], first.partition.len(), first.order.len());
+        let key = |(column, (_, descending, nulls_first)): (usize, &(Expr, bool, bool))| SortKey {
+            column,
+            descending: *descending,
+            nulls_first: *nulls_first,
+        };
+        let order: Vec<SortKey> = columns.into_iter().zip(&first.order).map(key).collect();
+        let call = |n: &usize| {
+            let over = &overs[*n];
+            let columns = at(*n, over.partition.len() + over.order.len(), over.columns.len());
+            let (frame, result, span) = (over.frame.clone(), over.result.clone(), over.span);
+            OverCall { kind: with_columns(over.kind.clone(), &columns), frame, result, span }
+        };
+        let spec = OverSpec {
+            partition: partition.clone(),
+            order,
+            buffer: first.buffer,
+            when_full: first.when_full,
+            expire_ns: first.expire_ns,
+            calls: calls.iter().map(call).collect(),
+        };
+        let results: Vec<Field> = spec.calls.iter().map(|call| Field::new("over", call.result.clone())).collect();
+        placed.fields.splice(0..0, results);
+        let exchange = NodeKind::Exchange { edge: EdgeId(0), route: Route::Key(partition) };
+        let exchange = self.graph.add(exchange, Some(placed.node), Vec::new(), changelog, self.statement);
+        let (kind, fields) = (NodeKind::Over(Box::new(spec)), placed.fields.clone());
+        placed.node = self.graph.add(kind, Some(exchange), fields, changelog, self.statement);
+        placed.offset += calls.len();
+        calls.iter().enumerate().for_each(|(i, n)| placed.results[*n] = (placed.offset, i));
+    }
+
     fn lifted_field(&self, node: usize, n: usize, expr: &Expr) -> Field {
         let below = match expr.kind {
             ExprKind::Column(column) => self.graph.column_field(node, column),
@@ -473,6 +477,20 @@ impl<'a> Binder<'a> {
         let inferred = below.is_some_and(|f| f.inferred);
         Field { name, data_type: expr.data_type.clone(), nullable: true, inferred }
     }
+}
+
+/// Over nodes while they are put one behind the other.
+struct Placed {
+    /// The last one.
+    node: usize,
+    /// Its columns.
+    fields: Vec<Field>,
+    /// How many of them are results.
+    offset: usize,
+    /// Per call: places of its expressions in the Project below all of them.
+    places: Vec<Vec<usize>>,
+    /// Per call: `offset` behind its node, and its place among that node's results.
+    results: Vec<(usize, usize)>,
 }
 
 /// The column of a call; an equal one is computed once.

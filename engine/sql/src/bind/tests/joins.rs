@@ -59,6 +59,10 @@ fn keys_bounds_and_residuals() {
         "SELECT a.k, _window_start FROM a JOIN b ON a.k = b.k WINDOW TUMBLING(1m)",
         "join Inner window 60s false ([0], [0]) -> l0 r0 start",
     );
+    check(
+        "SELECT n, _window_end FROM a JOIN b ON a.k = b.k JOIN c ON c.k = a.k WINDOW TUMBLING(1m)",
+        "join Inner window 60s false ([0], [0]) -> l0 r0 end\njoin Inner table Right None ([0], [0]) -> r0 l0 r1 l1",
+    );
 }
 
 #[test]
