@@ -17,7 +17,7 @@ use velostream_sql::diag::{Diagnostic, Severity, line, render};
 use velostream_sql::endpoint::WithEntry;
 use velostream_sql::plan::{AppPlan, SinkFormat};
 use velostream_sql::props::{Resolved, Resolver};
-use velostream_sql::{BindOptions, compile as compile_text};
+use velostream_sql::{BindOptions, Compiled, compile as compile_text};
 use velostream_types::Span;
 
 use crate::args::{Compile, Sql};
@@ -36,7 +36,7 @@ pub struct Source {
 
 /// What became of a text.
 pub struct App {
-    /// The plan; `None` exactly when there is an error among the findings.
+    /// The plan; `None` when there is an error among the findings, or what does not run yet.
     pub plan: Option<AppPlan>,
     /// What was found.
     pub diagnostics: Vec<Diagnostic>,
@@ -76,8 +76,23 @@ pub fn read_path(path: &Path) -> Result<Source> {
     Ok(Source { name: path.display().to_string(), text, base_dir, app_name })
 }
 
-/// Compiles the app; nothing is printed.
+/// Compiles the app to run or show it; nothing is printed. What is right and does not run yet is an error.
 pub fn compile(args: &Compile, source: &Source, stdout_format: SinkFormat, topics: &Topics) -> App {
+    compile_for(args, source, stdout_format, topics, |compiled| compiled.cannot_run.clone())
+}
+
+/// Compiles the app to tell what is wrong with its text: what is right and does not run yet is a warning.
+pub fn check(args: &Compile, source: &Source) -> App {
+    compile_for(args, source, SinkFormat::JsonLines, &Topics::default(), |compiled| compiled.as_warnings().collect())
+}
+
+fn compile_for(
+    args: &Compile,
+    source: &Source,
+    stdout_format: SinkFormat,
+    topics: &Topics,
+    cannot_run: impl Fn(&Compiled) -> Vec<Diagnostic>,
+) -> App {
     let env = |name: &str| std::env::var(name).ok();
     let global = |(key, value): &(String, String)| {
         let span = Span::default();
@@ -97,10 +112,13 @@ pub fn compile(args: &Compile, source: &Source, stdout_format: SinkFormat, topic
     };
     let mut catalog = FileCatalog::with_topics(topics.clone()).with_broker(Arc::new(Kafka), Box::new(waiter()));
     let compiled = compile_text(&source.text, &options, &mut endpoints, &mut catalog);
+    let later = cannot_run(&compiled);
     let mut plan = compiled.plan;
+    let mut blocked = compiled.blocked;
     let mut found = compiled.diagnostics;
+    found.extend(later);
     found.extend(endpoints.finish());
-    found.extend(annotate(plan.as_mut(), &source.text, &env));
+    found.extend(annotate(plan.as_mut().or(blocked.as_mut()), &source.text, &env));
     if args.strict {
         found.iter_mut().for_each(|d| d.severity = Severity::Error);
     }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::bail;
-use velostream_functions::{aggregates, all, find, find_aggregate, reference};
+use velostream_functions::{aggregates, all, analytics, find, find_aggregate, find_analytic, reference};
 
 use crate::args::FunctionsArgs;
 
@@ -20,14 +20,23 @@ pub fn functions(args: &FunctionsArgs) -> anyhow::Result<ExitCode> {
         for aggregate in aggregates() {
             println!("{:<46} {}", aggregate.signature, aggregate.doc);
         }
+        for analytic in analytics() {
+            println!("{:<46} {}", analytic.signature, analytic.doc);
+        }
     }
     for name in &args.names {
         if let Some(aggregate) = find_aggregate(name, false) {
             print!("{}", reference::aggregate_text(aggregate));
+        }
+        if let Some(analytic) = find_analytic(name) {
+            print!("{}", reference::analytic_text(analytic));
+        }
+        if find_aggregate(name, false).is_some() || find_analytic(name).is_some() {
             continue;
         }
         let Some(function) = find(name) else {
             let scalar = all().flat_map(|f| f.aliases.iter().chain([&f.name]).copied());
+            let scalar = scalar.chain(analytics().map(|a| a.name));
             let known = scalar.chain(aggregates().flat_map(|a| a.aliases.iter().chain([&a.name]).copied()));
             let near = velostream_sql::suggest::similar(name, known, 3);
             if near.is_empty() {

@@ -9,10 +9,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
-use velostream_runtime::io::memory::Topics;
 use velostream_sql::diag::{Diagnostic, Severity, to_json};
 use velostream_sql::lint::{Outlined, outline, recommend};
-use velostream_sql::plan::SinkFormat;
 use velostream_sql::reference;
 use velostream_types::Span;
 
@@ -58,13 +56,14 @@ pub fn validate(args: &ValidateArgs) -> Result<ExitCode> {
 }
 
 fn compiled(args: &ValidateArgs, source: Source) -> Validated {
-    let app = app::compile(&args.compile, &source, SinkFormat::JsonLines, &Topics::default());
+    let app = app::check(&args.compile, &source);
+    let valid = app::errors(&app.diagnostics) == 0;
     let mut diagnostics = app.diagnostics;
     if let Some(plan) = app.plan.as_ref().filter(|_| !args.no_recommendations) {
         diagnostics.extend(recommend(&source.text, plan));
     }
     let statements = outline(&source.text);
-    Validated { valid: app.plan.is_some(), diagnostics, statements, source }
+    Validated { valid, diagnostics, statements, source }
 }
 
 /// A file or folder of which nothing is known but why.

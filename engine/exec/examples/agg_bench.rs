@@ -42,6 +42,7 @@ fn spec(key: DataType, windowed: bool) -> AggregateSpec {
         ],
         window: windowed.then_some(WindowSpec {
             kind: WindowKind::Tumbling { size_ns: NS_PER_SEC },
+            zone: None,
             lateness_ns: 0,
             late: LateStrategy::Drop,
         }),

@@ -44,6 +44,9 @@ impl Checked {
             NodeKind::Materialize { .. } => ("Materialize", Some(node.schema.len()), false),
             NodeKind::Events => ("Events", Some(node.schema.len()), false),
             NodeKind::Union => ("Union", Some(node.schema.len()), true),
+            NodeKind::Join(_) | NodeKind::Subqueries(_) | NodeKind::Over(_) => {
+                ("Relation", Some(node.schema.len()), false)
+            }
             NodeKind::Scan { .. } | NodeKind::Exchange { .. } => ("stage", None, false),
         };
         let ports = node.inputs.len().max(1);

@@ -15,7 +15,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use velostream_sql::plan::{AppPlan, NodeKind, WindowKind};
+use velostream_sql::plan::{AppPlan, NodeKind};
 use velostream_types::time::{WM_NONE, floor_to};
 use velostream_types::{NodeId, PartitionId, ShardId, SourceId};
 
@@ -270,7 +270,7 @@ fn holders(plan: &AppPlan) -> (Vec<Holder>, Vec<Vec<usize>>) {
                 None
             }
             NodeKind::Aggregate(spec) => Some(spec.window.map(|w| {
-                let WindowKind::Tumbling { size_ns } = w.kind;
+                let size_ns = w.kind.size_ns();
                 (size_ns.max(1), w.lateness_ns.max(0))
             })),
             // Rows of a window leave when its end passes, as if it were a window of their own time alone.

@@ -206,6 +206,9 @@ impl Lowering<'_> {
             NodeKind::Scan { .. } | NodeKind::Exchange { .. } | NodeKind::Sink { .. } => {
                 unreachable!("lowered on their own")
             }
+            NodeKind::Join(_) | NodeKind::Subqueries(_) | NodeKind::Over(_) => {
+                unreachable!("the compiler gives no plan of an app that has them: see Compiled::cannot_run")
+            }
         }
     }
 

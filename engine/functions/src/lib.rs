@@ -8,6 +8,7 @@
 //! kind of a column. Cost: one loop per call and batch; nothing is allocated per row but what the result holds.
 
 mod aggregate;
+mod analytic;
 pub mod base64;
 mod calendar;
 mod call;
@@ -32,6 +33,8 @@ mod system;
 mod zone;
 
 pub use aggregate::{Aggregate, AggregateExample, AggregateFn, AggregateForm, aggregates, find_aggregate};
+pub use analytic::{Analytic, OverFn, OverForm, analytics, find_analytic};
 pub use call::{Arg, Args, Call, Exact, Fail, Failure, Floats, Ints, Outcome, RowContext, Texts, shortened};
 pub use catalogue::{all, find};
 pub use function::{ArgType, BadConstant, Function, Group, Nulls, Param, Prepare, Prepared, Returns, Taken};
+pub use zone::zone_exists;

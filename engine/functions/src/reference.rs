@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::aggregate::{Aggregate, aggregates};
+use crate::analytic::{Analytic, analytics};
 use crate::catalogue::all;
 use crate::function::{Function, Group};
 
@@ -39,7 +40,21 @@ pub fn markdown() -> String {
             .map_or_else(String::new, |e| format!("`{}` over {} → `{}`", cell(e.call), cell(e.rows), cell(e.result)));
         let _ = writeln!(page, "| {} | {} | {example} |", cell(&names), cell(aggregate.doc));
     }
+    page.push_str(
+        "\n## Analytic functions\n\nOver the rows of a buffer, in its order: `f(…) OVER (PARTITION BY k ORDER BY ts)`, or with the \
+         buffer's size `f(…) OVER (ROWS WINDOW BUFFER 100 ROWS PARTITION BY k ORDER BY ts)`. Aggregate functions may be \
+         called with OVER too.\n\n| Function | Result | Example |\n|---|---|---|\n",
+    );
+    for analytic in analytics() {
+        let (signature, doc) = (cell(analytic.signature), cell(analytic.doc));
+        let _ = writeln!(page, "| {signature} | {doc} | `{}` |", cell(analytic.example));
+    }
     page
+}
+
+/// One analytic function as text for a terminal.
+pub fn analytic_text(analytic: &Analytic) -> String {
+    format!("{}\n    {}\n    {}\n", analytic.signature, analytic.doc, analytic.example)
 }
 
 /// One aggregate as text for a terminal.

@@ -62,6 +62,11 @@ fn zone(database: &TimeZoneDatabase, name: &str) -> Result<TimeZone, String> {
     database.get(name).map_err(|_| format!("'{}' is no time zone", shortened(name)))
 }
 
+/// Checks the name of a zone; the error says what is wrong with it.
+pub fn zone_exists(name: &str) -> Result<(), String> {
+    zone(&TimeZoneDatabase::bundled(), name).map(|_| ())
+}
+
 /// Seconds of `±HH:MM`, `±HHMM` or `±HH`.
 fn offset(name: &str) -> Option<i32> {
     let sign = match name.as_bytes().first()? {

@@ -8,6 +8,7 @@ mod acls;
 mod endpoint;
 mod expr;
 mod node;
+mod relation;
 
 use std::fmt::Write;
 
@@ -168,6 +169,9 @@ pub fn operator(node: &Node) -> String {
         NodeKind::Aggregate(_) => "Aggregate",
         NodeKind::Materialize { .. } => "Materialize",
         NodeKind::Events => "Events",
+        NodeKind::Join(_) => "Join",
+        NodeKind::Subqueries(_) => "Subqueries",
+        NodeKind::Over(_) => "Over",
         NodeKind::Sink { .. } => "Sink",
     };
     format!("#{} {kind}", node.id)

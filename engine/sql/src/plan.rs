@@ -9,6 +9,10 @@
 //! ```
 
 mod expr;
+mod join;
+mod over;
+mod subquery;
+mod window;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,6 +23,10 @@ use velostream_types::topic::{Client, StartAt};
 use velostream_types::{DataType, DlqId, EdgeId, NodeId, SchemaRef, SourceId, Span, Value};
 
 pub use expr::{ArithmeticOp, ArithmeticStep, CompareOp, Expr, ExprKind, HeaderCall, SystemColumn};
+pub use join::{JoinColumn, JoinKind, JoinMode, JoinSpec, Side};
+pub use over::{Frame, FrameBound, OverCall, OverFn, OverKind, OverSpec};
+pub use subquery::{FoldSpec, SubqueryKind, SubquerySpec};
+pub use window::{LateStrategy, WindowKind, WindowSpec, ZoneName};
 
 /// Groups a [`NodeKind::Combine`] holds on one shard; more than this leave at once. Beyond it the table falls out of
 /// the cache and combining gains nothing. Part of the plan because EXPLAIN tells it.
@@ -407,6 +415,12 @@ pub enum NodeKind {
     },
     /// A relation that changes becomes events: rows stay, and those taken back are left out.
     Events,
+    /// Pairs rows of two inputs.
+    Join(Box<JoinSpec>),
+    /// Values of subqueries, one input each behind that of the rows: one column per subquery, then the rows' columns.
+    Subqueries(Vec<SubquerySpec>),
+    /// Calls over a buffer of rows: one column per call, then the rows' columns.
+    Over(Box<OverSpec>),
     /// Encodes rows and hands them to the one writer of a sink; has an edge to the writer's shard.
     Sink {
         /// Position in [`AppPlan::sinks`].
@@ -542,36 +556,6 @@ pub struct CallOrder {
     pub descending: bool,
     /// NULLs stand in front.
     pub nulls_first: bool,
-}
-
-/// A window over event time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WindowSpec {
-    /// Its kind and size.
-    pub kind: WindowKind,
-    /// Allowed lateness, ns.
-    pub lateness_ns: i64,
-    /// What happens to late rows.
-    pub late: LateStrategy,
-}
-
-/// Kind of window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WindowKind {
-    /// `[k·size, (k+1)·size)`.
-    Tumbling {
-        /// Size, ns, above 0.
-        size_ns: i64,
-    },
-}
-
-/// What happens to a row that comes after its window was closed. Late rows are counted whatever is chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LateStrategy {
-    /// Dropped and counted.
-    Drop,
-    /// To the statement's dead letters.
-    DeadLetter,
 }
 
 /// Emission rule of an aggregate.

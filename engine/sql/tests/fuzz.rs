@@ -22,14 +22,14 @@ fn check(text: &str) -> Result<(), Vec<Diagnostic>> {
     };
     let compiled = compile(text, &options, &mut World, &mut World);
     let failed = compiled.diagnostics.iter().any(|d| d.severity == Severity::Error);
-    assert_eq!(compiled.plan.is_none(), failed, "{text}");
+    assert_eq!(compiled.plan.is_none(), failed || !compiled.cannot_run.is_empty(), "{text}");
     for diagnostic in &compiled.diagnostics {
         for label in diagnostic.primary.iter().chain(&diagnostic.secondary) {
             let (start, end) = (label.span.start as usize, label.span.end as usize);
             assert!(text.get(start..end).is_some(), "{diagnostic:?} points outside: {text}");
         }
     }
-    if let Some(plan) = &compiled.plan {
+    if let Some(plan) = compiled.plan.as_ref().or(compiled.blocked.as_ref()) {
         for (i, node) in plan.nodes.iter().enumerate() {
             assert!(node.inputs.iter().all(|input| input.index() < i), "inputs stand before nodes: {text}");
             let Some(input) = node.inputs.first().map(|n| &plan.nodes[n.index()].schema) else { continue };

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use velostream_sql::plan::{
     AggregateSpec, AppPlan, Emit, EventTimeSpec, Expr, LateStrategy, MissingTime, Node, NodeKind, SourceConnector,
-    TimeField, WindowKind,
+    TimeField,
 };
 use velostream_types::time::{WM_END, WM_NONE};
 use velostream_types::{ErrorCode, NodeId, SourceId, Value};
@@ -293,6 +293,9 @@ impl Run<'_> {
             NodeKind::Union | NodeKind::Combine(_) | NodeKind::Exchange { .. } | NodeKind::Sink { .. } => {
                 given.push(row)
             }
+            NodeKind::Join(_) | NodeKind::Subqueries(_) | NodeKind::Over(_) => {
+                unreachable!("the compiler gives no plan of an app that has them: see Compiled::cannot_run")
+            }
             NodeKind::Aggregate(spec) => self.aggregate(at, spec, row, given),
             NodeKind::Events => given.extend(Some(row).filter(|row| row.weight > 0)),
             NodeKind::Materialize { key } => {
@@ -336,7 +339,7 @@ impl Run<'_> {
 
     fn aggregate(&mut self, at: usize, spec: &AggregateSpec, row: Flow, given: &mut Vec<Flow>) {
         let window = spec.window.map(|w| {
-            let WindowKind::Tumbling { size_ns } = w.kind;
+            let size_ns = w.kind.size_ns();
             let t = row.event_time.unwrap_or(row.timestamp_ms.saturating_mul(NS_PER_MS));
             let start = t.div_euclid(size_ns).saturating_mul(size_ns);
             (start, start.saturating_add(size_ns), w)
@@ -423,7 +426,7 @@ impl Run<'_> {
         let forwarded = state.forwarded;
         let Some(cell) = state.cells.get_mut(id) else { return };
         let bounds = spec.window.map(|w| {
-            let WindowKind::Tumbling { size_ns } = w.kind;
+            let size_ns = w.kind.size_ns();
             (id.0, id.0.saturating_add(size_ns))
         });
         let mut values = cell.keys.clone();
@@ -510,7 +513,7 @@ impl Run<'_> {
         let before = &self.plan.nodes[input.index()];
         match &before.kind {
             NodeKind::Aggregate(AggregateSpec { window: Some(w), .. }) => {
-                let WindowKind::Tumbling { size_ns } = w.kind;
+                let size_ns = w.kind.size_ns();
                 size_ns
             }
             _ => self.window_size(before),
@@ -521,7 +524,7 @@ impl Run<'_> {
         let over = |start: i64| match spec.window {
             None => watermark == WM_END,
             Some(w) => {
-                let WindowKind::Tumbling { size_ns } = w.kind;
+                let size_ns = w.kind.size_ns();
                 watermark == WM_END || start.saturating_add(size_ns).saturating_add(w.lateness_ns) <= watermark
             }
         };

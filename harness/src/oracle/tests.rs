@@ -96,6 +96,7 @@ impl Plan {
         };
         let window = window.map(|(size, lateness)| WindowSpec {
             kind: WindowKind::Tumbling { size_ns: size * SEC },
+            zone: None,
             lateness_ns: lateness * SEC,
             late: LateStrategy::DeadLetter,
         });

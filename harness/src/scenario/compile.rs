@@ -5,17 +5,40 @@ use std::path::Path;
 
 use velostream_exec::format::infer;
 use velostream_sql::annotations::annotate;
-use velostream_sql::diag::{Severity, render};
+use velostream_sql::diag::{Diagnostic, Severity, render};
 use velostream_sql::endpoint::{Catalog, CatalogError, SourceSpec};
 use velostream_sql::plan::{AppPlan, SinkFormat, SourceConnector};
 use velostream_sql::props::Resolver;
-use velostream_sql::{BindOptions, compile};
+use velostream_sql::{BindOptions, Compiled, compile};
 use velostream_types::Schema;
 
 /// The plan of `sql`, or its rendered diagnostics. `feeds` are the sources by file name or topic with the bytes each
 /// partition has at deploy: inferred types come from them. Relative paths count from `dir`.
 pub fn compile_app(sql: &str, feeds: &BTreeMap<&str, Vec<Vec<u8>>>, dir: &Path) -> Result<AppPlan, String> {
-    let beside = format!("{}/", dir.display());
+    let (plan, found) = compile_for(sql, feeds, dir, |compiled| compiled.cannot_run.clone());
+    plan.ok_or_else(|| shown(&found, sql, dir))
+}
+
+/// What validation says of `sql`, rendered; an error when it is not valid.
+pub fn check_app(sql: &str, feeds: &BTreeMap<&str, Vec<Vec<u8>>>, dir: &Path) -> Result<String, String> {
+    let (_, found) = compile_for(sql, feeds, dir, |compiled| compiled.as_warnings().collect());
+    let valid = found.iter().all(|d| d.severity != Severity::Error);
+    let text = shown(&found, sql, dir);
+    if valid { Ok(text) } else { Err(text) }
+}
+
+/// Findings as text. Files are named from the scenario's folder, wherever that lies on this machine.
+fn shown(found: &[Diagnostic], sql: &str, dir: &Path) -> String {
+    let shown: Vec<String> = found.iter().map(|d| render(d, "scenario.sql", sql, false)).collect();
+    shown.join("\n").replace(&format!("{}/", dir.display()), "")
+}
+
+fn compile_for(
+    sql: &str,
+    feeds: &BTreeMap<&str, Vec<Vec<u8>>>,
+    dir: &Path,
+    cannot_run: impl Fn(&Compiled) -> Vec<Diagnostic>,
+) -> (Option<AppPlan>, Vec<Diagnostic>) {
     let dir = dir.to_path_buf();
     let env = |_: &str| None;
     let mut endpoints = Resolver::new(dir.clone(), &env, Vec::new(), false);
@@ -28,17 +51,15 @@ pub fn compile_app(sql: &str, feeds: &BTreeMap<&str, Vec<Vec<u8>>>, dir: &Path) 
     };
     let mut catalog = FeedCatalog { feeds };
     let compiled = compile(sql, &options, &mut endpoints, &mut catalog);
-    let mut found = compiled.diagnostics;
+    let mut found = compiled.diagnostics.clone();
+    found.extend(cannot_run(&compiled));
     found.extend(endpoints.finish());
     let mut plan = compiled.plan;
-    found.extend(annotate(plan.as_mut(), sql, &env));
+    let mut blocked = compiled.blocked;
+    found.extend(annotate(plan.as_mut().or(blocked.as_mut()), sql, &env));
     found.sort_by_key(|d| d.primary.as_ref().map(|place| (place.origin.is_some(), place.span.start)));
     let plan = plan.filter(|_| found.iter().all(|d| d.severity != Severity::Error));
-    plan.ok_or_else(|| {
-        let shown: Vec<String> = found.iter().map(|d| render(d, "scenario.sql", sql, false)).collect();
-        // Files are named from the scenario's folder, wherever that lies on this machine.
-        shown.join("\n").replace(&beside, "")
-    })
+    (plan, found)
 }
 
 /// The feeds as the planner's world.

@@ -17,6 +17,7 @@
 //! --- dead out                  dead letters of destination `out`
 //! --- advice                    the recommendations for it, a line each
 //! --- error                     the rendered diagnostics; the SQL must not deploy
+//! --- valid                     the rendered diagnostics of validation; the SQL is right, whether it runs yet or not
 //! ```
 //!
 //! In a feed line `\xff` is the byte of that value.
@@ -27,7 +28,7 @@ mod compile;
 mod records;
 mod run;
 
-pub use compile::{compile_app, feed_name};
+pub use compile::{check_app, compile_app, feed_name};
 pub use records::{FedRecord, line_of};
 pub use run::{Outcome, run_file};
 
@@ -72,6 +73,8 @@ pub enum StepKind {
     Advice,
     /// Rendered diagnostics.
     Error,
+    /// Rendered diagnostics of SQL that is right and need not run.
+    Valid,
 }
 
 /// How a feed's lines are meant.
@@ -149,6 +152,7 @@ impl Scenario {
                 StepKind::Dead(dlq) => format!("dead {dlq}"),
                 StepKind::Advice => "advice".to_owned(),
                 StepKind::Error => "error".to_owned(),
+                StepKind::Valid => "valid".to_owned(),
             };
             text.push_str(&format!("--- {directive}\n"));
             for line in &step.body {
@@ -179,6 +183,7 @@ fn directive_of(text: &str) -> Result<StepKind, String> {
         "end" => Ok(StepKind::End),
         "advice" => Ok(StepKind::Advice),
         "error" => Ok(StepKind::Error),
+        "valid" => Ok(StepKind::Valid),
         "dead" => Ok(StepKind::Dead(rest.to_owned())),
         "expect" => {
             let (sink, how) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -193,7 +198,7 @@ fn directive_of(text: &str) -> Result<StepKind, String> {
             };
             Ok(StepKind::Expect(sink.to_owned(), comparison))
         }
-        other => Err(format!("`{other}` is no directive: feed, restart, end, expect, dead, advice, error")),
+        other => Err(format!("`{other}` is no directive: feed, restart, end, expect, dead, advice, error, valid")),
     }
 }
 

@@ -9,7 +9,7 @@ use velostream_sql::lint::recommend;
 use velostream_sql::plan::AppPlan;
 use velostream_types::{PartitionId, SourceId};
 
-use super::compile::{compile_app, feed_name};
+use super::compile::{check_app, compile_app, feed_name};
 use super::records::{FedRecord, unescaped};
 use super::{Comparison, FeedForm, Scenario, Step, StepKind};
 use crate::sim::{World, WorldOptions};
@@ -43,27 +43,25 @@ pub fn run_file(path: &Path, file: &str, bless: bool) -> Result<Outcome, String>
         }
     }
     let dir = path.parent().unwrap_or(Path::new("."));
-    let compiled = compile_app(&scenario.sql, &at_deploy(&scenario)?, dir);
     let mut blessed = scenario.clone();
+    if scenario.steps.iter().any(|s| s.kind == StepKind::Valid) {
+        let text = check_app(&scenario.sql, &at_deploy(&scenario)?, dir);
+        let text = text.map_err(|text| format!("the SQL is not valid:\n{text}"))?;
+        compare_diagnostics(&mut blessed, &StepKind::Valid, &text, &mut outcome);
+    }
     let expects_error = scenario.steps.iter().any(|s| s.kind == StepKind::Error);
-    let plan = match (compiled, expects_error) {
+    let is_checked_only =
+        scenario.steps.iter().all(|s| matches!(s.kind, StepKind::Error | StepKind::Valid | StepKind::Feed(..)));
+    if outcome.cases > 0 && is_checked_only && !expects_error {
+        return Ok(outcome.with_blessing(bless, &blessed, file));
+    }
+    let plan = match (compile_app(&scenario.sql, &at_deploy(&scenario)?, dir), expects_error) {
         (Ok(plan), false) => Arc::new(plan),
         (Ok(_), true) => return Err("the SQL deploys, but the scenario expects a diagnostic".to_owned()),
         (Err(text), false) => return Err(format!("the SQL does not deploy:\n{text}")),
         (Err(text), true) => {
-            outcome.cases = 1;
-            for step in blessed.steps.iter_mut().filter(|s| s.kind == StepKind::Error) {
-                let got: Vec<String> = text.trim_end().lines().map(str::to_owned).collect();
-                if got != step.body {
-                    outcome.failures.push(difference("diagnostics", step.line, &step.body, &got));
-                    step.body = got;
-                }
-            }
-            if bless {
-                outcome.failures.clear();
-                outcome.blessed = Some(blessed.to_text(file));
-            }
-            return Ok(outcome);
+            compare_diagnostics(&mut blessed, &StepKind::Error, &text, &mut outcome);
+            return Ok(outcome.with_blessing(bless, &blessed, file));
         }
     };
     for config in configs() {
@@ -85,6 +83,29 @@ pub fn run_file(path: &Path, file: &str, bless: bool) -> Result<Outcome, String>
         outcome.blessed = Some(blessed.to_text(file));
     }
     Ok(outcome)
+}
+
+impl Outcome {
+    /// The outcome of a scenario that compares diagnostics only.
+    fn with_blessing(mut self, bless: bool, blessed: &Scenario, file: &str) -> Outcome {
+        if bless {
+            self.failures.clear();
+            self.blessed = Some(blessed.to_text(file));
+        }
+        self
+    }
+}
+
+/// Compares rendered diagnostics with the steps of this kind, and puts them there.
+fn compare_diagnostics(scenario: &mut Scenario, kind: &StepKind, text: &str, outcome: &mut Outcome) {
+    outcome.cases = 1;
+    let got: Vec<String> = text.trim_end().lines().map(str::to_owned).collect();
+    for step in scenario.steps.iter_mut().filter(|s| s.kind == *kind) {
+        if got != step.body {
+            outcome.failures.push(difference("diagnostics", step.line, &step.body, &got));
+            step.body.clone_from(&got);
+        }
+    }
 }
 
 /// What is there when the app is deployed: the feeds in front of any other step. Inferred types come from it.
@@ -173,7 +194,7 @@ fn run_config(
                 }
             }
             StepKind::End => world.end(),
-            StepKind::Restart | StepKind::Sync | StepKind::Error => {}
+            StepKind::Restart | StepKind::Sync | StepKind::Error | StepKind::Valid => {}
             StepKind::Advice => {
                 let found = recommend(&scenario.sql, plan);
                 seen.push((i, found.iter().map(|d| line(d, "scenario.sql", &scenario.sql, false)).collect()));

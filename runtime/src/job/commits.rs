@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 use velostream_exec::commit::{CommitLog, Safe, SafePoint};
 use velostream_exec::shard::PartitionProgress;
-use velostream_sql::plan::{AppPlan, NodeKind, WindowKind};
+use velostream_sql::plan::{AppPlan, NodeKind};
 use velostream_types::time::WM_NONE;
 use velostream_types::topic::FetchStats;
 use velostream_types::{NodeId, PartitionId, SourceId};
@@ -64,7 +64,7 @@ impl Metadata {
 fn windows(plan: &AppPlan) -> impl Iterator<Item = (NodeId, String)> + '_ {
     plan.nodes.iter().filter_map(|node| match &node.kind {
         NodeKind::Aggregate(spec) => spec.window.map(|window| {
-            let WindowKind::Tumbling { size_ns } = window.kind;
+            let size_ns = window.kind.size_ns();
             let statement = &plan.statements[node.statement].name;
             (node.id, format!("{statement} {size_ns} {} {:?}", window.lateness_ns, spec.keys))
         }),

@@ -14,7 +14,7 @@ use super::Binder;
 use super::scope::{Named, Scope, System};
 use crate::diag::Diagnostic;
 use crate::parse::ast::{self, Ident};
-use crate::plan::{AggregateCall, Expr, ExprKind, WindowSpec};
+use crate::plan::{AggregateCall, ArithmeticOp, ArithmeticStep, Expr, ExprKind, WindowSpec};
 
 /// Placeholder positions of the window's bounds.
 const START: usize = usize::MAX - 1;
@@ -213,14 +213,23 @@ impl Binder<'_> {
         result
     }
 
-    /// `TUMBLE_START(…)` and `TUMBLE_END(…)`.
-    pub(super) fn window_bound_call(&mut self, start: bool, name: &str, span: Span, scope: &Scope<'_>) -> Option<Expr> {
+    /// `TUMBLE_START(…)`, its namesakes, and SESSION_DURATION; arguments are ignored.
+    pub(super) fn window_bound_call(&mut self, name: &str, span: Span, scope: &Scope<'_>) -> Option<Expr> {
         if scope.grouped.as_ref().is_none_or(|g| g.window.is_none()) {
             let message = format!("{name} exists in windowed queries only");
             self.report(Diagnostic::error("E0405", span, message).hint("add WINDOW TUMBLING(size)"));
             return None;
         }
-        let kind = ExprKind::Column(if start { START } else { END });
+        let bound = |at| Expr { kind: ExprKind::Column(at), data_type: DataType::Integer, span };
+        if name.ends_with("START") {
+            return Some(bound(START));
+        }
+        if !name.ends_with("DURATION") {
+            return Some(bound(END));
+        }
+        let step =
+            ArithmeticStep { op: ArithmeticOp::Subtract, operand: bound(START), data_type: DataType::Integer, span };
+        let kind = ExprKind::Arithmetic { first: Box::new(bound(END)), rest: vec![step] };
         Some(Expr { kind, data_type: DataType::Integer, span })
     }
 }

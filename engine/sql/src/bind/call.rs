@@ -16,20 +16,7 @@ use crate::parse::ast::{self, Ident};
 use crate::plan::{CompareOp, Expr, ExprKind};
 
 /// Names this file gives a meaning to without the catalogue, for "did you mean".
-pub(crate) const FORMS: [&str; 12] = [
-    "CAST",
-    "TRY_CAST",
-    "COALESCE",
-    "IFNULL",
-    "NULLIF",
-    "IF",
-    "IIF",
-    "ISNULL",
-    "TUMBLE_START",
-    "TUMBLE_END",
-    "WINDOW_START",
-    "WINDOW_END",
-];
+pub(crate) const FORMS: [&str; 8] = ["CAST", "TRY_CAST", "COALESCE", "IFNULL", "NULLIF", "IF", "IIF", "ISNULL"];
 
 impl Binder<'_> {
     pub(super) fn call<'q>(
@@ -52,9 +39,7 @@ impl Binder<'_> {
             "IFNULL" | "NULLIF" => (2, Some(2)),
             "IF" | "IIF" => (3, Some(3)),
             "ISNULL" => (1, Some(1)),
-            "TUMBLE_START" | "TUMBLE_END" | "WINDOW_START" | "WINDOW_END" => {
-                return self.window_bound_call(upper.ends_with("START"), &upper, span, scope);
-            }
+            name if super::window::BOUNDS.contains(&name) => return self.window_bound_call(name, span, scope),
             _ => match velostream_functions::find(&upper) {
                 Some(function) => return self.function_call(function, &upper, args, star, span, scope),
                 None => return self.unknown_function(name, &upper),
@@ -245,6 +230,12 @@ impl Binder<'_> {
     }
 
     pub(super) fn unknown_function(&mut self, name: &Ident, upper: &str) -> Option<Expr> {
+        if let Some(analytic) = velostream_functions::find_analytic(upper) {
+            let message = format!("{} is computed of several rows, which OVER (…) names", analytic.name);
+            let hint = format!("write {}", analytic.example);
+            self.report(Diagnostic::error("E0427", name.span, message).hint(hint));
+            return None;
+        }
         if super::later::FUNCTIONS.contains(&upper) {
             let message = format!("function {upper} is not supported yet");
             self.report(Diagnostic::error("E0901", name.span, message));
@@ -255,9 +246,11 @@ impl Binder<'_> {
         let catalogue = velostream_functions::all().flat_map(|f| f.aliases.iter().chain([&f.name]).copied());
         let known = FORMS
             .into_iter()
+            .chain(super::window::BOUNDS)
             .chain(super::aggregate::names())
             .chain(super::headers::FUNCTIONS)
             .chain(super::later::FUNCTIONS)
+            .chain(velostream_functions::analytics().map(|a| a.name))
             .chain(catalogue);
         let near = crate::suggest::similar(upper, known, 3);
         if !near.is_empty() {

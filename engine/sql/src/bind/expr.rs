@@ -94,6 +94,7 @@ impl Binder<'_> {
             Ast::Cast { operand, to, try_cast } => self.cast(operand, to, *try_cast, span, scope),
             Ast::Call { name, args, star } => self.call(name, args, *star, span, scope),
             Ast::Modified(call) => self.modified_call(call, span, scope),
+            Ast::Over(over) => self.bind_over(over, span, scope),
         }
     }
 

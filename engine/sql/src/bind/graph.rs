@@ -11,7 +11,7 @@ use velostream_types::{DataType, DlqId, Field, NodeId, Schema, SchemaRef, Source
 
 use super::identity::Keyed;
 use crate::endpoint::SourceSpec;
-use crate::plan::{Expr, ExprKind, Node, NodeKind, Repr, ScanColumn, SourcePlan, TimeField};
+use crate::plan::{Expr, ExprKind, JoinColumn, Node, NodeKind, Repr, ScanColumn, Side, SourcePlan, TimeField};
 
 /// A source and what is known of it beyond its plan.
 pub(super) struct Source {
@@ -119,7 +119,14 @@ impl Graph {
         loop {
             match &self.nodes[node].kind {
                 NodeKind::Scan { source } => return Some((source.index(), column, path)),
-                NodeKind::Filter { .. } | NodeKind::Limit { .. } => {}
+                NodeKind::Filter { .. } | NodeKind::Limit { .. } | NodeKind::Exchange { .. } => {}
+                NodeKind::Join(spec) => {
+                    let JoinColumn::Of(side, from) = *spec.output.get(column)? else { return None };
+                    path.push(node);
+                    node = self.nodes[node].inputs.get(usize::from(side == Side::Right))?.index();
+                    column = from;
+                    continue;
+                }
                 NodeKind::Project { exprs, .. } => match exprs[column].kind {
                     ExprKind::Column(below) => column = below,
                     _ => return None,
@@ -270,7 +277,7 @@ impl Graph {
     }
 
     /// Field of a column below Filters: the Project or Scan that makes it.
-    fn column_field(&self, node: usize, position: usize) -> Option<Field> {
+    pub(super) fn column_field(&self, node: usize, position: usize) -> Option<Field> {
         let mut node = node;
         loop {
             match &self.nodes[node].kind {

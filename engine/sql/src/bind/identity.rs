@@ -14,7 +14,9 @@ use super::expr::literal;
 use super::graph::Graph;
 use super::query::Output;
 use super::scope::Rel;
-use crate::plan::{Carried, Expr, ExprKind, KeyFormat, Node, NodeKind, Repr, ScanColumn, SinkConnector};
+use crate::plan::{
+    Carried, Expr, ExprKind, JoinColumn, KeyFormat, Node, NodeKind, Repr, ScanColumn, Side, SinkConnector,
+};
 
 /// The topic a sink writes.
 pub(super) fn topic_of(sink: &SinkConnector) -> Option<&str> {
@@ -62,6 +64,16 @@ impl Graph {
                 let position = self.carry_key(self.input(node)?, repr)?;
                 Some(self.hand_on(node, position))
             }
+            // A joined row's record is the left one.
+            NodeKind::Join(_) => {
+                let below = self.carry_key(self.input(node)?, repr)?;
+                let (name, data_type) = column_of(repr);
+                Some(self.join_output(node, JoinColumn::Of(Side::Left, below), &Field::new(name, data_type)))
+            }
+            NodeKind::Subqueries(_) | NodeKind::Over(_) => {
+                let below = self.carry_key(self.input(node)?, repr)?;
+                Some(self.behind_results(node, below, repr))
+            }
             NodeKind::Combine(_) | NodeKind::Aggregate(_) | NodeKind::Sink { .. } => None,
         }
     }
@@ -78,10 +90,34 @@ impl Graph {
             | NodeKind::Events => self.carry_headers(self.input(node)?),
             NodeKind::Union => self.carry_union(node, Repr::Headers, Graph::carry_headers),
             NodeKind::Project { .. } => self.project_headers(node),
+            NodeKind::Join(_) => {
+                let below = self.carry_headers(self.input(node)?)?;
+                let (name, data_type) = column_of(Repr::Headers);
+                Some(self.join_output(node, JoinColumn::Of(Side::Left, below), &Field::new(name, data_type)))
+            }
+            NodeKind::Subqueries(_) | NodeKind::Over(_) => {
+                let below = self.carry_headers(self.input(node)?)?;
+                Some(self.behind_results(node, below, Repr::Headers))
+            }
             NodeKind::Aggregate(_) if self.nodes[self.input(node)?].changelog => None,
             NodeKind::Aggregate(_) => self.group_headers(node),
             NodeKind::Combine(_) | NodeKind::Sink { .. } => None,
         }
+    }
+
+    /// Place of an input column in the output of a node that puts its results in front.
+    fn behind_results(&mut self, node: usize, column: usize, repr: Repr) -> usize {
+        let results = match &self.nodes[node].kind {
+            NodeKind::Subqueries(list) => list.len(),
+            NodeKind::Over(spec) => spec.calls.len(),
+            _ => 0,
+        };
+        let (name, data_type) = column_of(repr);
+        let schema = Arc::make_mut(&mut self.nodes[node].schema);
+        if schema.fields.len() <= results + column {
+            schema.fields.push(Field::new(name, data_type));
+        }
+        results + column
     }
 
     /// TRUE when the rows of `node` are groups.

@@ -6,14 +6,18 @@
 //! columns, `compile` numbers and checks the whole.
 
 mod aggregate;
+mod bound;
 mod call;
 mod expr;
 mod graph;
 mod headers;
 mod identity;
+mod join;
+mod joined;
 mod later;
 mod memory;
 mod order;
+mod over;
 mod pass_through;
 mod query;
 mod refine;
@@ -26,6 +30,7 @@ mod time;
 mod typing;
 mod union;
 mod unnest;
+mod window;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -37,7 +42,7 @@ use velostream_types::Span;
 
 use crate::diag::{Diagnostic, Severity};
 use crate::endpoint::{Catalog, Endpoints, WithEntry};
-use crate::parse::ast::{Declare, Ident, Query, Role, Statement, StatementKind};
+use crate::parse::ast::{Declare, Ident, Query, Relation, Role, Statement, StatementKind};
 use crate::parse::{Script, parse};
 use crate::plan::{AppPlan, Failure, SinkFormat, SinkPlan, StatementPlan};
 use graph::Graph;
@@ -67,16 +72,29 @@ pub struct BindOptions {
 /// What became of a text.
 #[derive(Clone, Debug)]
 pub struct Compiled {
-    /// The app; `None` exactly when there is an error among the diagnostics.
+    /// The app; `None` exactly when there is an error among the diagnostics or something in `cannot_run`.
     pub plan: Option<AppPlan>,
     /// Findings in the order of the text.
     pub diagnostics: Vec<Diagnostic>,
+    /// What is right and does not run in this version, as errors E0901 in the order of the text; see
+    /// [`Compiled::as_warnings`].
+    pub cannot_run: Vec<Diagnostic>,
+    /// The plan of an app without errors that cannot run.
+    pub blocked: Option<AppPlan>,
     /// Statements, as positions in the plan, that EXPLAIN stood in front of: to be shown, not run.
     pub explain: Vec<usize>,
     /// One of them was EXPLAIN VERBOSE.
     pub explain_verbose: bool,
     /// Expression nodes bound, which is what compiling costs.
     pub work: u64,
+}
+
+impl Compiled {
+    /// What does not run, as those are told who only ask whether the text is right.
+    pub fn as_warnings(&self) -> impl Iterator<Item = Diagnostic> + '_ {
+        let warning = |d: &Diagnostic| Diagnostic { code: "W0901", severity: Severity::Warning, ..d.clone() };
+        self.cannot_run.iter().map(warning)
+    }
 }
 
 /// What a name of the app stands for.
@@ -94,6 +112,8 @@ struct Binder<'a> {
     endpoints: &'a mut dyn Endpoints,
     catalog: &'a mut dyn Catalog,
     diagnostics: Vec<Diagnostic>,
+    /// What is right and does not run yet.
+    cannot_run: Vec<Diagnostic>,
     /// Findings beyond [`MAX_FINDINGS`].
     dropped: usize,
     settings: Vec<WithEntry>,
@@ -132,6 +152,7 @@ pub fn compile(
         endpoints,
         catalog,
         diagnostics: Vec::new(),
+        cannot_run: Vec::new(),
         dropped: 0,
         settings: Vec::new(),
         objects: failed_names.into_iter().map(|name| (name, Object::Failed)).collect(),
@@ -281,19 +302,21 @@ impl<'a> Binder<'a> {
     }
 
     /// The statements that create what `statement` reads.
-    fn reads(&self, statement: &Statement) -> Vec<usize> {
+    fn reads<'s>(&self, statement: &'s Statement) -> Vec<usize> {
         let query = match &statement.kind {
             StatementKind::Query(query) => query,
             StatementKind::Create(create) => &create.query,
             StatementKind::Declare(_) | StatementKind::Set(_) => return Vec::new(),
         };
-        let Some(relation) = query.from.as_ref().filter(|r| !r.is_location) else { return Vec::new() };
-        let own = relation.union.is_empty().then_some(&relation.name);
         let created = |name: &String| match self.objects.get(name) {
             Some(Object::Query(index)) => Some(*index),
             _ => None,
         };
-        own.into_iter().chain(&relation.union).filter_map(created).collect()
+        let names = |relation: &'s Relation| {
+            let own = relation.union.is_empty().then_some(&relation.name);
+            own.into_iter().chain(&relation.union)
+        };
+        query.relations().filter(|r| !r.is_location).flat_map(names).filter_map(created).collect()
     }
 
     fn cycle(&mut self, cycle: &[usize], statements: &[Statement]) {
@@ -332,6 +355,16 @@ impl<'a> Binder<'a> {
         self.diagnostics.push(diagnostic);
     }
 
+    /// Records that `what` is right and does not run yet.
+    fn not_yet(&mut self, span: Span, what: &str) {
+        let message = format!("{what} is valid, and this version does not run it yet");
+        let mut diagnostic = Diagnostic::error("E0901", span, message);
+        diagnostic.statement = Some(self.number).filter(|n| *n > 0);
+        if self.cannot_run.len() < MAX_FINDINGS && !self.cannot_run.contains(&diagnostic) {
+            self.cannot_run.push(diagnostic);
+        }
+    }
+
     /// TRUE when findings are only counted any more.
     fn is_full(&self) -> bool {
         self.diagnostics.len() >= MAX_FINDINGS
@@ -360,8 +393,17 @@ impl<'a> Binder<'a> {
             let more = format!("{} more findings are not shown", self.dropped);
             last.detail = Some(last.detail.take().map_or(more.clone(), |d| format!("{d}; {more}")));
         }
-        diagnostics.sort_by_key(|d| d.primary.as_ref().map(|p| p.span.start));
-        Compiled { plan, diagnostics, explain, explain_verbose, work: self.work }
+        // What is wrong elsewhere in its statement is not called right.
+        let is_sound = |d: &Diagnostic| {
+            let errors = diagnostics.iter().filter(|e| e.severity == Severity::Error);
+            d.statement.is_none() || errors.into_iter().all(|e| e.statement != d.statement)
+        };
+        let mut cannot_run: Vec<Diagnostic> = self.cannot_run.into_iter().filter(is_sound).collect();
+        for findings in [&mut diagnostics, &mut cannot_run] {
+            findings.sort_by_key(|d| d.primary.as_ref().map(|p| p.span.start));
+        }
+        let (plan, blocked) = if cannot_run.is_empty() { (plan, None) } else { (None, plan) };
+        Compiled { plan, diagnostics, cannot_run, blocked, explain, explain_verbose, work: self.work }
     }
 
     fn plan(&mut self) -> AppPlan {

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use velostream_types::{DataType, Field, Schema, SchemaRef, Span};
 
 use super::aggregate::{Grouped, find_call};
+use super::join::{From, PendingJoin};
+use super::over::PendingOver;
 use super::scope::{Rel, Scope, field_like, system_column, window_bound};
 use super::{Binder, graph, typing};
 use crate::diag::Diagnostic;
 use crate::parse::ast::{self, EmitRule, Ident, Item, Query};
-use crate::plan::{AggregateSpec, Emit, Expr, ExprKind, NodeKind, Route, WindowSpec};
+use crate::plan::{AggregateSpec, Emit, Expr, ExprKind, NodeKind, Route, WindowKind, WindowSpec};
 
 /// Columns that `*` may stand for. Each column read costs a few KiB per partition.
 const MAX_STAR: usize = 10_000;
@@ -37,6 +39,8 @@ pub(super) struct Output {
     pub raw: bool,
     pub ordered: bool,
     pub changelog: bool,
+    /// A join takes it for a table.
+    pub is_table: bool,
     /// Positions of the columns that identify a row of a changing result.
     pub key: Vec<usize>,
     /// Topic its sink writes.
@@ -52,6 +56,8 @@ pub(super) struct Items {
     pub event_time: Option<Expr>,
     /// Items that change headers, those without a column included.
     pub edits: Vec<Expr>,
+    /// Calls with OVER, whose results are placeholders in the expressions.
+    pub overs: Vec<PendingOver>,
     /// ORDER BY: what is compared, DESC, NULLS FIRST.
     pub order: Vec<(Expr, bool, bool)>,
     pub names: BTreeSet<String>,
@@ -76,23 +82,41 @@ pub(super) struct Flow {
 
 impl<'a> Binder<'a> {
     pub(super) fn query(&mut self, query: &'a Query, target: &Target<'_>) -> Option<Output> {
-        let mut scope = Scope::new(self.relation(query));
+        let From { rel, pending } = self.from(query, target);
+        let mut scope = Scope::new(rel);
         let mut sound = !scope.rel.poisoned;
         for (i, item) in query.items.iter().enumerate() {
             if let Item::Expr { expr, alias: Some(alias), .. } = item {
                 scope.aliases.entry(&alias.name).or_insert((i, expr));
             }
         }
-        if let Some(filter) = &query.filter {
-            scope.clause = "WHERE";
-            match self.bind_condition(filter, &mut scope) {
-                Some(predicate) if sound => scope.rel.node = self.filter(predicate, &scope.rel),
-                Some(_) => {}
-                None => sound = false,
+        let call = calls(query);
+        let mut is_grouped = !query.group_by.is_empty() || query.window.is_some() || call.is_some();
+        let mut window = None;
+        if let Some(written) = query.window.as_ref().filter(|_| query.group_by.is_empty() && call.is_none())
+            && pending.iter().any(PendingJoin::is_of_streams)
+        {
+            // Nothing is grouped: the window is where rows meet.
+            is_grouped = false;
+            scope.clause = "WINDOW";
+            window = self.window(written, query, Emit::Final, &scope);
+            sound &= window.is_some();
+            if let Some(joined) = &mut scope.rel.joined {
+                joined.windowed = true;
             }
         }
-        let call = calls(query);
-        let is_grouped = !query.group_by.is_empty() || query.window.is_some() || call.is_some();
+        let mut condition = None;
+        if let Some(filter) = &query.filter {
+            scope.clause = "WHERE";
+            condition = self.bind_condition(filter, &mut scope);
+            sound &= condition.is_some();
+        }
+        if !pending.is_empty() && !scope.rel.poisoned {
+            sound &= self.finish_joins(query, pending, &mut scope.rel, condition.as_ref(), window);
+        }
+        if let Some(predicate) = condition.filter(|_| sound) {
+            scope.rel.node = self.filter(predicate, &scope.rel);
+        }
         let (flow, items) =
             if is_grouped { self.grouped(query, target, &mut scope, call)? } else { self.plain(query, &mut scope)? };
         if !sound || items.failed || self.is_too_long(query.span) {
@@ -115,10 +139,6 @@ impl<'a> Binder<'a> {
     }
 
     fn plain(&mut self, query: &'a Query, scope: &mut Scope<'a>) -> Option<(Flow, Items)> {
-        if let Some((EmitRule::Final, span)) = query.emit {
-            let message = "EMIT FINAL has no effect without GROUP BY or WINDOW";
-            self.report(Diagnostic::warning("W0404", span, message));
-        }
         if let Some((EmitRule::Every(_), span)) = query.emit {
             let message = "EMIT CHANGES EVERY needs groups: rows that nobody holds leave as they come";
             let hint = "add GROUP BY or WINDOW, or leave EMIT out";
@@ -126,6 +146,10 @@ impl<'a> Binder<'a> {
         }
         let mut items = self.items(query, scope);
         self.order_keys(query, scope, &mut items);
+        items.overs = std::mem::take(&mut scope.overs);
+        if let Some((EmitRule::Final, span)) = query.emit {
+            self.final_of_rows(span, &mut items);
+        }
         if let Some(having) = &query.having {
             let message = "HAVING without GROUP BY or aggregates filters rows";
             self.report(Diagnostic::warning("W0407", having.span, message).hint("write WHERE"));
@@ -153,10 +177,25 @@ impl<'a> Binder<'a> {
         Some((flow, items))
     }
 
+    /// EMIT FINAL of a query whose rows are final as they come.
+    fn final_of_rows(&mut self, span: Span, items: &mut Items) {
+        let Some(over) = items.overs.first() else {
+            let message = "EMIT FINAL has no effect without GROUP BY or WINDOW";
+            return self.report(Diagnostic::warning("W0404", span, message));
+        };
+        let message = "EMIT FINAL does not go with OVER: each row comes out once, when it came";
+        let diagnostic = Diagnostic::error("E0426", span, message).also(over.span(), "the call");
+        self.report(diagnostic.hint("leave EMIT FINAL out"));
+        items.failed = true;
+    }
+
     /// Columns that identify a row of a changing relation, as positions in its node's output.
     pub(super) fn identity(&mut self, rel: &Rel) -> Vec<usize> {
         if !rel.changelog {
             return Vec::new();
+        }
+        if let Some(joined) = &rel.joined {
+            return self.joined_identity(joined);
         }
         match rel.source {
             Some(source) => {
@@ -181,7 +220,8 @@ impl<'a> Binder<'a> {
         let window_failed = matches!(window, Some(None));
         // A window that failed still is one for the names of its bounds.
         let placeholder = WindowSpec {
-            kind: crate::plan::WindowKind::Tumbling { size_ns: 1 },
+            kind: WindowKind::Tumbling { size_ns: 1 },
+            zone: None,
             lateness_ns: 0,
             late: crate::plan::LateStrategy::Drop,
         };
@@ -191,6 +231,7 @@ impl<'a> Binder<'a> {
         scope.grouped = Some(Box::new(grouped));
         let mut items = self.items(query, scope);
         self.order_keys(query, scope, &mut items);
+        items.overs = std::mem::take(&mut scope.overs);
         let mut having = None;
         if let Some(expr) = &query.having {
             scope.clause = "HAVING";
@@ -205,8 +246,8 @@ impl<'a> Binder<'a> {
         }
         let order = items.order.iter_mut().map(|key| &mut key.0);
         let all = items.exprs.iter_mut().chain(&mut items.event_time).chain(&mut items.edits).chain(&mut having);
-        let all = all.chain(order);
-        all.for_each(|expr| grouped.settle(expr));
+        let overs = items.overs.iter_mut().flat_map(PendingOver::exprs);
+        all.chain(order).chain(overs).for_each(|expr| grouped.settle(expr));
         self.identify(&mut grouped, &scope.rel);
         let flow = self.aggregate_nodes(grouped, emit, target, &scope.rel, having, &mut items);
         Some((flow, items))
@@ -217,7 +258,8 @@ impl<'a> Binder<'a> {
         scope.clause = "GROUP BY";
         scope.visible = query.items.len();
         let mut sound = true;
-        for key in &query.group_by {
+        let session_key = query.window.iter().filter_map(|w| w.key.as_ref());
+        for key in query.group_by.iter().chain(session_key) {
             let Some(expr) = self.key_expr(key, query, scope, grouped.window.is_some()) else {
                 sound = false;
                 continue;
@@ -375,7 +417,8 @@ impl<'a> Binder<'a> {
         let (statement, graph) = (self.statement, &mut self.graph);
         let project = NodeKind::Project { exprs: project, event_time: None };
         let mut node = graph.add(project, Some(rel.node), fields.clone(), input_changes, statement);
-        if emit == Emit::Final && !input_changes {
+        let merges = spec.window.is_some_and(|w| matches!(w.kind, WindowKind::Session { .. }));
+        if emit == Emit::Final && !input_changes && !merges {
             node = graph.add(NodeKind::Combine(spec.clone()), Some(node), fields[..keys].to_vec(), false, statement);
         }
         let exchange = NodeKind::Exchange { edge: velostream_types::EdgeId(0), route: Route::Key(positions.clone()) };
@@ -406,10 +449,15 @@ impl<'a> Binder<'a> {
     }
 
     /// TRUE when a column of a row expression has an inferred type.
-    fn stems_from_inferred(&self, expr: &mut Expr, rel: &Rel) -> bool {
+    pub(super) fn stems_from_inferred(&self, expr: &mut Expr, rel: &Rel) -> bool {
         any_column(expr, |column| match rel.source {
-            Some(source) => self.graph.sources[source].plan.read[column].inferred,
-            None => rel.schema.fields.get(column).is_some_and(|f| f.inferred),
+            Some(source) => self.graph.sources[source].plan.read.get(column).is_some_and(|c| c.inferred),
+            None => match &rel.joined {
+                Some(joined) => joined.levels.last().is_some_and(|level| {
+                    self.graph.nodes[level.join].schema.fields.get(column).is_some_and(|f| f.inferred)
+                }),
+                None => rel.schema.fields.get(column).is_some_and(|f| f.inferred),
+            },
         })
     }
 
@@ -420,15 +468,14 @@ impl<'a> Binder<'a> {
             scope.clause = "SELECT";
             scope.visible = i;
             match item {
-                Item::Star(span) => self.star(*span, scope, &mut items),
+                Item::Star(span) => self.star(*span, None, scope, &mut items),
                 Item::QualifiedStar { qualifier, span } => {
-                    let known = scope.rel.alias.as_deref().unwrap_or(&scope.rel.name);
-                    if scope.rel.answers_to(&qualifier.name) || scope.rel.poisoned {
-                        self.star(*span, scope, &mut items);
+                    let part = scope.rel.joined.as_ref().and_then(|joined| joined.part(&qualifier.name, false));
+                    let is_one = scope.rel.joined.is_none() && scope.rel.answers(&qualifier.name, false);
+                    if part.is_some() || is_one || scope.rel.poisoned {
+                        self.star(*span, part, scope, &mut items);
                     } else {
-                        let message = format!("relation \"{}\" does not exist in this query", qualifier.name);
-                        let detail = format!("the query reads \"{known}\"");
-                        self.report(Diagnostic::error("E0204", qualifier.span, message).detail(detail));
+                        self.unknown_qualifier(qualifier, &scope.rel);
                         items.failed = true;
                     }
                 }
@@ -440,7 +487,8 @@ impl<'a> Binder<'a> {
         items
     }
 
-    fn star(&mut self, span: Span, scope: &Scope<'a>, items: &mut Items) {
+    /// The columns of the relation, or of one of those that were joined.
+    fn star(&mut self, span: Span, part: Option<usize>, scope: &Scope<'a>, items: &mut Items) {
         if scope.grouped.is_some() {
             let message = "SELECT * does not go with GROUP BY, WINDOW or aggregates";
             let hint = "name the grouped columns and the aggregates";
@@ -448,17 +496,39 @@ impl<'a> Binder<'a> {
             items.failed = true;
             return;
         }
-        let columns = scope.rel.schema.len();
+        let joined = scope.rel.joined.as_ref();
+        let range = match (joined, part) {
+            (Some(joined), Some(part)) => {
+                let part = &joined.parts[part];
+                part.first..part.first + part.rel.schema.len()
+            }
+            _ => 0..scope.rel.schema.len(),
+        };
+        let columns = range.len();
         if columns > MAX_STAR {
             let message = format!("* stands for {columns} columns, more than {MAX_STAR}");
             self.report(Diagnostic::error("E0107", span, message).hint("name the columns you need"));
             items.failed = true;
             return;
         }
-        for index in 0..columns {
-            let expr = self.rel_column(&scope.rel, index, span);
+        for index in range {
             let field = &scope.rel.schema.fields[index];
-            items.push(expr, field.name.clone(), Some(field));
+            let (mut expr, mut name) = (None, field.name.clone());
+            if let Some(joined) = joined.filter(|_| part.is_none()) {
+                match joined.merged.get(&field.name) {
+                    Some(places) if places.first() == Some(&index) => {
+                        expr = self.merged_column(joined, places, &field.name, span);
+                    }
+                    Some(places) if places.contains(&index) => continue,
+                    // A column that an earlier relation has too is told from it by its relation's name.
+                    _ if items.names.contains(&name) => {
+                        name = format!("{}_{name}", joined.parts[joined.part_of(index)].rel.short());
+                    }
+                    _ => {}
+                }
+            }
+            let expr = expr.unwrap_or_else(|| self.rel_column(&scope.rel, index, span));
+            items.push(expr, name, Some(field));
         }
     }
 
@@ -526,7 +596,14 @@ impl<'a> Binder<'a> {
         }
     }
 
-    fn finish_query(&mut self, query: &'a Query, target: &Target<'_>, flow: Flow, items: Items) -> Option<Output> {
+    fn finish_query(
+        &mut self,
+        query: &'a Query,
+        target: &Target<'_>,
+        mut flow: Flow,
+        mut items: Items,
+    ) -> Option<Output> {
+        self.over_nodes(&mut flow, &mut items);
         self.note_failures(&items.exprs, flow.raw, &flow.roots);
         self.note_failures(&items.edits, flow.raw, &flow.roots);
         let (flow, items) = match query.distinct {
@@ -553,8 +630,13 @@ impl Items {
 
 /// Field behind a bare column item.
 fn column_field(expr: &ast::Expr, scope: &Scope<'_>) -> Option<Field> {
-    let ast::ExprKind::Column { name, .. } = &expr.kind else { return None };
-    scope.rel.schema.index_of(&name.name).map(|i| scope.rel.schema.fields[i].clone())
+    let ast::ExprKind::Column { qualifier, name } = &expr.kind else { return None };
+    let part = qualifier
+        .as_ref()
+        .zip(scope.rel.joined.as_ref())
+        .and_then(|(q, joined)| joined.part(&q.name, false).map(|at| &joined.parts[at].rel));
+    let rel = part.unwrap_or(&scope.rel);
+    rel.schema.index_of(&name.name).map(|i| rel.schema.fields[i].clone())
 }
 
 fn any_column(expr: &mut Expr, test: impl Fn(usize) -> bool) -> bool {
@@ -581,6 +663,7 @@ fn default_name(expr: &ast::Expr, index: usize) -> String {
         ast::ExprKind::DoubleQuoted(name) => name.clone(),
         ast::ExprKind::Call { name, .. } => name.name.to_lowercase(),
         ast::ExprKind::Modified(call) => call.name.name.to_lowercase(),
+        ast::ExprKind::Over(over) => over.call.name.name.to_lowercase(),
         ast::ExprKind::Cast { operand, .. } => default_name(operand, index),
         _ => format!("expr_{}", index + 1),
     }

@@ -6,6 +6,8 @@ use velostream_types::{DataType, Field, SchemaRef, Span};
 
 use super::Binder;
 use super::aggregate::Grouped;
+use super::joined::Joined;
+use super::over::PendingOver;
 use crate::diag::Diagnostic;
 use crate::parse::ast::{self, Ident};
 use crate::plan::{Expr, ExprKind, Repr, SystemColumn};
@@ -34,6 +36,19 @@ pub(super) struct Rel {
     pub topic: Option<String>,
     /// It could not be resolved and that was reported: its columns are no news.
     pub poisoned: bool,
+    /// What it is to a join.
+    pub kind: RelKind,
+    /// The relations it was joined of.
+    pub joined: Option<Box<Joined>>,
+}
+
+/// What a relation is to a join.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RelKind {
+    Stream,
+    Table,
+    /// A file that nobody declared and that ends: a table where it is joined, else a stream.
+    File,
 }
 
 impl Rel {
@@ -56,6 +71,8 @@ impl Rel {
             changelog: false,
             topic: None,
             poisoned: false,
+            kind: RelKind::Stream,
+            joined: None,
         }
     }
 
@@ -64,13 +81,28 @@ impl Rel {
         Rel { poisoned: true, ..Rel::new(name, 0, SchemaRef::default()) }
     }
 
-    /// TRUE when `qualifier.x` means this relation.
-    pub fn answers_to(&self, qualifier: &str) -> bool {
-        let stem = || self.name.rsplit('/').next().and_then(|file| file.split('.').next());
+    /// TRUE when `qualifier.x` means this relation; `folded`: whatever the case.
+    pub fn answers(&self, qualifier: &str, folded: bool) -> bool {
+        let is = |own: &str| if folded { own.eq_ignore_ascii_case(qualifier) } else { own == qualifier };
         match &self.alias {
-            Some(alias) => alias == qualifier,
-            None => self.name == qualifier || stem() == Some(qualifier),
+            Some(alias) => is(alias),
+            None => is(&self.name) || is(self.stem()),
         }
+    }
+
+    /// The relation's name, of a path its file's.
+    fn stem(&self) -> &str {
+        self.name.rsplit('/').next().and_then(|file| file.split('.').next()).unwrap_or_default()
+    }
+
+    /// What the query calls it.
+    pub fn shown(&self) -> &str {
+        self.alias.as_deref().unwrap_or(&self.name)
+    }
+
+    /// What stands before the dot, or before `_` in the name of a column that two relations have.
+    pub fn short(&self) -> &str {
+        self.alias.as_deref().unwrap_or(self.stem())
     }
 }
 
@@ -87,6 +119,8 @@ pub(super) struct Scope<'q> {
     pub grouped: Option<Box<Grouped<'q>>>,
     /// Name of the aggregate whose argument is being bound.
     pub inside: Option<&'static str>,
+    /// Calls with OVER found so far; their results are placeholders in the expressions.
+    pub overs: Vec<PendingOver>,
     /// Levels of expression above.
     pub depth: u16,
     /// Levels of aliases being expanded.
@@ -102,6 +136,7 @@ impl<'q> Scope<'q> {
             visible: 0,
             grouped: None,
             inside: None,
+            overs: Vec::new(),
             depth: 0,
             aliased: 0,
         }
@@ -119,6 +154,22 @@ pub(super) enum Named<'q> {
     Bound(bool),
     /// An earlier select item.
     Alias(usize, &'q ast::Expr),
+    /// A system column of one of the joined relations.
+    OfPart(usize, System),
+    /// A column of USING, by its places.
+    Merged(Vec<usize>),
+}
+
+/// Why a name means nothing.
+pub(super) enum Fault {
+    /// It was said already, or belongs to what was.
+    Silent,
+    /// No relation answers to what stands before the dot.
+    Qualifier,
+    /// These relations have it.
+    Ambiguous(Vec<String>),
+    /// No relation has it; TRUE: it is a bound of a window, and there is none.
+    Unknown(bool),
 }
 
 /// What a system column stands for.
@@ -166,46 +217,82 @@ impl Binder<'_> {
         name: &Ident,
         scope: &Scope<'q>,
     ) -> Option<Named<'q>> {
+        match self.seek(qualifier, name, scope, false) {
+            Ok(named) => Some(named),
+            Err(fault) => {
+                self.tell(fault, qualifier, name, scope);
+                None
+            }
+        }
+    }
+
+    /// Reports what [`Binder::seek`] found wrong.
+    pub(super) fn tell(&mut self, fault: Fault, qualifier: Option<&Ident>, name: &Ident, scope: &Scope<'_>) {
+        match (fault, qualifier) {
+            (Fault::Silent, _) => {}
+            (Fault::Qualifier, Some(qualifier)) => self.bad_qualifier(qualifier, name, &scope.rel),
+            (Fault::Ambiguous(of), _) => self.ambiguous(name, &of, scope),
+            (Fault::Qualifier, None) => self.unknown_column(qualifier, name, scope, false),
+            (Fault::Unknown(is_bound), _) => self.unknown_column(qualifier, name, scope, is_bound),
+        }
+    }
+
+    /// What `name` means in this scope; `folded`: relations are named in any case.
+    pub(super) fn seek<'q>(
+        &mut self,
+        qualifier: Option<&Ident>,
+        name: &Ident,
+        scope: &Scope<'q>,
+        folded: bool,
+    ) -> Result<Named<'q>, Fault> {
         let rel = &scope.rel;
-        if let Some(qualifier) = qualifier
-            && !rel.answers_to(&qualifier.name)
-            && !rel.poisoned
-        {
-            self.bad_qualifier(qualifier, name, rel);
-            return None;
+        let mut part = None;
+        if let Some(qualifier) = qualifier.filter(|_| !rel.poisoned) {
+            part = rel.joined.as_ref().and_then(|joined| joined.part(&qualifier.name, folded));
+            if part.is_none() && (rel.joined.is_some() || !rel.answers(&qualifier.name, folded)) {
+                return Err(Fault::Qualifier);
+            }
         }
         if let Some(system) = system_column(&name.name) {
             if rel.names.contains_key(&name.name) {
                 let message = format!("column \"{}\" is hidden by the system column of that name", name.name);
                 self.report(Diagnostic::warning("W0202", name.span, message).hint("rename the column in its source"));
             }
-            return Some(Named::System(system));
+            return Ok(part.map_or(Named::System(system), |part| Named::OfPart(part, system)));
         }
-        let windowed = scope.grouped.as_ref().is_some_and(|g| g.window.is_some());
+        let windowed = scope.grouped.as_ref().is_some_and(|g| g.window.is_some())
+            || rel.joined.as_ref().is_some_and(|joined| joined.windowed);
         let bound = window_bound(&name.name).filter(|_| qualifier.is_none() || name.name.starts_with('_'));
         if let Some(start) = bound.filter(|_| windowed && name.name.starts_with('_')) {
-            return Some(Named::Bound(start));
+            return Ok(Named::Bound(start));
         }
-        if let Some(&column) = rel.names.get(&name.name) {
-            return Some(Named::Column(column));
+        if let Some(found) = rel.column(part, &name.name)? {
+            return Ok(found);
         }
         if let Some(start) = bound.filter(|_| windowed) {
-            return Some(Named::Bound(start));
+            return Ok(Named::Bound(start));
         }
         if qualifier.is_none()
             && let Some(&(item, expr)) = scope.aliases.get(name.name.as_str())
             && item < scope.visible
         {
-            return Some(Named::Alias(item, expr));
+            return Ok(Named::Alias(item, expr));
         }
         if rel.poisoned {
-            return None;
+            return Err(Fault::Silent);
         }
         if rel.source.is_some_and(|s| self.graph.sources[s].open) && bound.is_none() {
-            return Some(Named::Open);
+            return Ok(Named::Open);
         }
-        self.unknown_column(name, scope, bound.is_some());
-        None
+        Err(Fault::Unknown(bound.is_some()))
+    }
+
+    fn ambiguous(&mut self, name: &Ident, of: &[String], scope: &Scope<'_>) {
+        let message = format!("column \"{}\" in {} is ambiguous", name.name, scope.clause);
+        let hint: Vec<String> = of.iter().map(|rel| format!("{rel}.{}", name.name)).collect();
+        let diagnostic = Diagnostic::error("E0209", name.span, message);
+        let diagnostic = diagnostic.detail(format!("{} have a column of that name", of.join(" and ")));
+        self.report(diagnostic.hint(format!("write {}", hint.join(" or "))));
     }
 
     fn bad_qualifier(&mut self, qualifier: &Ident, name: &Ident, rel: &Rel) {
@@ -215,13 +302,17 @@ impl Binder<'_> {
                 format!("access to the field \"{}\" of column \"{}\" is not supported yet", name.name, qualifier.name);
             return self.report(Diagnostic::error("E0901", span, message));
         }
-        let known = rel.alias.as_deref().unwrap_or(&rel.name);
+        self.unknown_qualifier(qualifier, rel);
+    }
+
+    pub(super) fn unknown_qualifier(&mut self, qualifier: &Ident, rel: &Rel) {
+        let known = rel.joined.as_ref().map_or_else(|| vec![rel.shown()], |joined| joined.names());
         let message = format!("relation \"{}\" does not exist in this query", qualifier.name);
-        let detail = format!("the query reads \"{known}\"");
+        let detail = format!("the query reads \"{}\"", known.join("\" and \""));
         self.report(Diagnostic::error("E0204", qualifier.span, message).detail(detail));
     }
 
-    fn unknown_column(&mut self, name: &Ident, scope: &Scope<'_>, is_bound: bool) {
+    fn unknown_column(&mut self, qualifier: Option<&Ident>, name: &Ident, scope: &Scope<'_>, is_bound: bool) {
         if self.is_full() {
             return;
         }
@@ -231,8 +322,11 @@ impl Binder<'_> {
             return self.report(Diagnostic::error("E0405", name.span, message).hint(hint));
         }
         let message = format!("column \"{}\" in {} does not exist", name.name, scope.clause);
-        let mut diagnostic = Diagnostic::error("E0203", name.span, message).detail(available(&scope.rel));
-        let names = scope.rel.names.keys().map(String::as_str);
+        let joined = scope.rel.joined.as_ref();
+        let part = qualifier.and_then(|q| joined.and_then(|joined| Some(&joined.parts[joined.part(&q.name, true)?])));
+        let rel = part.map_or(&scope.rel, |part| &part.rel);
+        let mut diagnostic = Diagnostic::error("E0203", name.span, message).detail(available(rel));
+        let names = rel.names.keys().map(String::as_str);
         if let Some(near) = suggest::closest(&name.name, names.chain(scope.aliases.keys().copied())) {
             diagnostic = diagnostic.hint(if scope.aliases.get(near).is_some_and(|a| a.0 >= scope.visible) {
                 format!("the alias \"{near}\" is not visible here")
@@ -245,6 +339,9 @@ impl Binder<'_> {
 
     /// The relation's column `index` as an expression over its node.
     pub(super) fn rel_column(&mut self, rel: &Rel, index: usize, span: Span) -> Expr {
+        if let Some(joined) = &rel.joined {
+            return self.joined_column(joined, index, span);
+        }
         let data_type = rel.schema.fields[index].data_type.clone();
         let position = rel.source.map_or(index, |source| self.graph.scan_column(source, index, Repr::Value));
         Expr { kind: ExprKind::Column(position), data_type, span }
@@ -267,13 +364,48 @@ impl Binder<'_> {
                 }
                 Some(Expr { kind: ExprKind::System(*system), data_type: DataType::Integer, span })
             }
-            Named::Bound(_) | Named::Alias(..) => None,
+            Named::OfPart(part, system) => {
+                let joined = rel.joined.as_ref()?;
+                Some(match system {
+                    System::Key => self.part_key(joined, *part, span),
+                    System::Topic => self.topic_name(&joined.parts[*part].rel, span),
+                    System::Meta(system) => self.part_system(joined, *part, *system, span),
+                })
+            }
+            Named::Merged(places) => self.merged_column(rel.joined.as_ref()?, places, &name.name, span),
+            Named::Bound(start) => self.joined_bound(rel.joined.as_ref()?, *start, span),
+            Named::Alias(..) => None,
+        }
+    }
+}
+
+impl Rel {
+    /// The column of this name, of all parts or one; `None` without one.
+    fn column<'q>(&self, part: Option<usize>, name: &str) -> Result<Option<Named<'q>>, Fault> {
+        let Some(joined) = &self.joined else { return Ok(self.names.get(name).map(|at| Named::Column(*at))) };
+        if let Some(part) = part {
+            let part = &joined.parts[part];
+            return Ok(part.rel.names.get(name).map(|at| Named::Column(part.first + at)));
+        }
+        if let Some(places) = joined.merged.get(name) {
+            return Ok(Some(Named::Merged(places.clone())));
+        }
+        match joined.places.get(name).map(Vec::as_slice) {
+            None | Some([]) => Ok(None),
+            Some([only]) => Ok(Some(Named::Column(*only))),
+            Some(several) => {
+                let part = |place: &usize| joined.parts[joined.part_of(*place)].rel.short().to_owned();
+                Err(Fault::Ambiguous(several.iter().map(part).collect()))
+            }
         }
     }
 }
 
 /// Up to 20 column names, sorted.
 pub(super) fn available(rel: &Rel) -> String {
+    if let Some(joined) = &rel.joined {
+        return joined.parts.iter().map(|part| available(&part.rel)).collect::<Vec<_>>().join("; ");
+    }
     const SHOWN: usize = 20;
     let names: Vec<&str> = rel.names.keys().take(SHOWN).map(String::as_str).collect();
     let more = rel.names.len().saturating_sub(SHOWN);

@@ -95,6 +95,7 @@ impl<'a> Binder<'a> {
             raw,
             ordered: flow.ordered,
             changelog,
+            is_table: changelog || target.is_table && !target.is_inline,
             topic: sink.as_ref().and_then(|(_, spec)| topic_of(&spec.connector)).map(str::to_owned),
             key: key.clone(),
         };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use velostream_types::{DataType, DlqId, Field, Schema, SchemaRef, Span};
 
-use super::scope::Rel;
+use super::scope::{Rel, RelKind};
 use super::{Binder, Object};
 use crate::diag::Diagnostic;
 use crate::endpoint::{CatalogError, SourceSpec, WithEntry};
@@ -16,9 +16,16 @@ use crate::suggest;
 const DEFAULT_RECORD_BYTES: usize = 16 << 20;
 
 impl<'a> Binder<'a> {
-    /// What the query reads.
+    /// What the query reads first.
     pub(super) fn relation(&mut self, query: &'a Query) -> Rel {
-        let Some(relation) = &query.from else { return self.one_row() };
+        match &query.from {
+            Some(relation) => self.one_relation(relation, &query.with),
+            None => self.one_row(),
+        }
+    }
+
+    /// One relation of FROM or a join; `with`: the statement's properties.
+    pub(super) fn one_relation(&mut self, relation: &'a Relation, with: &[WithEntry]) -> Rel {
         if !relation.union.is_empty() {
             return self.union(relation);
         }
@@ -38,10 +45,11 @@ impl<'a> Binder<'a> {
                     rel.ordered = output.ordered;
                     rel.changelog = output.changelog;
                     rel.topic = output.topic.clone();
+                    rel.kind = if output.is_table { RelKind::Table } else { RelKind::Stream };
                     rel
                 },
             ),
-            None => self.external(relation, &query.with),
+            None => self.external(relation, with),
         };
         rel.alias = relation.alias.as_ref().map(|a| a.name.clone());
         rel
@@ -77,6 +85,15 @@ impl<'a> Binder<'a> {
         rel.roots = vec![source];
         rel.raw = true;
         rel.changelog = known.plan.table_key.is_some();
+        rel.kind = if rel.changelog { RelKind::Table } else { RelKind::Stream };
+        rel
+    }
+
+    /// A source that nobody declared: where it is a file that ends, joins take it for a table.
+    fn file(&self, source: usize, name: &str) -> Rel {
+        let ends = matches!(self.graph.sources[source].plan.connector, SourceConnector::File { watch: false, .. });
+        let mut rel = self.scan(source, name);
+        rel.kind = if ends { RelKind::File } else { RelKind::Stream };
         rel
     }
 
@@ -96,11 +113,12 @@ impl<'a> Binder<'a> {
             *s.plan.name == *relation.name && s.spec.as_ref().is_some_and(|known| same_spec(known, &spec))
         });
         if let Some(source) = known {
-            return self.scan(source, &relation.name);
+            return self.file(source, &relation.name);
         }
         match self.infer(&spec, relation.span) {
             Some(schema) if self.is_partitioned_well(&spec, &schema, relation.span) => {
-                self.add_source(&relation.name, spec, schema, None)
+                let rel = self.add_source(&relation.name, spec, schema, None);
+                rel.source.map_or(rel, |source| self.file(source, &relation.name))
             }
             Some(_) => Rel::poisoned(&relation.name),
             None => Rel::poisoned(&relation.name),
@@ -159,10 +177,7 @@ impl<'a> Binder<'a> {
         };
         let Some((schema, key)) = columns else { return Rel::poisoned(&name.name) };
         if declare.is_table {
-            let message = format!("reading the declared TABLE \"{}\" is not supported yet", name.name);
-            let hint = "declare it as a STREAM to read its records as events";
-            self.report(Diagnostic::error("E0901", name.span, message).hint(hint));
-            return Rel::poisoned(&name.name);
+            self.not_yet(name.span, "reading a declared TABLE");
         }
         if let Some(watermark) = &declare.watermark {
             spec.event_time_field = Some((watermark.column.name.clone(), watermark.column.span));

@@ -1,62 +1,19 @@
-//! Event time: which column of which source places the rows of a window, and the window's own settings.
+//! Event time: which column of which source places the rows of a window.
 
-use velostream_types::time::NS_PER_SEC;
 use velostream_types::{DataType, Span};
 
 use super::Binder;
 use super::scope::{Named, Rel, Scope, System, available};
 use crate::diag::Diagnostic;
-use crate::duration;
-use crate::endpoint::WithEntry;
-use crate::parse::ast::{self, Ident, Query, Window};
+use crate::parse::ast::{self, Ident};
 use crate::plan::{
-    Emit, EventTimeSpec, LateStrategy, MissingTime, NodeKind, SourceConnector, SystemColumn, TimeField, TimeFormat,
-    WindowKind, WindowSpec,
+    EventTimeSpec, ExprKind, JoinMode, MissingTime, NodeKind, Side, SourceConnector, SystemColumn, TimeField,
+    TimeFormat,
 };
 
-/// Lateness of windows that correct themselves, ns.
-const CHANGES_LATENESS_NS: i64 = 60 * velostream_types::time::NS_PER_SEC;
 const IDLE_TIMEOUT_NS: i64 = 60 * velostream_types::time::NS_PER_SEC;
 
 impl Binder<'_> {
-    /// The window's plan; asks its sources for event time.
-    pub(super) fn window<'q>(
-        &mut self,
-        window: &'q Window,
-        query: &Query,
-        emit: Emit,
-        scope: &Scope<'q>,
-    ) -> Option<WindowSpec> {
-        let mut sound = true;
-        if window.size.ns <= 0 {
-            let message = "a window must be longer than 0";
-            self.report(Diagnostic::error("E0403", window.size.span, message).hint("write for example TUMBLING(5s)"));
-            sound = false;
-        }
-        if let Some(grace) = window.grace.filter(|g| g.ns < 0) {
-            self.report(
-                Diagnostic::error("E0403", grace.span, "GRACE must not be negative").hint("write for example GRACE 2s"),
-            );
-            sound = false;
-        }
-        sound &= match &window.column {
-            Some(column) => self.explicit_time(column, scope).is_some(),
-            None => scope.rel.poisoned || self.default_time(&scope.rel, window.span).is_some(),
-        };
-        let specs = || scope.rel.roots.iter().filter_map(|root| self.graph.sources[*root].spec.as_ref());
-        let (source_late, source_lateness) =
-            (specs().find_map(|s| s.late), specs().filter_map(|s| s.lateness_ns).max());
-        let default = if emit == Emit::Final { 0 } else { CHANGES_LATENESS_NS };
-        let grace = window.grace.map(|g| g.ns);
-        let lateness = grace.or_else(|| self.statement_lateness(&query.with)).or(source_lateness).unwrap_or(default);
-        let late = self.statement_late(&query.with).or(source_late).unwrap_or(LateStrategy::Drop);
-        if late == LateStrategy::DeadLetter && scope.rel.raw {
-            scope.rel.roots.iter().for_each(|root| self.graph.sources[*root].plan.needs_raw = true);
-        }
-        let kind = WindowKind::Tumbling { size_ns: window.size.ns };
-        sound.then_some(WindowSpec { kind, lateness_ns: lateness, late })
-    }
-
     /// EMIT CHANGES EVERY goes by event time, with a window or without.
     pub(super) fn ticks(&mut self, every_ns: i64, windowed: bool, rel: &Rel, span: Span) {
         if every_ns <= 0 {
@@ -64,7 +21,7 @@ impl Binder<'_> {
             self.report(Diagnostic::error("E0412", span, message).hint("write for example EMIT CHANGES EVERY 5s"));
         }
         if !windowed
-            && self.default_time(rel, span).is_none()
+            && self.default_time(rel, span, "EVERY").is_none()
             && let Some(finding) = self.diagnostics.last_mut().filter(|d| d.code == "E0404")
         {
             finding.message = format!("EVERY goes by event time, and records of \"{}\" carry none", rel.name);
@@ -72,40 +29,13 @@ impl Binder<'_> {
         }
     }
 
-    fn statement_lateness(&mut self, with: &[WithEntry]) -> Option<i64> {
-        let entry = with.iter().rev().find(|e| e.key.eq_ignore_ascii_case("window.allowed.lateness"))?;
-        match duration::parse(&entry.value, NS_PER_SEC) {
-            Ok(lateness) => Some(lateness),
-            Err(reason) => {
-                let message = format!("'{}' {reason}", entry.value);
-                self.report(Diagnostic::error("E0513", entry.value_span, message).hint("write for example '5s'"));
-                None
-            }
-        }
-    }
-
-    fn statement_late(&mut self, with: &[WithEntry]) -> Option<LateStrategy> {
-        let entry = with.iter().rev().find(|e| e.key.eq_ignore_ascii_case("late.data.strategy"))?;
-        let lower = entry.value.to_ascii_lowercase();
-        let (code, message) = match lower.as_str() {
-            "drop" => return Some(LateStrategy::Drop),
-            "dead_letter" => return Some(LateStrategy::DeadLetter),
-            "update_previous" | "update_previous_window" | "include_in_next" | "include_in_next_window" => {
-                ("E0901", format!("late.data.strategy {lower} is not supported yet"))
-            }
-            _ => ("E0513", format!("late.data.strategy '{}' does not exist", entry.value)),
-        };
-        self.report(Diagnostic::error(code, entry.value_span, message).hint("use 'drop' or 'dead_letter'"));
-        None
-    }
-
     /// A window over the time column that it names.
-    fn explicit_time(&mut self, column: &ast::Expr, scope: &Scope<'_>) -> Option<()> {
+    pub(super) fn explicit_time(&mut self, column: &ast::Expr, scope: &Scope<'_>) -> Option<()> {
         let ast::ExprKind::Column { qualifier, name } = &column.kind else { return None };
         let rel = &scope.rel;
         match self.resolve(qualifier.as_ref(), name, scope)? {
             Named::System(System::Meta(SystemColumn::EventTime | SystemColumn::EventTimeNs)) => {
-                self.default_time(rel, column.span)
+                self.default_time(rel, column.span, "the window")
             }
             Named::System(System::Meta(SystemColumn::Timestamp)) => {
                 let set =
@@ -141,9 +71,9 @@ impl Binder<'_> {
             self.report(diagnostic.hint(hint));
             return None;
         }
-        let position = match rel.source {
-            Some(source) => self.graph.scan_column(source, index, crate::plan::Repr::Value),
-            None => index,
+        let position = match self.rel_column(rel, index, span).kind {
+            ExprKind::Column(position) => position,
+            _ => index,
         };
         let Some((source, column)) = self.graph.origin(rel.node, position) else {
             let message = format!("a computed window time column (\"{}\") is not supported yet", name.name);
@@ -168,7 +98,8 @@ impl Binder<'_> {
     }
 
     /// A window over the rows' own event time.
-    fn default_time(&mut self, rel: &Rel, span: Span) -> Option<()> {
+    /// `what` asks for it.
+    pub(super) fn default_time(&mut self, rel: &Rel, span: Span, what: &str) -> Option<()> {
         if rel.poisoned {
             return None;
         }
@@ -177,7 +108,16 @@ impl Binder<'_> {
             match &self.graph.nodes[node].kind {
                 NodeKind::Project { event_time: Some(_), .. } => {}
                 NodeKind::Aggregate(spec) if spec.window.is_some() => {}
-                NodeKind::Scan { source } => self.source_time(source.index(), rel, span, true)?,
+                NodeKind::Join(spec) => {
+                    // The rows of a looked-up table have no say in when a joined row is.
+                    let table = match spec.mode {
+                        JoinMode::Lookup { table, .. } => Some(usize::from(table == Side::Right)),
+                        _ => None,
+                    };
+                    let inputs = self.graph.nodes[node].inputs.iter().enumerate();
+                    below.extend(inputs.filter(|(at, _)| Some(*at) != table).map(|(_, input)| input.index()));
+                }
+                NodeKind::Scan { source } => self.source_time(source.index(), rel, span, Some(what))?,
                 _ => below.extend(self.graph.nodes[node].inputs.iter().map(|input| input.index())),
             }
         }
@@ -187,7 +127,7 @@ impl Binder<'_> {
     /// Event time of the relation's source for expressions and FIRST/LAST: the declared field, else the record's time.
     pub(super) fn wants_event_time(&mut self, rel: &Rel) {
         for root in &rel.roots {
-            self.source_time(*root, rel, Span::default(), false);
+            self.source_time(*root, rel, Span::default(), None);
         }
     }
 
@@ -206,13 +146,13 @@ impl Binder<'_> {
     pub(super) fn writes_event_time(&mut self, root: usize) {
         if self.graph.sources[root].spec.as_ref().is_some_and(|s| s.event_time_field.is_some()) {
             let rel = self.source_rel(root);
-            self.source_time(root, &rel, Span::default(), false);
+            self.source_time(root, &rel, Span::default(), None);
         }
     }
 
-    fn source_time(&mut self, source: usize, rel: &Rel, span: Span, needed: bool) -> Option<()> {
+    fn source_time(&mut self, source: usize, rel: &Rel, span: Span, needed: Option<&str>) -> Option<()> {
         let known = &self.graph.sources[source];
-        if known.plan.event_time.is_some() && (!needed || known.time_span.is_some()) {
+        if known.plan.event_time.is_some() && (needed.is_none() || known.time_span.is_some()) {
             return Some(());
         }
         let spec = known.spec.as_ref();
@@ -223,10 +163,18 @@ impl Binder<'_> {
                 SourceConnector::File { .. } | SourceConnector::OneRow => None,
             };
             let has_times = times.is_some();
-            if needed && !has_times {
-                let message = format!("the window has no event time: records of \"{}\" carry none", rel.name);
-                let hint = "name the time column, WINDOW TUMBLING(column, size), or set event.time.field on the source";
-                self.report(Diagnostic::error("E0404", span, message).detail(available(rel)).hint(hint));
+            if let Some(what) = needed.filter(|_| !has_times) {
+                let name = known.plan.name.clone();
+                let message = format!("{what} has no event time: records of \"{name}\" carry none");
+                let hint = match what {
+                    "the window" => {
+                        "name the time column, WINDOW TUMBLING(column, size), or set event.time.field on the source"
+                    }
+                    _ => "set event.time.field on the source",
+                };
+                let own = self.source_rel(source);
+                let detail = available(if rel.joined.is_some() { &own } else { rel });
+                self.report(Diagnostic::error("E0404", span, message).detail(detail).hint(hint));
                 return None;
             }
             let field = times.unwrap_or(TimeField::RecordTimestamp);
@@ -265,7 +213,7 @@ impl Binder<'_> {
         Rel::new(&plan.name, self.graph.sources[source].node, plan.schema.clone())
     }
 
-    fn set_time(&mut self, source: usize, field: TimeField, format: TimeFormat, span: Span) -> Option<()> {
+    pub(super) fn set_time(&mut self, source: usize, field: TimeField, format: TimeFormat, span: Span) -> Option<()> {
         let known = &mut self.graph.sources[source];
         let spec = known.spec.as_ref();
         let named = span != Span::default();

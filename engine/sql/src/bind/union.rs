@@ -6,7 +6,7 @@ use std::sync::Arc;
 use velostream_types::{DataType, Field, Schema};
 
 use super::expr::cast_to;
-use super::scope::Rel;
+use super::scope::{Rel, RelKind};
 use super::{Binder, Object, typing};
 use crate::diag::Diagnostic;
 use crate::parse::ast::Relation;
@@ -54,6 +54,7 @@ impl Binder<'_> {
         let mut rel = Rel::new(&relation.name, node, Arc::new(Schema::new(fields)));
         rel.raw = branches.iter().all(|b| b.raw);
         rel.changelog = changelog;
+        rel.kind = if changelog { RelKind::Table } else { RelKind::Stream };
         for root in branches.into_iter().flat_map(|b| b.roots) {
             if !rel.roots.contains(&root) {
                 rel.roots.push(root);

@@ -75,7 +75,7 @@ impl Unnest {
         if !query.union.is_empty() {
             self.union(query, place, names);
         }
-        if let Some(relation) = &mut query.from {
+        for relation in query.from.iter_mut().chain(query.joins.iter_mut().map(|join| &mut join.relation)) {
             self.relation(relation, place, names);
         }
         names.truncate(outer);
@@ -161,7 +161,16 @@ fn star(span: Span) -> Query {
 
 /// The relation of all rows of these.
 fn merged(union: Vec<String>, span: Span) -> Relation {
-    Relation { name: "union".to_owned(), is_location: false, span, alias: None, with: Vec::new(), query: None, union }
+    Relation {
+        name: "union".to_owned(),
+        is_location: false,
+        span,
+        alias: None,
+        with: Vec::new(),
+        query: None,
+        union,
+        version: None,
+    }
 }
 
 /// A nested query whose rows are grouped, or kept as a table, has to give changes as changes.
@@ -176,8 +185,9 @@ fn mark_retracting(statements: &mut [Statement]) {
     }
     let mut work: Vec<usize> = (0..statements.len()).filter(|i| folds(&statements[*i])).collect();
     while let Some(reader) = work.pop() {
-        let Some(from) = query_of(&mut statements[reader]).and_then(|q| q.from.as_ref()) else { continue };
-        let read: Vec<usize> = from.union.iter().chain([&from.name]).filter_map(|n| places.get(n).copied()).collect();
+        let Some(query) = query_of(&mut statements[reader]) else { continue };
+        let names = query.relations().flat_map(|r| r.union.iter().chain([&r.name]));
+        let read: Vec<usize> = names.filter_map(|n| places.get(n).copied()).collect();
         for i in read {
             if let StatementKind::Create(create) = &mut statements[i].kind
                 && let Role::Inline { retracts, .. } = &mut create.role
@@ -200,5 +210,7 @@ fn folds(statement: &Statement) -> bool {
         Item::Expr { expr, .. } => find_call(expr).is_some(),
         Item::Star(_) | Item::QualifiedStar { .. } => false,
     });
-    is_table || aggregates || !query.group_by.is_empty() || query.window.is_some() || query.distinct.is_some()
+    // What is joined is a table when it changes.
+    let joins = !query.joins.is_empty();
+    joins || is_table || aggregates || !query.group_by.is_empty() || query.window.is_some() || query.distinct.is_some()
 }

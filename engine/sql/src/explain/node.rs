@@ -7,6 +7,7 @@ use velostream_types::{Schema, Value};
 
 use super::endpoint::is_live;
 use super::expr::{name, sql};
+use super::relation;
 use crate::plan::{
     AggregateCall, AggregateFn, AggregateSpec, AppPlan, COMBINE_HELD_GROUPS, CallOrder, Emit, ExprKind, LateStrategy,
     Node, NodeKind, Route, SortKey, SortSpec, WindowKind,
@@ -69,6 +70,13 @@ pub fn headline(plan: &AppPlan, node: &Node) -> String {
                 format!("Exchange by {} (edge {edge})", names(input, key))
             }
         }
+        NodeKind::Join(spec) => {
+            let right =
+                node.inputs.get(1).and_then(|i| plan.nodes.get(i.index())).map_or(&empty, |n| n.schema.as_ref());
+            relation::join(spec, [input, right], &node.schema)
+        }
+        NodeKind::Subqueries(list) => relation::subqueries(list),
+        NodeKind::Over(spec) => relation::over(spec, input),
         NodeKind::Sink { sink, edge } => {
             let sink = plan.sinks.get(*sink).map_or_else(|| "?".to_owned(), |s| name(&s.name));
             format!("Sink {sink} (edge {edge})")
@@ -104,7 +112,7 @@ fn sort_state(spec: &SortSpec) -> (Growth, String) {
     }
 }
 
-fn names(schema: &Schema, positions: &[usize]) -> String {
+pub fn names(schema: &Schema, positions: &[usize]) -> String {
     let one = |at: &usize| schema.fields.get(*at).map_or_else(|| format!("#{at}"), |f| name(&f.name));
     positions.iter().map(one).collect::<Vec<_>>().join(", ")
 }
@@ -116,8 +124,14 @@ fn grouping(spec: &AggregateSpec) -> String {
     let by =
         if spec.keys.is_empty() { "as one group".to_owned() } else { format!("by {}", names(&spec.input, &spec.keys)) };
     let window = spec.window.map_or(String::new(), |w| {
-        let WindowKind::Tumbling { size_ns } = w.kind;
-        format!(" in TUMBLING({})", duration_text(size_ns))
+        let zone = w.zone.map_or(String::new(), |z| format!(", TZ '{}'", z.as_str()));
+        match w.kind {
+            WindowKind::Tumbling { size_ns } => format!(" in TUMBLING({}{zone})", duration_text(size_ns)),
+            WindowKind::Hopping { size_ns, slide_ns } => {
+                format!(" in HOPPING({}, {}{zone})", duration_text(size_ns), duration_text(slide_ns))
+            }
+            WindowKind::Session { gap_ns } => format!(" in SESSION({})", duration_text(gap_ns)),
+        }
     });
     if calls.is_empty() { format!("{by}{window}") } else { format!("{calls} {by}{window}") }
 }
@@ -171,6 +185,9 @@ pub fn state(plan: &AppPlan, node: &Node) -> (Growth, String) {
             let growth = if reaches_live(plan, node) { Growth::Unbounded } else { Growth::PerKey };
             (growth, "every live row by its key, of which the greatest stands".to_owned())
         }
+        NodeKind::Join(spec) => relation::join_state(spec),
+        NodeKind::Subqueries(list) => relation::subquery_state(list),
+        NodeKind::Over(spec) => relation::over_state(spec),
         _ => (Growth::Stateless, String::new()),
     }
 }
@@ -279,5 +296,7 @@ pub fn late(spec: &AggregateSpec) -> Option<&'static str> {
     spec.window.map(|w| match w.late {
         LateStrategy::Drop => "dropped and counted",
         LateStrategy::DeadLetter => "dead letter",
+        LateStrategy::UpdatePrevious => "correct their window within the lateness, then dropped and counted",
+        LateStrategy::IncludeInNext => "added to the next open window",
     })
 }

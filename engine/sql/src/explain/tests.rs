@@ -163,6 +163,7 @@ fn grouped(watch: bool, window: Option<WindowSpec>, emit: Emit, retract: bool) -
 
 const WINDOW: WindowSpec = WindowSpec {
     kind: WindowKind::Tumbling { size_ns: 10_000_000_000 },
+    zone: None,
     lateness_ns: 2_000_000_000,
     late: LateStrategy::DeadLetter,
 };

@@ -6,7 +6,7 @@
 use velostream_types::{DataType, Span};
 
 use crate::endpoint::WithEntry;
-use crate::plan::{ArithmeticOp, CompareOp};
+use crate::plan::{ArithmeticOp, CompareOp, JoinKind};
 
 /// A name as written, without quotes.
 #[derive(Clone, Debug, PartialEq)]
@@ -122,6 +122,8 @@ pub(crate) struct Query {
     pub distinct: Option<Span>,
     pub items: Vec<Item>,
     pub from: Option<Relation>,
+    /// What is joined to it, from left to right.
+    pub joins: Vec<Join>,
     pub filter: Option<Expr>,
     pub group_by: Vec<Expr>,
     pub window: Option<Window>,
@@ -146,6 +148,11 @@ pub(crate) struct OrderKey {
 }
 
 impl Query {
+    /// What stands in FROM and its joins.
+    pub(crate) fn relations(&self) -> impl Iterator<Item = &Relation> {
+        self.from.iter().chain(self.joins.iter().map(|join| &join.relation))
+    }
+
     /// These items and nothing else.
     pub(crate) fn of(items: Vec<Item>, span: Span) -> Query {
         Query {
@@ -153,6 +160,7 @@ impl Query {
             distinct: None,
             items,
             from: None,
+            joins: Vec::new(),
             filter: None,
             group_by: Vec::new(),
             window: None,
@@ -221,16 +229,62 @@ pub(crate) struct Relation {
     pub query: Option<Box<Query>>,
     /// Names of the branches of a UNION, in order; then `name` is only for messages.
     pub union: Vec<String>,
+    /// FOR SYSTEM_TIME AS OF a time of the other side.
+    pub version: Option<Expr>,
 }
 
-/// A tumbling window.
+/// `… JOIN relation …`
+#[derive(Clone, Debug)]
+pub(crate) struct Join {
+    pub kind: JoinKind,
+    pub relation: Relation,
+    pub within: Option<Within>,
+    pub on: JoinOn,
+    /// Of the words of the join.
+    pub span: Span,
+}
+
+/// Which pairs a join makes.
+#[derive(Clone, Debug)]
+pub(crate) enum JoinOn {
+    /// CROSS JOIN and ON TRUE.
+    Everything,
+    Condition(Expr),
+    Using(Vec<Ident>),
+}
+
+/// `left time − before ≤ right time ≤ left time + after`
+#[derive(Clone, Debug)]
+pub(crate) struct Within {
+    pub before: Duration,
+    pub after: Duration,
+    pub span: Span,
+}
+
+/// A window over event time.
 #[derive(Clone, Debug)]
 pub(crate) struct Window {
+    pub shape: WindowShape,
     /// Explicit time column.
     pub column: Option<Expr>,
+    /// The gap of a session.
     pub size: Duration,
+    /// Of a hopping window.
+    pub slide: Option<Duration>,
+    /// Of a session.
+    pub key: Option<Expr>,
     pub grace: Option<Duration>,
+    /// TZ 'name'
+    pub zone: Option<Ident>,
     pub span: Span,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WindowShape {
+    Tumbling,
+    /// Also SLIDING.
+    Hopping,
+    Session,
 }
 
 /// An expression.
@@ -311,6 +365,86 @@ pub(crate) enum ExprKind {
     },
     /// A call with DISTINCT, ORDER BY or FILTER.
     Modified(Box<ModifiedCall>),
+    /// A call with OVER.
+    Over(Box<Over>),
+}
+
+/// `f(…) OVER (…)`
+#[derive(Clone, Debug)]
+pub(crate) struct Over {
+    pub call: ModifiedCall,
+    pub ignore_nulls: bool,
+    /// ROWS WINDOW BUFFER n ROWS
+    pub buffer: Option<OverBuffer>,
+    pub partition: Vec<Expr>,
+    pub order: Vec<CallOrder>,
+    pub frame: Option<FrameText>,
+    /// EMIT ON BUFFER FULL
+    pub when_full: bool,
+    /// EXPIRE AFTER a time, or NEVER.
+    pub expire: Option<Option<Duration>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OverBuffer {
+    pub rows: u64,
+    pub span: Span,
+}
+
+/// ROWS or RANGE with its bounds.
+#[derive(Clone, Debug)]
+pub(crate) struct FrameText {
+    pub range: bool,
+    pub first: FrameEdge,
+    pub last: FrameEdge,
+    pub span: Span,
+}
+
+/// A bound of a frame; no distance is UNBOUNDED.
+#[derive(Clone, Debug)]
+pub(crate) enum FrameEdge {
+    Preceding(Option<Box<Expr>>),
+    CurrentRow,
+    Following(Option<Box<Expr>>),
+}
+
+impl Over {
+    /// Everything written in it that is an expression over rows.
+    fn exprs(&self) -> impl Iterator<Item = &Expr> {
+        let call = self.call.args.iter().chain(self.call.order.iter().map(|o| &o.expr)).chain(&self.call.filter);
+        call.chain(&self.partition).chain(self.order.iter().map(|o| &o.expr))
+    }
+
+    fn same(&self, other: &Over) -> bool {
+        let edges = |a: &FrameEdge, b: &FrameEdge| match (a, b) {
+            (FrameEdge::CurrentRow, FrameEdge::CurrentRow) => true,
+            (FrameEdge::Preceding(a), FrameEdge::Preceding(b)) | (FrameEdge::Following(a), FrameEdge::Following(b)) => {
+                match (a, b) {
+                    (None, None) => true,
+                    (Some(a), Some(b)) => a.same(b),
+                    _ => false,
+                }
+            }
+            _ => false,
+        };
+        let frames = match (&self.frame, &other.frame) {
+            (None, None) => true,
+            (Some(a), Some(b)) => a.range == b.range && edges(&a.first, &b.first) && edges(&a.last, &b.last),
+            _ => false,
+        };
+        let rules = |o: &Over| {
+            let expire = o.expire.map(|e| e.map(|d| d.ns));
+            (o.ignore_nulls, o.buffer.map(|b| b.rows), o.when_full, expire, o.partition.len(), o.order.len())
+        };
+        let keys = |a: &CallOrder, b: &CallOrder| {
+            (a.descending, a.nulls_first) == (b.descending, b.nulls_first) && a.expr.same(&b.expr)
+        };
+        frames
+            && rules(self) == rules(other)
+            && self.call.same(&other.call)
+            && self.partition.iter().zip(&other.partition).all(|(a, b)| a.same(b))
+            && self.order.iter().zip(&other.order).all(|(a, b)| keys(a, b))
+    }
 }
 
 /// A call with what only aggregates take.
@@ -392,11 +526,12 @@ impl Expr {
                 let order = call.order.iter().map(|o| &o.expr);
                 call.args.iter().chain(order).chain(&call.filter).for_each(f);
             }
+            Over(over) => over.exprs().for_each(f),
         }
     }
 
-    /// TRUE when both mean the same whatever their place in the text; qualifiers are ignored, since a query reads
-    /// one relation.
+    /// TRUE when both mean the same whatever their place in the text. A name without a qualifier means the one column
+    /// of that name, or it is a mistake, so it is the same as that name with any qualifier.
     pub(crate) fn same(&self, other: &Expr) -> bool {
         use ExprKind::*;
         let pair = |a: &[Expr], b: &[Expr]| a.len() == b.len() && a.iter().zip(b).all(|(x, y)| x.same(y));
@@ -406,7 +541,10 @@ impl Expr {
             _ => false,
         };
         match (&self.kind, &other.kind) {
-            (Column { name: a, .. }, Column { name: b, .. }) => a.name == b.name,
+            (Column { qualifier: p, name: a }, Column { qualifier: q, name: b }) => {
+                let differ = matches!((p, q), (Some(p), Some(q)) if p.name != q.name);
+                a.name == b.name && !differ
+            }
             // Where a column of that name exists, the quoted text is that column.
             (Column { name, .. }, DoubleQuoted(text)) | (DoubleQuoted(text), Column { name, .. }) => name.name == *text,
             (DoubleQuoted(a), DoubleQuoted(b)) | (Text(a), Text(b)) | (Number(a), Number(b)) => a == b,
@@ -445,6 +583,7 @@ impl Expr {
                 m == n && a.name.eq_ignore_ascii_case(&b.name) && pair(x, y)
             }
             (Modified(a), Modified(b)) => a.same(b),
+            (Over(a), Over(b)) => a.same(b),
             _ => false,
         }
     }

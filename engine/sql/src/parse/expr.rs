@@ -109,21 +109,21 @@ impl Parser<'_> {
         match operator {
             Operator::Or => {
                 let right = self.binary(OR + 1)?;
-                self.join(left, right, ExprKind::Or, |kind| match kind {
+                self.chained(left, right, ExprKind::Or, |kind| match kind {
                     ExprKind::Or(list) => Some(list),
                     _ => None,
                 })
             }
             Operator::And => {
                 let right = self.binary(AND + 1)?;
-                self.join(left, right, ExprKind::And, |kind| match kind {
+                self.chained(left, right, ExprKind::And, |kind| match kind {
                     ExprKind::And(list) => Some(list),
                     _ => None,
                 })
             }
             Operator::Concat => {
                 let right = self.binary(CONCAT + 1)?;
-                self.join(left, right, ExprKind::Concat, |kind| match kind {
+                self.chained(left, right, ExprKind::Concat, |kind| match kind {
                     ExprKind::Concat(list) => Some(list),
                     _ => None,
                 })
@@ -164,7 +164,7 @@ impl Parser<'_> {
     }
 
     /// Pushes `right` into `left` when that is a list of the same operator, else starts the list.
-    fn join(
+    fn chained(
         &mut self,
         mut left: Expr,
         right: Expr,
@@ -371,7 +371,7 @@ impl Parser<'_> {
         self.node(ExprKind::Cast { operand, to, try_cast: false }, whole)
     }
 
-    fn column(&mut self) -> Parse<Expr> {
+    pub(super) fn column(&mut self) -> Parse<Expr> {
         let first = self.name("an expression")?;
         let (mut qualifier, mut name) = (None, first);
         if self.take(Sym::Period) {

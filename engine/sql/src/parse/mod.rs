@@ -12,12 +12,15 @@ mod forms;
 pub(crate) mod kinds;
 mod lex;
 mod modifiers;
+mod over;
+mod relation;
 mod select;
 mod server;
 mod statement;
 #[cfg(test)]
 mod tests;
 pub(crate) mod types;
+mod window;
 
 use crate::diag::Diagnostic;
 use ast::Statement;

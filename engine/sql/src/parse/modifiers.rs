@@ -30,6 +30,10 @@ impl Parser<'_> {
             plain &= self.inside_call(&mut call)?;
         }
         plain &= self.behind_call(&mut call)?;
+        let call = match self.over(call)? {
+            Ok(over) => return Ok((over, start.to(self.last_span()))),
+            Err(call) => call,
+        };
         let span = start.to(self.last_span());
         let ModifiedCall { name, args, star, .. } = call;
         if plain {
@@ -83,13 +87,10 @@ impl Parser<'_> {
             self.expect(Sym::RParen, "\")\"")?;
             plain = false;
         }
-        if self.is_word("OVER") && self.is_at(1, Sym::LParen) {
-            return Err(self.unsupported(call.name.span.to(self.span()), "OVER (…)"));
-        }
         Ok(plain)
     }
 
-    fn call_order(&mut self) -> Parse<Vec<CallOrder>> {
+    pub(super) fn call_order(&mut self) -> Parse<Vec<CallOrder>> {
         self.expect_word("ORDER")?;
         self.expect_word("BY")?;
         let mut order = Vec::new();

@@ -3,19 +3,19 @@
 
 use velostream_types::Span;
 
-use super::ast::{Branch, Cte, EmitRule, Expr, ExprKind, Ident, Item, OrderKey, Query, Relation, Target, Window};
+use super::ast::{Branch, Cte, EmitRule, Item, OrderKey, Query, Target};
 use super::cursor::{Parse, Parser};
 use super::lex::{Sym, Tok};
+use super::relation::JOINS;
 use super::server::STRATEGIES;
+use super::window::WINDOWS;
 use crate::diag::Diagnostic;
 use crate::props::keys::{is_of_sinks_only, reaches_sources};
 
 /// Clauses behind FROM in the order a bare SELECT keeps.
 const CLAUSES: [&str; 9] = ["WHERE", "GROUP BY", "WINDOW", "HAVING", "ORDER BY", "LIMIT", "EMIT", "INTO", "WITH"];
-const WINDOWS: [&str; 8] = ["TUMBLING", "TUMBLE", "HOPPING", "HOP", "SLIDING", "SESSION", "ROWS", "CUMULATE"];
 /// Deepest nesting of queries in queries.
 const MAX_QUERIES: u16 = 64;
-const JOINS: [&str; 8] = ["JOIN", "INNER", "LEFT", "RIGHT", "FULL", "CROSS", "NATURAL", "WITHIN"];
 
 impl Parser<'_> {
     /// SELECT …; `strict` for a bare one.
@@ -32,6 +32,7 @@ impl Parser<'_> {
         let mut query = Query { distinct, ..Query::of(self.items()?, start) };
         if self.take_word("FROM") {
             query.from = Some(self.relation()?);
+            query.joins = self.joins()?;
         }
         let clauses = self.span();
         self.clauses(&mut query, strict)?;
@@ -40,6 +41,7 @@ impl Parser<'_> {
             && let Some(from) = &mut query.from
         {
             let is_shared = |key: &str| reaches_sources(key) || is_of_sinks_only(key);
+            let from = query.joins.last_mut().map_or(from, |join| &mut join.relation);
             query.with.extend(from.with.extract_if(.., |entry| is_shared(&entry.key)));
         }
         query.span = start.to(self.last_span());
@@ -81,7 +83,7 @@ impl Parser<'_> {
     }
 
     /// A name that no clause begins with.
-    fn is_implicit_alias(&self) -> bool {
+    pub(super) fn is_implicit_alias(&self) -> bool {
         let clause = self.is_any(0, &["PRIMARY", "INTO", "OVER", "UNION", "INTERSECT", "EXCEPT"])
             || self.is_any(0, &JOINS)
             || (self.is_word("WITH") && self.is_at(1, Sym::LParen))
@@ -91,7 +93,7 @@ impl Parser<'_> {
     }
 
     /// `( query )`: one level deeper.
-    fn nested(&mut self) -> Parse<Query> {
+    pub(super) fn nested(&mut self) -> Parse<Query> {
         self.expect(Sym::LParen, "\"(\" and a query")?;
         if self.nesting >= MAX_QUERIES {
             let message = format!("queries are nested more than {MAX_QUERIES} levels deep");
@@ -155,63 +157,6 @@ impl Parser<'_> {
         Ok(query)
     }
 
-    fn relation(&mut self) -> Parse<Relation> {
-        let start = self.span();
-        let mut nested = None;
-        let (name, is_location) = match self.peek() {
-            Tok::Text(text) => {
-                self.bump();
-                (text.to_string(), true)
-            }
-            Tok::DoubleQuoted(text) if text.contains("://") => {
-                self.bump();
-                (text.to_string(), true)
-            }
-            Tok::Sym(Sym::LParen) => {
-                nested = Some(Box::new(self.nested()?));
-                (String::new(), false)
-            }
-            Tok::Word(_) if self.is_bare_uri() => (self.bare_uri(), true),
-            _ => (self.name("a relation: a name, a path in quotes or a URI")?.name, false),
-        };
-        let span = start.to(self.last_span());
-        if nested.is_none() && self.is(Sym::LParen) {
-            return Err(self.unsupported(span, "a table function"));
-        }
-        let alias = if self.take_word("AS") {
-            Some(self.name("a name after AS")?)
-        } else if self.is_implicit_alias() {
-            Some(self.name("a name")?)
-        } else {
-            None
-        };
-        let with = if self.is_word("WITH") { self.with_clause()? } else { Vec::new() };
-        if self.is(Sym::Comma) {
-            return Err(self.unsupported(self.span(), "a second relation in FROM"));
-        }
-        if self.is_any(0, &JOINS) {
-            return Err(self.unsupported(self.span(), "JOIN"));
-        }
-        Ok(Relation { name, is_location, span, alias, with, query: nested, union: Vec::new() })
-    }
-
-    /// `scheme://…` without quotes.
-    fn is_bare_uri(&self) -> bool {
-        self.is_at(1, Sym::Colon) && self.is_at(2, Sym::Slash) && self.is_at(3, Sym::Slash) && self.touches(1)
-    }
-
-    fn bare_uri(&mut self) -> String {
-        let start = self.span();
-        self.bump();
-        while self.touches(0)
-            && !matches!(self.peek(), Tok::End | Tok::Bad)
-            && !matches!(self.peek(), Tok::Sym(Sym::Semicolon | Sym::LParen | Sym::RParen))
-        {
-            self.bump();
-        }
-        self.slice(start.to(self.last_span())).to_owned()
-    }
-
     /// Position in [`CLAUSES`] of the clause that begins here.
     fn clause(&self) -> Option<usize> {
         let words = ["WHERE", "GROUP", "WINDOW", "HAVING", "ORDER", "LIMIT", "EMIT", "INTO", "WITH"];
@@ -257,10 +202,9 @@ impl Parser<'_> {
             }
             "GROUP BY" => self.group_by(query)?,
             "WINDOW" => {
-                let span = self.span();
                 self.bump();
                 let window = self.window()?;
-                self.set_window(query, window, span)?;
+                self.set_window(query, window)?;
             }
             "HAVING" => {
                 self.bump();
@@ -352,19 +296,16 @@ impl Parser<'_> {
     }
 
     fn group_by(&mut self, query: &mut Query) -> Parse<()> {
-        let span = self.span();
         self.bump();
         self.expect_word("BY")?;
         loop {
-            if self.is_any(0, &["HOP", "SESSION", "CUMULATE", "ROLLUP", "CUBE", "GROUPING"])
-                && self.is_at(1, Sym::LParen)
-            {
+            if self.is_any(0, &["ROLLUP", "CUBE", "GROUPING"]) && self.is_at(1, Sym::LParen) {
                 let what = format!("{} in GROUP BY", self.word(0).unwrap_or_default().to_uppercase());
                 return Err(self.unsupported(self.span(), &what));
             }
-            if self.is_word("TUMBLE") && self.is_at(1, Sym::LParen) {
+            if self.is_window_key() {
                 let window = self.window()?;
-                self.set_window(query, window, span)?;
+                self.set_window(query, window)?;
             } else {
                 let key = self.expr()?;
                 query.group_by.push(key);
@@ -373,68 +314,5 @@ impl Parser<'_> {
                 return Ok(());
             }
         }
-    }
-
-    fn set_window(&mut self, query: &mut Query, window: Window, span: Span) -> Parse<()> {
-        if let Some(first) = &query.window {
-            let diagnostic = Diagnostic::error("E0106", span, "a second window").also(first.span, "the first one");
-            return Err(self.fail(diagnostic));
-        }
-        query.window = Some(window);
-        Ok(())
-    }
-
-    /// `TUMBLING ( [column ,] [SIZE] duration [, GRACE [PERIOD] duration] )`
-    fn window(&mut self) -> Parse<Window> {
-        let start = self.span();
-        if !self.is_any(0, &["TUMBLING", "TUMBLE"]) {
-            if self.is_any(0, &WINDOWS) {
-                let what = format!("WINDOW {}", self.word(0).unwrap_or_default().to_uppercase());
-                return Err(self.unsupported(start, &what));
-            }
-            return Err(self.expected("a window: TUMBLING(size)"));
-        }
-        self.bump();
-        self.expect(Sym::LParen, "( after TUMBLING")?;
-        let column = self.window_column()?;
-        let sized = self.take_word("SIZE");
-        let size = self.duration()?;
-        let mut grace = None;
-        while self.take(Sym::Comma) {
-            if self.is_word("TZ") {
-                return Err(self.unsupported(self.span(), "a window time zone"));
-            }
-            if sized && (self.is_word("RETENTION")) {
-                self.bump();
-                self.duration()?;
-                continue;
-            }
-            self.expect_word("GRACE")?;
-            self.take_word("PERIOD");
-            grace = Some(self.duration()?);
-        }
-        self.expect(Sym::RParen, "\",\" or \")\"")?;
-        Ok(Window { column, size, grace, span: start.to(self.last_span()) })
-    }
-
-    fn window_column(&mut self) -> Parse<Option<Expr>> {
-        let is_size = self.is_word("SIZE") && matches!(self.peek_at(1), Tok::Number(_) | Tok::Text(_) | Tok::Word(_));
-        let is_interval = self.is_word("INTERVAL") && !self.is_at(1, Sym::Comma);
-        if !self.is_name(0) || is_size || is_interval {
-            return Ok(None);
-        }
-        if matches!(self.peek(), Tok::DoubleQuoted(_)) && !self.is_at(1, Sym::Comma) {
-            return Ok(None);
-        }
-        let first = self.name("the time column")?;
-        let mut expr =
-            Expr { span: first.span, depth: 1, kind: ExprKind::Column { qualifier: None, name: first.clone() } };
-        if self.take(Sym::Period) {
-            let name: Ident = self.name("a column name after \".\"")?;
-            expr.span = first.span.to(name.span);
-            expr.kind = ExprKind::Column { qualifier: Some(first), name };
-        }
-        self.expect(Sym::Comma, "\",\" and the window's size")?;
-        Ok(Some(expr))
     }
 }

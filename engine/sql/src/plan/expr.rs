@@ -51,6 +51,41 @@ impl Expr {
             }
         }
     }
+
+    /// [`Expr::each_child`] for changing them.
+    pub fn each_child_mut(&mut self, f: &mut dyn FnMut(&mut Expr)) {
+        match &mut self.kind {
+            ExprKind::Column(_) | ExprKind::Literal(_) | ExprKind::System(_) => {}
+            ExprKind::Arithmetic { first, rest } => {
+                f(first);
+                rest.iter_mut().for_each(|step| f(&mut step.operand));
+            }
+            ExprKind::Negate(x) | ExprKind::Not(x) => f(x),
+            ExprKind::IsNull { operand, .. } | ExprKind::Cast { operand, .. } => f(operand),
+            ExprKind::Compare { left, right, .. } | ExprKind::Distinct { left, right, .. } => {
+                f(left);
+                f(right);
+            }
+            ExprKind::And(list) | ExprKind::Or(list) | ExprKind::Coalesce(list) | ExprKind::Concat(list) => {
+                list.iter_mut().for_each(f);
+            }
+            ExprKind::Call { args, .. } => args.iter_mut().for_each(f),
+            ExprKind::RecordKey { parts, .. } => parts.iter_mut().for_each(|(_, x)| f(x)),
+            ExprKind::InList { operand: first, list: rest, .. }
+            | ExprKind::Header { headers: first, args: rest, .. }
+            | ExprKind::Headers { before: first, edits: rest } => {
+                f(first);
+                rest.iter_mut().for_each(f);
+            }
+            ExprKind::Case { branches, otherwise } => {
+                branches.iter_mut().for_each(|(when, then)| {
+                    f(when);
+                    f(then);
+                });
+                otherwise.iter_mut().for_each(|x| f(x));
+            }
+        }
+    }
 }
 
 /// Kinds of expression. Chains of one operator stay flat, so depth follows the nesting a person wrote.
@@ -252,4 +287,17 @@ pub enum SystemColumn {
     Offset,
     /// `_partition`
     Partition,
+}
+
+impl SystemColumn {
+    /// As in SQL.
+    pub const fn name(self) -> &'static str {
+        match self {
+            SystemColumn::Timestamp => "_timestamp",
+            SystemColumn::EventTime => "_event_time",
+            SystemColumn::EventTimeNs => "_event_time_ns",
+            SystemColumn::Offset => "_offset",
+            SystemColumn::Partition => "_partition",
+        }
+    }
 }

@@ -263,9 +263,8 @@ fn late(reader: &mut Reader<'_>) -> Option<LateStrategy> {
     match reader.word("late.data.strategy")? {
         "drop" => Some(LateStrategy::Drop),
         "dead_letter" => Some(LateStrategy::DeadLetter),
-        other => {
-            reader.later("late.data.strategy", &format!("late.data.strategy = {other}"));
-            None
-        }
+        "update_previous" | "update_previous_window" => Some(LateStrategy::UpdatePrevious),
+        "include_in_next" | "include_in_next_window" => Some(LateStrategy::IncludeInNext),
+        _ => None,
     }
 }

@@ -262,7 +262,6 @@ fn what_is_not_built_says_so() {
     check(sink_error("t", &[("t.type", "iceberg_sink")]), "writing to iceberg");
     check(source_error("t.parquet", &[]), "the format parquet");
     check(source_error("t.csv", &[("value.format", "avro")]), "the format avro");
-    check(source_error("t.csv", &[("late.data.strategy", "update_previous")]), "late.data.strategy = update_previous");
     check(source_error("t.csv", &[("watermark.strategy", "punctuated")]), "watermark.strategy = punctuated");
     check(source_error("t.csv", &[("recursive", "true")]), "property \"recursive\"");
     check(sink_error("o.csv", &[("compression", "snappy")]), "compression = snappy");

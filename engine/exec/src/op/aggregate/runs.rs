@@ -5,7 +5,7 @@
 //! rows are judged by the operator's. Consecutive rows of one window form a run; a batch whose windows alternate is
 //! brought into window order first, so that everything after works on ranges. Times are nanoseconds.
 
-use velostream_sql::plan::{WindowKind, WindowSpec};
+use velostream_sql::plan::WindowSpec;
 use velostream_types::time::{WM_NONE, floor_to};
 use velostream_types::{Batch, Fatal};
 
@@ -34,7 +34,7 @@ pub(crate) struct Grid {
 
 impl Grid {
     pub(crate) fn new(spec: &WindowSpec) -> Grid {
-        let WindowKind::Tumbling { size_ns } = spec.kind;
+        let size_ns = spec.kind.size_ns();
         Grid { size: size_ns.max(1), lateness: spec.lateness_ns.max(0) }
     }
 
@@ -128,11 +128,12 @@ pub(crate) fn times(batch: &Batch) -> Result<&[i64], Fatal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use velostream_sql::plan::LateStrategy;
+    use velostream_sql::plan::{LateStrategy, WindowKind};
     use velostream_types::{Column, RowMeta, SourceId};
 
     fn grid(lateness_ns: i64) -> Grid {
-        Grid::new(&WindowSpec { kind: WindowKind::Tumbling { size_ns: 10 }, lateness_ns, late: LateStrategy::Drop })
+        let kind = WindowKind::Tumbling { size_ns: 10 };
+        Grid::new(&WindowSpec { kind, zone: None, lateness_ns, late: LateStrategy::Drop })
     }
 
     fn batch(times: &[i64], own: &[i64]) -> Batch {

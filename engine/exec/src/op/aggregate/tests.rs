@@ -41,6 +41,7 @@ fn spec(emit: Emit, window: Option<i64>, lateness_ns: i64) -> AggregateSpec {
         ],
         window: window.map(|size_ns| WindowSpec {
             kind: WindowKind::Tumbling { size_ns },
+            zone: None,
             lateness_ns,
             late: LateStrategy::DeadLetter,
         }),

@@ -71,6 +71,17 @@ impl Binder<'_> {
         result
     }
 
+    /// The call over the rows of `grouped`, whatever stands around it.
+    pub(in crate::bind) fn call_parts<'q>(
+        &mut self,
+        grouped: &mut Grouped<'q>,
+        call: &Written<'q>,
+        scope: &mut Scope<'q>,
+    ) -> Option<Expr> {
+        let parts = self.parts(call)?;
+        self.bind_call(grouped, call, &parts, scope)
+    }
+
     /// Sorts arguments into values and constants; wrong numbers and modifiers are mistakes.
     fn parts<'q>(&mut self, call: &Written<'q>) -> Option<Parts<'q>> {
         let (upper, function) = (call.upper(), call.aggregate.function);

@@ -30,7 +30,7 @@ fn names() {
         "E0901 access to the field \"a\" of column \"symbol\" is not supported yet",
     );
     check_from("SELECT UPER(symbol) FROM trades", "E0206 function \"UPER\" does not exist");
-    check_from("SELECT NTILE(symbol) FROM trades", "E0901 function NTILE is not supported yet");
+    check_from("SELECT NTILE(symbol) FROM trades", "E0427 NTILE is computed of several rows, which OVER (…) names");
     check_from("SELECT NULLIF(1) FROM trades", "E0207 NULLIF takes 2 arguments, not 1");
     check_from("SELECT price AS a, symbol AS a FROM trades", "E0208 two columns of the result are named \"a\"");
     check_from("SELECT \"symbol\" FROM trades", "W0201 \"symbol\" is taken as the column of that name");

@@ -1,8 +1,10 @@
 //! Tests of the binder through SQL text.
 
 mod identity;
+mod joins;
 mod kafka;
 mod mistakes;
+mod over;
 mod pass_through;
 mod plans;
 mod show;

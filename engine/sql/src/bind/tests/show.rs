@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use crate::plan::{
-    AggregateSpec, AppPlan, ArithmeticOp, CompareOp, Expr, ExprKind, NodeKind, Repr, TimeField, WindowKind,
+    AggregateSpec, AppPlan, ArithmeticOp, CompareOp, Expr, ExprKind, FrameBound, JoinColumn, JoinMode, LateStrategy,
+    NodeKind, OverCall, OverKind, OverSpec, Repr, Side, SubquerySpec, TimeField, WindowKind,
 };
 
 /// One line per source, node and sink.
@@ -35,7 +36,7 @@ pub(super) fn plan(plan: &AppPlan) -> String {
     out
 }
 
-fn kind(kind: &NodeKind) -> String {
+pub(super) fn kind(kind: &NodeKind) -> String {
     match kind {
         NodeKind::Scan { source } => format!("scan {source}"),
         NodeKind::Filter { predicate } => format!("filter {}", expr(predicate)),
@@ -51,7 +52,44 @@ fn kind(kind: &NodeKind) -> String {
         NodeKind::Combine(spec) => format!("combine {}", aggregate(spec)),
         NodeKind::Exchange { edge, route } => format!("exchange {edge} {route:?}"),
         NodeKind::Aggregate(spec) => format!("aggregate {}", aggregate(spec)),
+        NodeKind::Join(spec) => {
+            let residual = spec.residual.as_ref().map(|r| format!(" if {}", expr(r)));
+            let columns: Vec<String> = spec.output.iter().map(join_column).collect();
+            let mode = match spec.mode {
+                JoinMode::Interval { before_ns, after_ns, .. } => {
+                    let ms = |ns: i64| ns as f64 / 1e9;
+                    format!("-{}s..{}s", ms(before_ns), ms(after_ns))
+                }
+                JoinMode::Window { spec, at_close } => {
+                    format!("window {}s {at_close}", spec.kind.size_ns() / 1_000_000_000)
+                }
+                JoinMode::Lookup { table, version } => format!("table {table:?} {version:?}"),
+                JoinMode::Tables => "tables".to_owned(),
+            };
+            let (keys, residual) = ((&spec.left_keys, &spec.right_keys), residual.unwrap_or_default());
+            format!("join {:?} {mode} {keys:?}{residual} -> {}", spec.kind, columns.join(" "))
+        }
+        NodeKind::Subqueries(specs) => {
+            let one = |s: &SubquerySpec| {
+                let condition = s.condition.as_ref().map(|c| format!(" if {}", expr(c)));
+                let value = s.value.as_ref().map(|v| format!(" = {}", expr(v)));
+                let fold = s.fold.as_ref().map(|f| format!(" fold {} of {}", aggregate(&f.spec), list(&f.columns)));
+                let rest = [condition, fold, value].map(Option::unwrap_or_default).concat();
+                format!("{:?} {:?}{rest}", s.kind, s.keys)
+            };
+            format!("subqueries {}", specs.iter().map(one).collect::<Vec<_>>().join("; "))
+        }
+        NodeKind::Over(spec) => over(spec),
         NodeKind::Sink { sink, edge } => format!("sink {sink} {edge}"),
+    }
+}
+
+fn join_column(column: &JoinColumn) -> String {
+    match column {
+        JoinColumn::Of(Side::Left, at) => format!("l{at}"),
+        JoinColumn::Of(Side::Right, at) => format!("r{at}"),
+        JoinColumn::WindowStart => "start".to_owned(),
+        JoinColumn::WindowEnd => "end".to_owned(),
     }
 }
 
@@ -62,8 +100,15 @@ fn aggregate(spec: &AggregateSpec) -> String {
         .map(|c| format!("{}({})", c.function.name(), c.argument().map_or("*".to_owned(), |a| format!("${a}"))))
         .collect();
     let window = spec.window.map(|w| {
-        let WindowKind::Tumbling { size_ns } = w.kind;
-        format!(" tumbling {}s+{}s", size_ns / 1_000_000_000, w.lateness_ns / 1_000_000_000)
+        let sec = |ns: i64| ns / 1_000_000_000;
+        let kind = match w.kind {
+            WindowKind::Tumbling { size_ns } => format!("tumbling {}s", sec(size_ns)),
+            WindowKind::Hopping { size_ns, slide_ns } => format!("hopping {}s/{}s", sec(size_ns), sec(slide_ns)),
+            WindowKind::Session { gap_ns } => format!("session {}s", sec(gap_ns)),
+        };
+        let zone = w.zone.map_or(String::new(), |z| format!(" {}", z.as_str()));
+        let late = if w.late == LateStrategy::Drop { String::new() } else { format!(" {:?}", w.late) };
+        format!(" {kind}+{}s{zone}{late}", sec(w.lateness_ns))
     });
     let retract = if spec.retract { " retract" } else { "" };
     format!("{:?} {} {:?}{}{retract}", spec.keys, calls.join(" "), spec.emit, window.unwrap_or_default())
@@ -123,4 +168,30 @@ pub(super) fn expr(e: &Expr) -> String {
         ExprKind::Header { call, headers, args } => format!("{}({}; {})", call.name(), expr(headers), list(args)),
         ExprKind::Headers { before, edits } => format!("headers({}; {})", expr(before), list(edits)),
     }
+}
+
+fn over(spec: &OverSpec) -> String {
+    let bound = |b: &FrameBound| match b {
+        FrameBound::UnboundedPreceding => "..".to_owned(),
+        FrameBound::Preceding(v) => format!("-{v}"),
+        FrameBound::CurrentRow => "0".to_owned(),
+        FrameBound::Following(v) => format!("+{v}"),
+        FrameBound::UnboundedFollowing => "..".to_owned(),
+    };
+    let call = |c: &OverCall| {
+        let kind = match &c.kind {
+            OverKind::Aggregate(a) => format!("{}{:?}", a.function.name(), a.arguments),
+            OverKind::Analytic { function, argument, count, default, ignore_nulls } => {
+                let given = format!("({argument:?} {count} {default:?} {ignore_nulls})");
+                format!("{}{}", function.name(), given.replace("Some", "").replace("None", "-"))
+            }
+        };
+        let range = if c.frame.range { "range " } else { "" };
+        format!("{kind} {range}{}:{} {}", bound(&c.frame.start), bound(&c.frame.end), c.result)
+    };
+    let order: Vec<String> =
+        spec.order.iter().map(|k| format!("{}{}", k.column, if k.descending { " desc" } else { "" })).collect();
+    let calls: Vec<String> = spec.calls.iter().map(call).collect();
+    let rules = format!("{} full {} {:?}", spec.buffer, spec.when_full, spec.expire_ns.map(|ns| ns / 1_000_000_000));
+    format!("over {:?} by [{}] last {rules}: {}", spec.partition, order.join(" "), calls.join("; "))
 }

@@ -1,0 +1,119 @@
+//! Joins as the plan has them.
+//!
+//! A Join has two inputs, left then right, each behind an Exchange by its key columns, so that rows that can meet are on
+//! one shard. Its output is a choice of columns of both; in rows that found no partner those of the other side are NULL.
+//! A joined row has the later event time of its two rows and carries the lower of their partitions' watermarks; its
+//! record is that of the left row. NULL in a key matches nothing; equal keys have equal key bytes, whatever their
+//! numeric types.
+
+use super::{Expr, WindowSpec};
+
+/// A join of two relations.
+#[derive(Clone, Debug)]
+pub struct JoinSpec {
+    /// Which rows without a partner come out.
+    pub kind: JoinKind,
+    /// What the sides are and when their rows meet.
+    pub mode: JoinMode,
+    /// Key columns of the left input; none: every pair is a candidate, and all rows are on one shard.
+    pub left_keys: Vec<usize>,
+    /// Their counterparts in the right input.
+    pub right_keys: Vec<usize>,
+    /// What else has to be TRUE for a pair to match, over the output columns.
+    pub residual: Option<Expr>,
+    /// Where each output column comes from.
+    pub output: Vec<JoinColumn>,
+}
+
+/// Kind of join.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JoinKind {
+    /// Matches only.
+    Inner,
+    /// Also left rows without a match.
+    Left,
+    /// Also right rows without a match.
+    Right,
+    /// Also rows of both sides without a match.
+    Full,
+}
+
+impl JoinKind {
+    /// As in SQL.
+    pub const fn name(self) -> &'static str {
+        match self {
+            JoinKind::Inner => "INNER",
+            JoinKind::Left => "LEFT",
+            JoinKind::Right => "RIGHT",
+            JoinKind::Full => "FULL",
+        }
+    }
+
+    /// TRUE when rows of this side come out without a match.
+    pub const fn keeps(self, side: Side) -> bool {
+        match side {
+            Side::Left => matches!(self, JoinKind::Left | JoinKind::Full),
+            Side::Right => matches!(self, JoinKind::Right | JoinKind::Full),
+        }
+    }
+}
+
+/// A side of a join.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Side {
+    /// The first input.
+    Left,
+    /// The second input.
+    Right,
+}
+
+impl Side {
+    /// The other one.
+    pub const fn other(self) -> Side {
+        match self {
+            Side::Left => Side::Right,
+            Side::Right => Side::Left,
+        }
+    }
+}
+
+/// When rows of the two sides meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JoinMode {
+    /// Two streams: `left time − before_ns ≤ right time ≤ left time + after_ns` by event time.
+    Interval {
+        /// ns; below 0 when the right row has to be later.
+        before_ns: i64,
+        /// ns; below 0 when the right row has to be earlier.
+        after_ns: i64,
+        /// How much longer rows are kept, ns.
+        retention_ns: i64,
+    },
+    /// Two streams: both rows are in one window.
+    Window {
+        /// The window.
+        spec: WindowSpec,
+        /// Matches come out when the window closes (EMIT FINAL) rather than at once.
+        at_close: bool,
+    },
+    /// A stream's rows look up a table as it is when they come.
+    Lookup {
+        /// The side that is the table.
+        table: Side,
+        /// Column of the stream's side with the time whose version of the table counts; `None`: the current one.
+        version: Option<usize>,
+    },
+    /// Two tables: a changing relation.
+    Tables,
+}
+
+/// An output column of a join.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JoinColumn {
+    /// Column of an input.
+    Of(Side, usize),
+    /// Start of the window both rows are in, ms.
+    WindowStart,
+    /// Its end, ms.
+    WindowEnd,
+}
