@@ -512,10 +512,7 @@ impl Run<'_> {
         let Some(input) = node.inputs.first() else { return 0 };
         let before = &self.plan.nodes[input.index()];
         match &before.kind {
-            NodeKind::Aggregate(AggregateSpec { window: Some(w), .. }) => {
-                let size_ns = w.kind.size_ns();
-                size_ns
-            }
+            NodeKind::Aggregate(AggregateSpec { window: Some(w), .. }) => w.kind.size_ns(),
             _ => self.window_size(before),
         }
     }
