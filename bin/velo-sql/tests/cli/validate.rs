@@ -19,8 +19,8 @@ fn world() -> World {
             "CREATE STREAM good AS SELECT 1 AS x;\nCREATE STREAM bad AS SELECT nope FROM 'trades.csv';\nSELEC",
         ),
     ]);
-    std::fs::create_dir_all(world.path("apps/deep")).expect("a folder");
-    std::fs::create_dir_all(world.path("empty")).expect("a folder");
+    std::fs::create_dir_all(world.path("apps/deep")).expect("folders can be made");
+    std::fs::create_dir_all(world.path("empty")).expect("folders can be made");
     world.put("apps/one.sql", "SELECT 1 AS a");
     world.put("apps/deep/two.sql", "SELECT 2 AS b; SELECT 3 AS c");
     world.put("apps/notes.txt", "no SQL");
@@ -30,7 +30,7 @@ fn world() -> World {
 /// The document, which is what the schema says it is.
 fn document(ran: &Ran) -> Value {
     let document: Value = serde_json::from_str(&ran.out).unwrap_or_else(|e| panic!("{e}: {ran:?}"));
-    let schema: Value = serde_json::from_str(&world().run(&["schema", "validation"]).ok()).expect("a schema");
+    let schema: Value = serde_json::from_str(&world().run(&["schema", "validation"]).ok()).expect("JSON");
     assert!(Validator { root: &schema }.accepts(&schema, &document), "not by the schema: {document}");
     document
 }
