@@ -12,6 +12,8 @@ use velostream_types::{Batch, Column, DataType, ErrorCode, PieceBuilder, StrBuil
 use crate::function::Prepared;
 use crate::read;
 
+mod nested;
+
 /// One argument.
 #[derive(Clone, Copy, Debug)]
 pub enum Arg<'a> {

@@ -1,7 +1,10 @@
 //! All groups together.
 
 use crate::function::Function;
-use crate::{calendar, clock, dates, encoding, extreme, like, math, pattern, rounding, search, string, system, zone};
+use crate::{
+    access, calendar, clock, construct, dates, encoding, extreme, like, math, pattern, rounding, search, string,
+    system, zone,
+};
 
 const GROUPS: &[&[Function]] = &[
     string::FUNCTIONS,
@@ -16,6 +19,8 @@ const GROUPS: &[&[Function]] = &[
     dates::FUNCTIONS,
     zone::FUNCTIONS,
     extreme::FUNCTIONS,
+    construct::FUNCTIONS,
+    access::FUNCTIONS,
     system::FUNCTIONS,
 ];
 

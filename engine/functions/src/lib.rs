@@ -7,12 +7,15 @@
 //! reported once and is NULL, and its result depends on the row's values and logical types alone, never on the physical
 //! kind of a column. Cost: one loop per call and batch; nothing is allocated per row but what the result holds.
 
+mod access;
 mod aggregate;
 pub mod base64;
 mod calendar;
 mod call;
 mod catalogue;
 mod clock;
+mod collection;
+mod construct;
 mod dates;
 mod digest;
 mod encoding;

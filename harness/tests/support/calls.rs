@@ -79,21 +79,8 @@ pub fn call(exprs: &mut Exprs<'_>, function: &'static Function, want: Want, dept
         let constants: Vec<Option<&Value>> = types.iter().map(|t| t.constant).collect();
         prepare(&constants).ok()?;
     }
-    let data_type = match function.returns {
-        Returns::Boolean => DataType::Boolean,
-        Returns::Integer => DataType::Integer,
-        Returns::Float => DataType::Float,
-        Returns::Text => DataType::String,
-        Returns::Bytes => DataType::Bytes,
-        Returns::Date => DataType::Date,
-        Returns::Timestamp => DataType::Timestamp,
-        Returns::Time => DataType::Time,
-        Returns::Interval => DataType::Interval,
-        Returns::Json => DataType::Json,
-        Returns::SameAs(i) => args[i].data_type.clone(),
-        Returns::Common => args[0].data_type.clone(),
-        Returns::By(rule) => rule(&types).ok()?,
-    };
+    let common = args.first().map_or(DataType::Null, |a| a.data_type.clone());
+    let data_type = function.result_type(&types, &common).ok()?;
     let to = match (&data_type, want) {
         (DataType::Bytes | DataType::Time, _) => Some(DataType::String),
         (DataType::Date | DataType::Integer, Want::Timestamp) => Some(DataType::Timestamp),

@@ -3,7 +3,7 @@
 //! Aggregates come first, then the forms that evaluate only some of their operands, which become CASE and COALESCE, then
 //! the catalogue of functions.
 
-use velostream_functions::{ArgType, Function, Param, Returns, Taken};
+use velostream_functions::{ArgType, Function, Param, Taken};
 use velostream_types::{DataType, Span, Value};
 
 use super::Binder;
@@ -173,27 +173,13 @@ impl Binder<'_> {
         let args: Vec<Expr> = args.into_iter().collect::<Option<_>>()?;
         let types: Vec<ArgType<'_>> =
             args.iter().map(|a| ArgType { data_type: &a.data_type, constant: constant(a) }).collect();
-        let data_type = match function.returns {
-            Returns::Boolean => DataType::Boolean,
-            Returns::Integer => DataType::Integer,
-            Returns::Float => DataType::Float,
-            Returns::Text => DataType::String,
-            Returns::Bytes => DataType::Bytes,
-            Returns::Date => DataType::Date,
-            Returns::Timestamp => DataType::Timestamp,
-            Returns::Time => DataType::Time,
-            Returns::Interval => DataType::Interval,
-            Returns::Json => DataType::Json,
-            Returns::SameAs(i) => args.get(i).map_or(DataType::Null, |a| a.data_type.clone()),
-            Returns::Common => common,
-            Returns::By(rule) => match rule(&types) {
-                Ok(data_type) => data_type,
-                Err(message) => {
-                    let diagnostic = Diagnostic::error("E0307", span, format!("{written}: {message}"));
-                    self.report(diagnostic.hint(format!("write {}", function.signature)));
-                    return None;
-                }
-            },
+        let data_type = match function.result_type(&types, &common) {
+            Ok(data_type) => data_type,
+            Err(message) => {
+                let diagnostic = Diagnostic::error("E0307", span, format!("{written}: {message}"));
+                self.report(diagnostic.hint(format!("write {}", function.signature)));
+                return None;
+            }
         };
         if let Some(prepare) = function.prepare {
             let constants: Vec<Option<&Value>> = types.iter().map(|t| t.constant).collect();

@@ -1,17 +1,12 @@
 //! Names of functions the dialect has and this engine does not do yet.
 
 /// Sorted by group as in the reference.
-pub(super) const FUNCTIONS: [&str; 30] = [
+pub(super) const FUNCTIONS: [&str; 25] = [
     "STRING_TO_ARRAY",
     "JSON_EXTRACT",
     "JSON_VALUE",
     "JSON_QUERY",
     "JSON_EXISTS",
-    "JSON_OBJECT",
-    "JSON_ARRAY",
-    "ARRAY",
-    "MAP",
-    "STRUCT",
     "ARRAY_LENGTH",
     "CARDINALITY",
     "ARRAY_CONTAINS",
