@@ -31,6 +31,7 @@ pub(super) fn cast(value: &Value, from: &DataType, to: &DataType) -> Option<Valu
         },
         DataType::Timestamp => timestamp(value).map(Value::Timestamp),
         _ if to == from => Some(value.clone()),
+        to if to.is_nested() => super::nested::cast(value, from, to),
         _ => None,
     }
 }

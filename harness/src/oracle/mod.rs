@@ -13,6 +13,7 @@ mod eval;
 mod event_time;
 mod graph;
 mod group;
+mod nested;
 mod number;
 mod sort;
 mod statistics;

@@ -16,9 +16,10 @@ use crate::parse::ast::{self, Ident};
 use crate::plan::{CompareOp, Expr, ExprKind};
 
 /// Names this file gives a meaning to without the catalogue, for "did you mean".
-const FORMS: [&str; 12] = [
+const FORMS: [&str; 13] = [
     "CAST",
     "TRY_CAST",
+    "TRY",
     "COALESCE",
     "IFNULL",
     "NULLIF",
@@ -51,7 +52,7 @@ impl Binder<'_> {
             "COALESCE" => (1, None),
             "IFNULL" | "NULLIF" => (2, Some(2)),
             "IF" | "IIF" => (3, Some(3)),
-            "ISNULL" => (1, Some(1)),
+            "ISNULL" | "TRY" => (1, Some(1)),
             "TUMBLE_START" | "TUMBLE_END" | "WINDOW_START" | "WINDOW_END" => {
                 return self.window_bound_call(upper.ends_with("START"), &upper, span, scope);
             }
@@ -64,6 +65,11 @@ impl Binder<'_> {
         match upper.as_str() {
             "NULLIF" => self.null_if(&args[0], &args[1], span, scope),
             "IF" | "IIF" => self.choice(args, span, scope),
+            "TRY" => {
+                let operand = self.bind(&args[0], scope)?;
+                let data_type = operand.data_type.clone();
+                Some(Expr { kind: ExprKind::Try(Box::new(operand)), data_type, span })
+            }
             "ISNULL" => {
                 let operand = Box::new(self.bind(&args[0], scope)?);
                 Some(boolean(ExprKind::IsNull { operand, negated: false }, span))
@@ -147,8 +153,33 @@ impl Binder<'_> {
             let operands = vec![self.bind(x, scope)?, literal(Value::Int(n), months.span), unit];
             return self.apply(function, written, operands, span);
         }
-        let operands = self.operands(args, scope)?;
-        self.apply(function, written, operands, span)
+        let unit = args.iter().position(|arg| self.is_bare_unit(function, args, arg, scope));
+        let bind = |(i, arg): (usize, &'q ast::Expr)| match &arg.kind {
+            ast::ExprKind::Column { name, .. } if unit == Some(i) => {
+                Some(literal(Value::Str(name.name.to_lowercase().into()), arg.span))
+            }
+            _ => self.bind(arg, scope),
+        };
+        let operands: Vec<Option<Expr>> = args.iter().enumerate().map(bind).collect();
+        self.apply(function, written, operands.into_iter().collect::<Option<_>>()?, span)
+    }
+
+    /// TRUE for `day` in `DATEDIFF(day, a, b)`: a unit without quotes, where no column has its name.
+    fn is_bare_unit(&self, function: &Function, args: &[ast::Expr], arg: &ast::Expr, scope: &Scope<'_>) -> bool {
+        let place = match function.name {
+            "DATEDIFF" | "DATE_TRUNC" => 0,
+            "DATE_ADD" | "DATE_SUB" => 2,
+            _ => return false,
+        };
+        let ast::ExprKind::Column { qualifier: None, name } = &arg.kind else { return false };
+        let unit = Value::Str(name.name.to_lowercase().into());
+        let mut constants = vec![None; args.len()];
+        let stands_there = args.get(place).is_some_and(|at| std::ptr::eq(at, arg));
+        if !stands_there || scope.rel.has(&name.name) || scope.aliases.contains_key(name.name.as_str()) {
+            return false;
+        }
+        constants[place] = Some(&unit);
+        function.prepare.is_some_and(|prepare| prepare(&constants).is_ok())
     }
 
     /// A call of the catalogue over arguments that are bound and whose number is right.

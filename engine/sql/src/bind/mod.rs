@@ -5,6 +5,7 @@
 //! `time` the groups and windows, `query` and `sink` build nodes in `graph`, `pass_through` tells where these need no
 //! columns, `compile` numbers and checks the whole.
 
+mod access;
 mod aggregate;
 mod call;
 mod expr;

@@ -66,11 +66,26 @@ impl Rel {
 
     /// TRUE when `qualifier.x` means this relation.
     pub fn answers_to(&self, qualifier: &str) -> bool {
-        let stem = || self.name.rsplit('/').next().and_then(|file| file.split('.').next());
-        match &self.alias {
-            Some(alias) => alias == qualifier,
-            None => self.name == qualifier || stem() == Some(qualifier),
-        }
+        is_name_of(&self.name, self.alias.as_deref(), qualifier)
+    }
+
+    /// [`Rel::answers_to`], to keep.
+    pub fn names_it(&self) -> Box<dyn Fn(&str) -> bool> {
+        let (name, alias) = (self.name.clone(), self.alias.clone());
+        Box::new(move |qualifier| is_name_of(&name, alias.as_deref(), qualifier))
+    }
+
+    /// TRUE when it has a column of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.names.contains_key(name)
+    }
+}
+
+fn is_name_of(name: &str, alias: Option<&str>, qualifier: &str) -> bool {
+    let stem = || name.rsplit('/').next().and_then(|file| file.split('.').next());
+    match alias {
+        Some(alias) => alias == qualifier,
+        None => name == qualifier || stem() == Some(qualifier),
     }
 }
 
@@ -171,7 +186,7 @@ impl Binder<'_> {
             && !rel.answers_to(&qualifier.name)
             && !rel.poisoned
         {
-            self.bad_qualifier(qualifier, name, rel);
+            self.bad_qualifier(qualifier, rel);
             return None;
         }
         if let Some(system) = system_column(&name.name) {
@@ -208,13 +223,7 @@ impl Binder<'_> {
         None
     }
 
-    fn bad_qualifier(&mut self, qualifier: &Ident, name: &Ident, rel: &Rel) {
-        let span = qualifier.span.to(name.span);
-        if rel.names.contains_key(&qualifier.name) {
-            let message =
-                format!("access to the field \"{}\" of column \"{}\" is not supported yet", name.name, qualifier.name);
-            return self.report(Diagnostic::error("E0901", span, message));
-        }
+    fn bad_qualifier(&mut self, qualifier: &Ident, rel: &Rel) {
         let known = rel.alias.as_deref().unwrap_or(&rel.name);
         let message = format!("relation \"{}\" does not exist in this query", qualifier.name);
         let detail = format!("the query reads \"{known}\"");
