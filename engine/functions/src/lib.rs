@@ -17,7 +17,6 @@ mod clock;
 mod collection;
 mod construct;
 mod dates;
-mod digest;
 mod encoding;
 mod extreme;
 mod function;
