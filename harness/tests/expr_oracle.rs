@@ -46,6 +46,7 @@ fn agree(engine: &Value, oracle: &Value) -> bool {
     };
     match (engine, oracle) {
         (Value::Float(a), Value::Float(b)) => a == b || a.is_nan() && b.is_nan(),
+        (Value::Str(a), Value::Json(b)) => a == b,
         (a, b) => match (lean(a), lean(b)) {
             (Some(a), Some(b)) => a == b,
             _ => a == b,

@@ -14,6 +14,8 @@ use crate::read;
 
 mod nested;
 
+pub(crate) use nested::recast;
+
 /// One argument.
 #[derive(Clone, Copy, Debug)]
 pub enum Arg<'a> {

@@ -2,8 +2,8 @@
 
 use crate::function::Function;
 use crate::{
-    access, calendar, clock, construct, dates, encoding, extreme, like, math, pattern, rounding, search, string,
-    system, zone,
+    access, array, array_build, calendar, clock, construct, dates, document, encoding, extreme, like, map, math,
+    pattern, rounding, search, string, system, zone,
 };
 
 const GROUPS: &[&[Function]] = &[
@@ -21,6 +21,10 @@ const GROUPS: &[&[Function]] = &[
     extreme::FUNCTIONS,
     construct::FUNCTIONS,
     access::FUNCTIONS,
+    array::FUNCTIONS,
+    array_build::FUNCTIONS,
+    map::FUNCTIONS,
+    document::FUNCTIONS,
     system::FUNCTIONS,
 ];
 

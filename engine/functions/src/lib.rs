@@ -9,6 +9,8 @@
 
 mod access;
 mod aggregate;
+mod array;
+mod array_build;
 pub mod base64;
 mod calendar;
 mod call;
@@ -17,11 +19,13 @@ mod clock;
 mod collection;
 mod construct;
 mod dates;
+mod document;
 mod encoding;
 mod extreme;
 mod function;
 pub mod json;
 mod like;
+mod map;
 mod math;
 mod pattern;
 pub mod read;

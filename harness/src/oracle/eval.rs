@@ -130,6 +130,7 @@ fn call(function: &'static Function, args: &[Expr], expr: &Expr, row: &Row<'_>) 
         None => Ok(match (column.value(0), &expr.data_type) {
             (Value::Int(ns), DataType::Interval) => Value::Interval(ns),
             (Value::Int(ns), DataType::Time) => Value::Time(ns),
+            (Value::Str(text), nested) if nested.is_nested() => Value::Json(text),
             (value, _) => value,
         }),
     }

@@ -9,7 +9,7 @@ use super::{Draw, Regime, calls};
 pub struct Exprs<'d> {
     pub draw: &'d mut Draw,
     pub columns: Vec<DataType>,
-    regime: Regime,
+    pub regime: Regime,
     next_span: u32,
 }
 
