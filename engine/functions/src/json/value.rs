@@ -71,11 +71,14 @@ fn push_digits(mantissa: i128, scale: u8, out: &mut String) {
     }
 }
 
-/// Appends a value of a column of this type.
+/// Appends a value of a column of this type, in its physical form or its logical one.
 pub fn push_value(value: &Value, data_type: &DataType, out: &mut String) {
     let least = data_type.exact_scale().unwrap_or(0);
     match value {
         Value::Null => out.push_str("null"),
+        Value::Int(ns) if *data_type == DataType::Interval => push_value(&Value::Interval(*ns), data_type, out),
+        Value::Int(ns) if *data_type == DataType::Time => push_value(&Value::Time(*ns), data_type, out),
+        Value::Str(raw) if data_type.is_nested() => out.push_str(raw),
         Value::Float(x) if !x.is_finite() => out.push_str("null"),
         Value::Int(i) if least > 0 => push_number(i128::from(*i), 0, least, out),
         Value::Decimal { mantissa, scale } => push_number(*mantissa, *scale, least, out),
