@@ -3,6 +3,8 @@
 //!
 //! `PROPTEST_CASES` sets how many; a failing case prints its seed.
 
+#[path = "expr_oracle/nested.rs"]
+mod nested;
 mod support;
 
 use std::collections::BTreeMap;

@@ -73,11 +73,33 @@ fn scalar(tree: &Tree, data_type: &DataType) -> Value {
 
 /// `CAST(value AS to)` between nested types, and from JSON text; `None` when it does not convert.
 pub(super) fn cast(value: &Value, from: &DataType, to: &DataType) -> Option<Value> {
-    let (Value::Str(text) | Value::Json(text)) = value else { return None };
+    let text = match value {
+        Value::Str(text) | Value::Json(text) => text.to_string(),
+        Value::Int(_) | Value::Decimal { .. } | Value::Bool(_) => convert::text(value, from),
+        _ => return None,
+    };
+    let text = &text;
     let tree = converted(&parse(text)?, if from.is_nested() { from } else { to }, to)?;
     let mut out = String::new();
     print(&tree, to, &mut out);
     Some(if out == "null" { Value::Null } else { Value::Json(out.into()) })
+}
+
+/// A JSON scalar as a value of this type; anything is text.
+pub(super) fn from_json(value: &Value, to: &DataType) -> Option<Value> {
+    let (Value::Str(raw) | Value::Json(raw)) = value else { return None };
+    let text = match parse(raw)? {
+        Tree::Null => return Some(Value::Null),
+        Tree::Text(text) => text,
+        Tree::Bool(b) if *to == DataType::Integer => u8::from(b).to_string(),
+        Tree::Number(text) if matches!(to, DataType::Integer | DataType::Timestamp) => {
+            let exact = convert::cast(&Value::Str(text.into()), &DataType::String, &DataType::decimal(18))?;
+            let whole = convert::cast(&exact, &DataType::decimal(18), &DataType::Integer)?;
+            return convert::cast(&whole, &DataType::Integer, to);
+        }
+        _ => raw.to_string(),
+    };
+    convert::cast(&Value::Str(text.into()), &DataType::String, to)
 }
 
 /// The same value in another type.
@@ -88,8 +110,9 @@ fn converted(tree: &Tree, from: &DataType, to: &DataType) -> Option<Tree> {
         (Tree::Array(list), DataType::Array(x), DataType::Array(y)) => {
             Tree::Array(list.iter().map(|t| converted(t, x, y)).collect::<Option<_>>()?)
         }
+        // What JSON holds has to be of the other type as it stands.
         (Tree::Array(list), DataType::Json, DataType::Array(y)) => {
-            Tree::Array(list.iter().map(|t| converted(t, &DataType::Json, y)).collect::<Option<_>>()?)
+            Tree::Array(list.iter().map(|t| converted(t, y, y)).collect::<Option<_>>()?)
         }
         (Tree::Object(map), from, DataType::Map(y)) => {
             let x = if let DataType::Map(x) = from { x } else { y };
@@ -109,9 +132,15 @@ fn converted(tree: &Tree, from: &DataType, to: &DataType) -> Option<Tree> {
             }
             Tree::Object(all)
         }
+        (Tree::Array(_) | Tree::Object(_), DataType::Json, DataType::String) => {
+            let mut text = String::new();
+            print(tree, &DataType::Json, &mut text);
+            Tree::Text(text)
+        }
         (Tree::Array(_) | Tree::Object(_), _, _) => return None,
         (_, from, to) if from == to => match (tree, to) {
             (Tree::Text(_), to) if to.is_numeric() && !matches!(to, DataType::Decimal { .. }) => return None,
+            (Tree::Text(text), _) if to.is_numeric() && text.trim() != text => return None,
             (Tree::Text(_), DataType::Boolean) | (Tree::Number(_) | Tree::Bool(_), DataType::String) => return None,
             (Tree::Bool(_), to) if *to != DataType::Boolean => return None,
             (Tree::Number(text), DataType::Integer) => {
@@ -142,9 +171,10 @@ fn print(tree: &Tree, data_type: &DataType, out: &mut String) {
         (Tree::Null, _) => out.push_str("null"),
         (Tree::Bool(b), _) => out.push_str(&b.to_string()),
         (Tree::Text(text), DataType::Decimal { .. }) | (Tree::Number(text), _) => {
-            let ty = if data_type.is_numeric() { data_type.clone() } else { DataType::decimal(18) };
+            let is_whole = !matches!(data_type, DataType::Decimal { .. } | DataType::Float);
+            let ty = if is_whole { DataType::decimal(18) } else { data_type.clone() };
             let value = convert::cast(&Value::Str(text.as_str().into()), &DataType::String, &ty);
-            let shown = if data_type.is_numeric() { &ty } else { &DataType::Integer };
+            let shown = if is_whole { &DataType::Integer } else { &ty };
             out.push_str(&value.map_or_else(|| text.clone(), |v| convert::text(&v, shown)));
         }
         (Tree::Text(text), _) => out.push_str(&serde_json::Value::from(text.as_str()).to_string()),

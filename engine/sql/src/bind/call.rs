@@ -175,7 +175,8 @@ impl Binder<'_> {
         let unit = Value::Str(name.name.to_lowercase().into());
         let mut constants = vec![None; args.len()];
         let stands_there = args.get(place).is_some_and(|at| std::ptr::eq(at, arg));
-        if !stands_there || scope.rel.has(&name.name) || scope.aliases.contains_key(name.name.as_str()) {
+        let is_alias = scope.aliases.get(name.name.as_str()).is_some_and(|(item, _)| *item < scope.visible);
+        if !stands_there || scope.rel.has(&name.name) || is_alias {
             return false;
         }
         constants[place] = Some(&unit);

@@ -11,7 +11,7 @@ use velostream_types::{Column, DataType, ErrorCode, StrBuilder, Utf8Slab};
 use super::slots::rows_in;
 use super::{Builder, Refusal, Source, WRONG_TYPE};
 use crate::format::cells::{Cell, Kind};
-use crate::format::number::{Grammar, Shape};
+use crate::format::number::Grammar;
 
 /// Builder of a nested column.
 #[derive(Debug)]
@@ -55,20 +55,27 @@ fn written(source: Source<'_>, cell: Cell) -> Option<(Cow<'_, str>, Option<(usiz
     Some((Cow::Borrowed(text), Some((start, end))))
 }
 
+/// TRUE when an escape stands for no character: nothing else in the text reads as the mark for it.
+#[cold]
+fn has_half_character(text: &str) -> bool {
+    !text.contains(char::REPLACEMENT_CHARACTER) && !text.to_ascii_lowercase().contains("\\ufffd")
+}
+
 impl Builder for Nested {
     rows_in!(strings);
 
     fn take(&mut self, source: Source<'_>, cell: Cell) -> Result<(), Refusal> {
         const INVALID: Refusal = Refusal::Bad(ErrorCode::InvalidUtf8);
         let (text, place) = written(source, cell).ok_or(INVALID)?;
-        let well_formed = match (cell.kind(), source.grammar) {
-            (Kind::Number, _) => Shape::of(text.as_bytes(), Grammar::Json).is_some(),
-            (_, Grammar::Json) => true,
-            (_, Grammar::Csv) => json::check(&text).is_ok(),
-        };
         self.canonical.clear();
-        if !well_formed || json::canonical(&text, &self.data_type, self.strictness, &mut self.canonical).is_err() {
+        // The tokeniser leaves numbers to those who read them.
+        if json::check(&text).is_err()
+            || json::canonical(&text, &self.data_type, self.strictness, &mut self.canonical).is_err()
+        {
             return Err(WRONG_TYPE);
+        }
+        if self.canonical.contains(char::REPLACEMENT_CHARACTER) && has_half_character(&text) {
+            return Err(Refusal::Bad(ErrorCode::Malformed));
         }
         // The null of a CSV field.
         if self.canonical == "null" {
