@@ -26,6 +26,7 @@ pub const FUNCTIONS: &[Function] = &[
                 ("CARDINALITY(ARRAY(1, NULL, 1))", "3"),
                 ("CARDINALITY(MAP('a', 1, 'b', 2))", "2"),
                 ("ARRAY_LENGTH(ARRAY())", "0"),
+                ("CARDINALITY('[1, 2]')", "2"),
                 ("CARDINALITY(TO_JSON(5))", "error: 5 is neither an array nor a map"),
             ],
         ),
@@ -96,6 +97,7 @@ pub const FUNCTIONS: &[Function] = &[
                 ("ARRAY_JOIN(ARRAY('a', NULL, 'b'), ', ')", "a, b"),
                 ("ARRAY_JOIN(ARRAY(1, NULL, 2.50), '-', '?')", "1.00-?-2.50"),
                 ("ARRAY_TO_STRING(ARRAY(), ',')", ""),
+                ("ARRAY_JOIN('[1.50, \"a\", [2]]', ' ')", "1.5 a [2]"),
             ],
         ),
     Function::new("STRING_TO_ARRAY", Group::String, &[Param::Text, Param::Text], Returns::By(texts), split).doc(
@@ -130,8 +132,8 @@ fn texts(_: &[ArgType<'_>]) -> Result<DataType, String> {
     Ok(DataType::array(DataType::String))
 }
 
-/// TRUE for types whose values have an order.
-pub(crate) fn has_order(data_type: &DataType) -> bool {
+/// FALSE for types of which no value is less than another.
+pub fn has_order(data_type: &DataType) -> bool {
     match data_type {
         DataType::Json | DataType::Map(_) => false,
         DataType::Array(of) => has_order(of),

@@ -21,6 +21,7 @@ pub const FUNCTIONS: &[Function] = &[
                 ("ARRAY(1, 2.50, NULL)", "[1.00,2.50,null]"),
                 ("ARRAY('a', 'b\"c')", "[\"a\",\"b\\\"c\"]"),
                 ("ARRAY(DATE '2024-02-29')", "[\"2024-02-29\"]"),
+                ("ARRAY(ARRAY(1), ARRAY())", "[[1],[]]"),
                 ("ARRAY(1, 2.5e0)", "[1.0,2.5]"),
                 ("TYPEOF(ARRAY(1, 2.5))", "ARRAY<DECIMAL(38,1)>"),
             ],

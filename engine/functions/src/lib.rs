@@ -38,6 +38,7 @@ mod system;
 mod zone;
 
 pub use aggregate::{Aggregate, AggregateExample, AggregateFn, AggregateForm, aggregates, find_aggregate};
+pub use array::has_order;
 pub use call::{Arg, Args, Call, Exact, Fail, Failure, Floats, Ints, Outcome, RowContext, Texts, shortened};
 pub use catalogue::{all, find};
 pub use function::{ArgType, BadConstant, Function, Group, Nulls, Param, Prepare, Prepared, Returns, Taken};

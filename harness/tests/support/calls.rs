@@ -30,6 +30,7 @@ fn gives(function: &Function, want: Want) -> bool {
         Returns::Date => want == Want::Date,
         Returns::Timestamp => want == Want::Timestamp,
         Returns::Interval => want == Want::Interval,
+        Returns::SameAs(_) if function.group == Group::Collection => want == Want::Text,
         Returns::SameAs(_) | Returns::Common => want == Want::Number,
         Returns::By(_) => match function.name {
             "LEAST" | "GREATEST" => true,
@@ -97,6 +98,7 @@ pub fn call(exprs: &mut Exprs<'_>, function: &'static Function, want: Want, dept
     let to = match (&call.data_type, want) {
         (DataType::Bytes | DataType::Time, _) => Some(DataType::String),
         (nested, Want::Text) if nested.is_nested() => Some(DataType::String),
+        (nested, _) if nested.is_nested() => return None,
         (DataType::Date | DataType::Integer, Want::Timestamp) => Some(DataType::Timestamp),
         (data_type, want) if is_part(function) && !suits(data_type, want) => return None,
         _ => None,
@@ -120,6 +122,11 @@ fn plain_call(exprs: &mut Exprs<'_>, function: &'static Function, want: Want, de
     if is_slow && !exprs.draw.once_in(2) {
         return None;
     }
+    // Arrays and what is looked for in them are of one kind.
+    let want = match function.group {
+        Group::Collection if !is_part(function) => *exprs.draw.pick(&[Want::Number, Want::Text]),
+        _ => want,
+    };
     let (least, most) = function.arity();
     let count = least + exprs.draw.below(most.unwrap_or(least + 2) as u64 - least as u64 + 1) as usize;
     let args: Vec<Expr> = (0..count).map(|i| argument(exprs, function, i, want, depth)).collect::<Option<_>>()?;
@@ -140,11 +147,15 @@ fn nested(exprs: &mut Exprs<'_>, wanted: Want, kinds: fn(&DataType) -> bool, dep
     if depth > 0 && exprs.draw.once_in(3) {
         let calls =
             ["ARRAY", "ARRAY_CONCAT", "ARRAY_SORT", "STRING_TO_ARRAY", "MAP", "STRUCT", "JSON_ARRAY", "MAP_KEYS"];
-        let function = velostream_functions::find(exprs.draw.pick(&calls))?;
+        let name: &str = exprs.draw.pick::<&str>(&calls);
+        let function = velostream_functions::find(name)?;
         let element = if wanted == Want::Text { Want::Text } else { Want::Number };
         return plain_call(exprs, function, element, depth - 1).filter(|e| kinds(&e.data_type));
     }
     let fitting: Vec<usize> = (0..exprs.columns.len()).filter(|i| kinds(&exprs.columns[*i])).collect();
+    if fitting.is_empty() {
+        return None;
+    }
     let column = *exprs.draw.pick(&fitting);
     let data_type = exprs.columns[column].clone();
     if !exprs.draw.once_in(4) {
@@ -174,7 +185,12 @@ fn argument(exprs: &mut Exprs<'_>, function: &'static Function, i: usize, wanted
     }
     let param = function.param(i)?;
     match (param, function.name) {
-        (Param::Array, _) => return nested(exprs, wanted, |t| matches!(t, DataType::Array(_)), depth),
+        (Param::Array, _) if wanted == Want::Text => {
+            return nested(exprs, wanted, |t| *t == DataType::array(DataType::String), depth);
+        }
+        (Param::Array, _) => {
+            return nested(exprs, wanted, |t| matches!(t, DataType::Array(of) if of.is_numeric()), depth);
+        }
         (Param::Map, _) => {
             return nested(exprs, wanted, |t| matches!(t, DataType::Map(_) | DataType::Struct(_)), depth);
         }

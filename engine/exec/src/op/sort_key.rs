@@ -4,7 +4,7 @@
 //! or last; descending parts have their other bytes inverted. Numbers compare by value whatever column carries them: the
 //! sign, the place of the first digit, the digits.
 
-mod nested;
+pub(crate) mod nested;
 
 use velostream_sql::plan::SortKey;
 use velostream_types::{Column, DataType};

@@ -93,7 +93,7 @@ impl<'a> Call<'a> {
 impl<'a> Args<'a> {
     /// Appends the row's value of argument number `i` as canonical JSON of type `to`, which its own type goes into.
     pub fn push_json(self, i: usize, row: usize, to: &DataType, out: &mut String) -> Result<(), Fail> {
-        let (arg, from) = self.list[i];
+        let from = self.list[i].1;
         if self.is_null(i, row) {
             out.push_str("null");
             return Ok(());
@@ -105,12 +105,13 @@ impl<'a> Args<'a> {
             }
             return recast(text, to, out);
         }
-        match (from, to, arg) {
-            (DataType::String, DataType::String | DataType::Json, _) => {
+        match (from, to) {
+            (DataType::String, DataType::String | DataType::Json) => {
                 json::quote(self.text_at(i, row).unwrap_or_default(), out);
                 Ok(())
             }
-            (DataType::Integer | DataType::Decimal { .. }, DataType::Integer | DataType::Decimal { .. }, _) => {
+            (DataType::Integer | DataType::Decimal { .. }, DataType::Integer | DataType::Decimal { .. })
+            | (DataType::Integer | DataType::Decimal { .. } | DataType::Boolean, DataType::Json) => {
                 json::push_value(&self.value(i, row), to, out);
                 Ok(())
             }

@@ -1,5 +1,6 @@
 //! Type rules: what an operator makes of its operands' types. Pure; the binder inserts the casts these rules ask for.
 
+pub(super) use velostream_functions::has_order;
 use velostream_types::{DataType, decimal, unify};
 
 use crate::plan::{ArithmeticOp, Expr, ExprKind};
@@ -87,16 +88,6 @@ pub(super) fn comparison(left: &DataType, right: &DataType) -> Option<Pair> {
             casts((*l != both).then(|| both.clone()), (*r != both).then_some(both))
         }
         _ => None,
-    }
-}
-
-/// FALSE for values of which none is less than another.
-pub(super) fn has_order(data_type: &DataType) -> bool {
-    match data_type {
-        DataType::Json | DataType::Map(_) => false,
-        DataType::Array(of) => has_order(of),
-        DataType::Struct(fields) => fields.iter().all(|f| has_order(&f.data_type)),
-        _ => true,
     }
 }
 

@@ -11,7 +11,7 @@ const NULL: u8 = 1;
 const PRESENT: u8 = 2;
 
 /// Appends a value of a nested type, given as canonical text. Recursion is bounded by the grammar's depth.
-pub(super) fn write(out: &mut Vec<u8>, text: &str, data_type: &DataType) {
+pub(crate) fn write(out: &mut Vec<u8>, text: &str, data_type: &DataType) {
     match data_type {
         DataType::Array(of) => {
             json::elements(text).for_each(|element| part(out, element, of));
