@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use velostream_harness::scenario::{Scenario, StepKind, compile_app};
+use velostream_harness::scenario::{Scenario, StepKind, check_app};
 use velostream_sql::lint::outline;
 use velostream_sql::reference::{self, Answer, Entry, KINDS, SYSTEM_COLUMNS, TYPE_NAMES};
 
@@ -206,10 +206,10 @@ fn tests_named_as_proofs_are_there() {
 fn examples_of_the_listing_are_queries() {
     let declared = "CREATE STREAM trades (symbol STRING, price DECIMAL(10,2), ts INT)\n\
         WITH (type = 'memory', format = 'json', 'event.time.field' = 'ts');\n";
-    let entries = SYSTEM_COLUMNS.iter().chain(reference::HEADER_FUNCTIONS).chain(reference::window_bounds());
+    let entries = SYSTEM_COLUMNS.iter().chain(reference::HEADER_FUNCTIONS).chain(reference::WINDOW_BOUNDS);
     for Entry { written, example, .. } in entries {
         let sql = format!("{declared}{example};");
-        if let Err(text) = compile_app(&sql, &BTreeMap::new(), Path::new(".")) {
+        if let Err(text) = check_app(&sql, &BTreeMap::new(), Path::new(".")) {
             panic!("{written}: {text}");
         }
     }

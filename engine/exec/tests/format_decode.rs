@@ -74,7 +74,18 @@ fn json_types() {
     );
     json_values(DataType::String, false, &["\"a\\u00e9\"", "1", "null", "\"\\ud800\""], "aé !R0105 NULL !R0101");
     json_values(DataType::String, true, &["\"a\"", "1.50", "true", "{\"b\": 1}"], "a 1.50 true {\"b\": 1}");
-    json_values(DataType::Json, true, &["{\"b\": [1]}", "\"s\"", "3"], "{\"b\": [1]} \"s\" 3");
+    json_values(
+        DataType::Json,
+        true,
+        &["{\"b\": [1.50]}", "\"s\"", "3", "1.2.3", "[1.2.3]", "[\"\\ud800\"]", "[\"\\ufffd\"]"],
+        "{\"b\":[1.5]} \"s\" 3 !R0105 !R0105 !R0101 [\"\u{fffd}\"]",
+    );
+    json_values(
+        DataType::array(DataType::Integer),
+        false,
+        &["[1, 2.0]", "[]", "null", "[null]", "[1.5]", "{}", "1", "\"[1]\""],
+        "[1,2] [] NULL [null] !R0105 !R0105 !R0105 !R0105",
+    );
     json_values(
         DataType::Timestamp,
         false,

@@ -19,6 +19,8 @@ fn batch(rows: usize) -> Batch {
         Column::dec64((0..rows as i64).map(|i| i * 7919 - 40_000).collect(), 3, None),
         Column::floats((0..rows).map(|i| i as f64 * 1.375).collect(), None),
         Column::timestamps((0..rows as i64).map(|i| i * 86_400_000_123_456).collect(), None),
+        Column::strs((0..rows).map(|i| Some(format!("[{i},7,{},7]", i % 3)))),
+        Column::strs((0..rows).map(|i| Some(format!("{{\"a\":0,\"k\":{i}}}")))),
     ];
     Batch::new(columns, rows, RowMeta::plain(SourceId(0), 0, 0))
 }
@@ -27,10 +29,18 @@ fn expr(kind: ExprKind, data_type: DataType) -> Expr {
     Expr { kind, data_type, span: Span::default() }
 }
 
-/// A call whose arguments are columns by their letter (`s i d f t`) or constants.
+/// A call whose arguments are columns by their letter (`s i d f t a m`) or constants.
 fn call(name: &str, args: &[&str], result: DataType) -> Expr {
-    let types = [DataType::String, DataType::Integer, DataType::decimal(3), DataType::Float, DataType::Timestamp];
-    let argument = |text: &&str| match "sidft".find(*text).filter(|_| text.len() == 1) {
+    let types = [
+        DataType::String,
+        DataType::Integer,
+        DataType::decimal(3),
+        DataType::Float,
+        DataType::Timestamp,
+        DataType::array(DataType::Integer),
+        DataType::map(DataType::Integer),
+    ];
+    let argument = |text: &&str| match "sidftam".find(*text).filter(|_| text.len() == 1) {
         Some(at) => expr(ExprKind::Column(at), types[at].clone()),
         None => {
             let value = text.parse().map_or_else(|_| Value::Str((*text).into()), Value::Int);
@@ -74,6 +84,17 @@ fn rows_cost_no_allocation() {
         call("DATE_FORMAT", &["t", "%d.%m.%Y %H:%M:%S"], String),
         call("CONVERT_TZ", &["t", "UTC", "America/New_York"], Timestamp),
         call("LAST_DAY", &["t"], Date),
+        call("ARRAY", &["i", "4"], DataType::array(Integer)),
+        call("JSON_OBJECT", &["name", "s", "n", "i"], DataType::Json),
+        call("STRING_TO_ARRAY", &["s", " "], DataType::array(String)),
+        call("ELEMENT_AT", &["a", "2"], Integer),
+        call("ARRAY_DISTINCT", &["a"], DataType::array(Integer)),
+        call("ARRAY_SORT", &["a", "DESC"], DataType::array(Integer)),
+        call("ARRAY_SUM", &["a"], Integer),
+        call("ARRAY_CONTAINS", &["a", "i"], Boolean),
+        call("SLICE", &["a", "2", "3"], DataType::array(Integer)),
+        call("JSON_EXTRACT", &["a", "[1]"], DataType::Json),
+        call("FIELD", &["m", "k"], Integer),
     ];
     let ctx = EvalContext::default();
     for call in &calls {

@@ -6,6 +6,8 @@
 
 use velostream_types::{DataType, decimal};
 
+use crate::array::has_order;
+
 /// What an aggregate computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AggregateFn {
@@ -253,13 +255,10 @@ impl Aggregate {
 const ANY: &str = "any value";
 const NUMBERS: &str = "numbers";
 const ORDERED: &str = "values that have an order";
+const SINGLE: &str = "values that are not nested";
 
 fn integer(_: &[&DataType]) -> Option<DataType> {
     Some(DataType::Integer)
-}
-
-fn json(_: &[&DataType]) -> Option<DataType> {
-    Some(DataType::Json)
 }
 
 fn text(_: &[&DataType]) -> Option<DataType> {
@@ -271,11 +270,24 @@ fn same(types: &[&DataType]) -> Option<DataType> {
 }
 
 fn ordered(types: &[&DataType]) -> Option<DataType> {
-    same(types).filter(|t| *t != DataType::Json)
+    same(types).filter(has_order)
+}
+
+/// Values that order and are not nested.
+fn single(types: &[&DataType]) -> Option<DataType> {
+    same(types).filter(|t| !t.is_nested())
+}
+
+fn list(types: &[&DataType]) -> Option<DataType> {
+    same(types).map(DataType::array)
 }
 
 fn set(types: &[&DataType]) -> Option<DataType> {
-    ordered(types).and_then(|t| json(&[&t]))
+    ordered(types).map(DataType::array)
+}
+
+fn counts(types: &[&DataType]) -> Option<DataType> {
+    single(types).map(|_| DataType::map(DataType::Integer))
 }
 
 /// Numbers, or NULL without a type.
@@ -345,12 +357,12 @@ const AGGREGATES: &[Aggregate] = &[
     entry(F::Min, Form::One, ORDERED, ordered).doc(
         "MIN(x)",
         "The smallest value.",
-        &[example("MIN(x)", "x: \"b\", \"a\", null", "a")],
+        &[example("MIN(x)", "x: \"b\", \"a\", null", "a"), example("MIN(ARRAY(x))", "x: 10, 9", "[9]")],
     ),
     entry(F::Max, Form::One, ORDERED, ordered).doc(
         "MAX(x)",
         "The greatest value.",
-        &[example("MAX(x)", "x: 2.5, 10.0", "10.0")],
+        &[example("MAX(x)", "x: 2.5, 10.0", "10.0"), example("MAX(STRUCT('x', x))", "x: 10, 9", "{\"x\":10}")],
     ),
     entry(F::Delta, Form::One, "numbers, dates and timestamps", same).doc(
         "DELTA(x)",
@@ -410,7 +422,7 @@ const AGGREGATES: &[Aggregate] = &[
             example("PERCENTILE_CONT(0.25, x)", "x: 1, 2, 3, 4, 5", "2.0"),
         ],
     ),
-    entry(F::PercentileDisc, Form::Fraction, ORDERED, ordered).doc(
+    entry(F::PercentileDisc, Form::Fraction, SINGLE, single).doc(
         "PERCENTILE_DISC(p) WITHIN GROUP (ORDER BY x [DESC]), or PERCENTILE_DISC(p, x)",
         "The first of the ordered values at or below which at least p of all lie.",
         &[example("PERCENTILE_DISC(0.5, x)", "x: \"c\", \"a\", \"d\", \"b\"", "b")],
@@ -423,30 +435,39 @@ const AGGREGATES: &[Aggregate] = &[
             example("STRING_AGG(DISTINCT x) WITHIN GROUP (ORDER BY x DESC)", "x: 1, 3, 3, 2", "3,2,1"),
         ],
     ),
-    entry(F::ArrayAgg, Form::One, ANY, json).or(&["COLLECT_LIST"]).doc(
+    entry(F::ArrayAgg, Form::One, ANY, list).or(&["COLLECT_LIST"]).doc(
         "ARRAY_AGG([DISTINCT] x) [WITHIN GROUP (ORDER BY e)]",
         "An array of the values, NULLs included; without an order by offset, then partition.",
-        &[example("ARRAY_AGG(x)", "x: 2, null, 1, 2", "[2,null,1,2]"), example("ARRAY_AGG(DISTINCT x)", "x: \"b\", \"a\", \"b\"", "[\"b\",\"a\"]")],
+        &[example("ARRAY_AGG(x)", "x: 2, null, 1, 2", "[2,null,1,2]"), example("ARRAY_AGG(DISTINCT x)", "x: \"b\", \"a\", \"b\"", "[\"b\",\"a\"]"),
+            example("ARRAY_AGG(ARRAY(x))", "x: 1, null", "[[1],[null]]"),
+            example("ARRAY_SUM(ARRAY_AGG(x))", "x: 1, 2.5", "3.5"),
+        ],
     ),
     entry(F::CollectSet, Form::One, ORDERED, set).doc(
         "COLLECT_SET(x)",
         "An array of the different values, ascending.",
-        &[example("COLLECT_SET(x)", "x: 2, 1, 2, null", "[1,2]")],
+        &[example("COLLECT_SET(x)", "x: 2, 1, 2, null", "[1,2]"),
+            example("ELEMENT_AT(COLLECT_SET(x), 2)", "x: 2, 1.5, 2, null", "2.0"),
+            example("COLLECT_SET(ARRAY(x))", "x: 10, 9, 10", "[[9],[10]]"),
+        ],
     ),
     entry(F::TopK, Form::Limited, ORDERED, set).doc(
         "TOPK(x, n)",
         "An array of the n greatest values, greatest first.",
-        &[example("TOPK(x, 2)", "x: 3, 9, 9, 1", "[9,9]")],
+        &[example("TOPK(x, 2)", "x: 3, 9, 9, 1", "[9,9]"), example("TOPK(ARRAY(x), 2)", "x: 3, 10, 9", "[[10],[9]]")],
     ),
     entry(F::TopK, Form::Limited, ORDERED, set).distinct_as("TOPKDISTINCT").doc(
         "TOPKDISTINCT(x, n)",
         "An array of the n greatest different values, greatest first.",
         &[example("TOPKDISTINCT(x, 2)", "x: 3, 9, 9, 1", "[9,3]")],
     ),
-    entry(F::Histogram, Form::One, ORDERED, set).doc(
+    entry(F::Histogram, Form::One, SINGLE, counts).doc(
         "HISTOGRAM(x)",
-        "A map from each value to how often it occurs, by value ascending.",
-        &[example("HISTOGRAM(x)", "x: \"b\", \"a\", \"b\", null", "{\"a\":1,\"b\":2}")],
+        "A map from each value, as text, to how often it occurs.",
+        &[example("HISTOGRAM(x)", "x: \"b\", \"a\", \"b\", null", "{\"a\":1,\"b\":2}"),
+            example("HISTOGRAM(x)", "x: 9, 10, 9", "{\"10\":1,\"9\":2}"),
+            example("ELEMENT_AT(HISTOGRAM(x), '9')", "x: 9, 10, 9", "2"),
+        ],
     ),
     entry(F::Corr, Form::Pair, NUMBERS, float).doc(
         "CORR(y, x)",

@@ -12,6 +12,10 @@ use velostream_types::{Batch, Column, DataType, ErrorCode, PieceBuilder, StrBuil
 use crate::function::Prepared;
 use crate::read;
 
+mod nested;
+
+pub(crate) use nested::recast;
+
 /// One argument.
 #[derive(Clone, Copy, Debug)]
 pub enum Arg<'a> {

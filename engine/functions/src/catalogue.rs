@@ -1,7 +1,10 @@
 //! All groups together.
 
 use crate::function::Function;
-use crate::{calendar, clock, dates, encoding, extreme, like, math, pattern, rounding, search, string, system, zone};
+use crate::{
+    access, array, array_build, calendar, clock, construct, dates, document, encoding, extreme, like, map, math,
+    pattern, rounding, search, string, system, zone,
+};
 
 const GROUPS: &[&[Function]] = &[
     string::FUNCTIONS,
@@ -16,6 +19,12 @@ const GROUPS: &[&[Function]] = &[
     dates::FUNCTIONS,
     zone::FUNCTIONS,
     extreme::FUNCTIONS,
+    construct::FUNCTIONS,
+    access::FUNCTIONS,
+    array::FUNCTIONS,
+    array_build::FUNCTIONS,
+    map::FUNCTIONS,
+    document::FUNCTIONS,
     system::FUNCTIONS,
 ];
 

@@ -2,11 +2,12 @@
 
 use std::fmt::Write;
 
+use md5::{Digest, Md5};
+use sha2::Sha256;
 use velostream_types::{Column, Value};
 
 use crate::base64;
 use crate::call::{Call, Fail, shortened};
-use crate::digest::{md5, sha256};
 use crate::function::{BadConstant, Function, Group, Param, Prepared, Returns};
 use crate::string::within;
 
@@ -206,11 +207,11 @@ fn decode(call: &mut Call<'_>) -> Column {
 }
 
 fn md5_text(call: &mut Call<'_>) -> Column {
-    digest(call, |bytes, out| hex(&md5(bytes), out))
+    digest(call, |bytes, out| hex(&Md5::digest(bytes), out))
 }
 
 fn sha256_text(call: &mut Call<'_>) -> Column {
-    digest(call, |bytes, out| hex(&sha256(bytes), out))
+    digest(call, |bytes, out| hex(&Sha256::digest(bytes), out))
 }
 
 fn digest(call: &mut Call<'_>, write: fn(&[u8], &mut String)) -> Column {

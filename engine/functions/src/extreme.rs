@@ -4,8 +4,10 @@ use std::cmp::Ordering;
 
 use velostream_types::{Column, DataType, Value};
 
+use crate::array::has_order;
 use crate::call::{Args, Call, Fail};
 use crate::function::{ArgType, Function, Group, Param, Returns};
+use crate::json;
 use crate::rounding::lifted;
 
 /// The group's entries.
@@ -23,6 +25,7 @@ pub const FUNCTIONS: &[Function] = &[
                 ("LEAST(NULL, NULL)", "NULL"),
                 ("LEAST(DATE '2024-03-01', '2024-02-29')", "2024-02-29"),
                 ("LEAST(TRUE, FALSE)", "false"),
+                ("LEAST(ARRAY(10), ARRAY(9, 1))", "[9,1]"),
             ],
         ),
     Function::new("GREATEST", Group::Conditional, &[Param::Common], Returns::By(ordered), greatest)
@@ -45,7 +48,7 @@ pub const FUNCTIONS: &[Function] = &[
 fn ordered(args: &[ArgType<'_>]) -> Result<DataType, String> {
     let typed = args.iter().map(|a| a.data_type).find(|t| **t != DataType::Null);
     match typed {
-        Some(DataType::Json) => Err("JSON values have no order".to_owned()),
+        Some(typed) if !has_order(typed) => Err(format!("values of type {typed} have no order")),
         typed => Ok(typed.cloned().unwrap_or(DataType::Null)),
     }
 }
@@ -108,10 +111,11 @@ fn extreme(call: &mut Call<'_>, want: Ordering) -> Column {
             out.extend_from_slice(found.unwrap_or_default());
             Ok(found.is_some())
         }),
-        _ => {
+        result => {
             let lanes: Vec<_> = all.map(|i| args.text(i)).collect();
+            let order = |a: &&str, b: &&str| if result.is_nested() { json::compare(a, b, result) } else { a.cmp(b) };
             call.texts(|row, out| {
-                let found = best(args, row, want, |i| Ok(lanes[i].at(row)), |a, b| a.cmp(b))?;
+                let found = best(args, row, want, |i| Ok(lanes[i].at(row)), order)?;
                 out.push_str(found.unwrap_or_default());
                 Ok(found.is_some())
             })

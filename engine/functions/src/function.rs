@@ -65,6 +65,14 @@ pub enum Param {
     TextOrBytes,
     /// All parameters of this kind are brought to one type.
     Common,
+    /// An array; JSON and text are read as one.
+    Array,
+    /// A map or struct; JSON and text are read as a map.
+    Map,
+    /// Any nested value; text is read as JSON.
+    Nested,
+    /// Any nested value, or text that may be JSON.
+    Document,
     /// Anything.
     Any,
     /// What the test accepts; the text names it in messages.
@@ -90,9 +98,11 @@ impl Param {
             return Taken::AsIs;
         }
         match self {
+            Param::Text if *given == DataType::Json => Taken::Cast(DataType::String),
             Param::Text => only(matches!(given, DataType::String), "text"),
             Param::AsText if *given == DataType::String => Taken::AsIs,
             Param::AsText => Taken::Cast(DataType::String),
+            Param::Integer if *given == DataType::Json => Taken::Cast(DataType::Integer),
             Param::Integer => only(*given == DataType::Integer, "an INTEGER"),
             Param::Number => only(given.is_numeric(), "a number"),
             Param::Float if *given == DataType::Float => Taken::AsIs,
@@ -105,6 +115,21 @@ impl Param {
             ),
             Param::Interval => only(*given == DataType::Interval, "an INTERVAL"),
             Param::TextOrBytes => only(matches!(given, DataType::String | DataType::Bytes), "text or BYTES"),
+            Param::Array => match given {
+                DataType::Array(_) => Taken::AsIs,
+                DataType::String | DataType::Json => Taken::Cast(DataType::array(DataType::Json)),
+                _ => Taken::Refused("an ARRAY"),
+            },
+            Param::Map => match given {
+                DataType::Map(_) | DataType::Struct(_) => Taken::AsIs,
+                DataType::String | DataType::Json => Taken::Cast(DataType::map(DataType::Json)),
+                _ => Taken::Refused("a MAP"),
+            },
+            Param::Nested if *given == DataType::String => Taken::Cast(DataType::Json),
+            Param::Nested => only(given.is_nested(), "an ARRAY, MAP, STRUCT or JSON"),
+            Param::Document => {
+                only(given.is_nested() || *given == DataType::String, "JSON, its text, an ARRAY, MAP or STRUCT")
+            }
             Param::Common | Param::Any => Taken::AsIs,
             Param::Is(test, what) => only(test(given), what),
         }
@@ -297,6 +322,26 @@ impl Function {
     pub const fn arity(&self) -> (usize, Option<usize>) {
         let least = self.params.len() - self.optional;
         (least, if self.variadic { None } else { Some(self.params.len()) })
+    }
+
+    /// Type of a call over arguments of these types, of which those of `Param::Common` have this one; or why there is no
+    /// such call.
+    pub fn result_type(&self, args: &[ArgType<'_>], common: &DataType) -> Result<DataType, String> {
+        Ok(match self.returns {
+            Returns::Boolean => DataType::Boolean,
+            Returns::Integer => DataType::Integer,
+            Returns::Float => DataType::Float,
+            Returns::Text => DataType::String,
+            Returns::Bytes => DataType::Bytes,
+            Returns::Date => DataType::Date,
+            Returns::Timestamp => DataType::Timestamp,
+            Returns::Time => DataType::Time,
+            Returns::Interval => DataType::Interval,
+            Returns::Json => DataType::Json,
+            Returns::SameAs(i) => args.get(i).map_or(DataType::Null, |a| a.data_type.clone()),
+            Returns::Common => common.clone(),
+            Returns::By(rule) => return rule(args),
+        })
     }
 
     /// The parameter that argument number `i` meets.

@@ -7,20 +7,26 @@
 //! reported once and is NULL, and its result depends on the row's values and logical types alone, never on the physical
 //! kind of a column. Cost: one loop per call and batch; nothing is allocated per row but what the result holds.
 
+mod access;
 mod aggregate;
 mod analytic;
+mod array;
+mod array_build;
 pub mod base64;
 mod calendar;
 mod call;
 mod catalogue;
 mod clock;
+mod collection;
+mod construct;
 mod dates;
-mod digest;
+mod document;
 mod encoding;
 mod extreme;
 mod function;
 pub mod json;
 mod like;
+mod map;
 mod math;
 mod pattern;
 pub mod read;
@@ -34,6 +40,7 @@ mod zone;
 
 pub use aggregate::{Aggregate, AggregateExample, AggregateFn, AggregateForm, aggregates, find_aggregate};
 pub use analytic::{Analytic, OverFn, OverForm, analytics, find_analytic};
+pub use array::has_order;
 pub use call::{Arg, Args, Call, Exact, Fail, Failure, Floats, Ints, Outcome, RowContext, Texts, shortened};
 pub use catalogue::{all, find};
 pub use function::{ArgType, BadConstant, Function, Group, Nulls, Param, Prepare, Prepared, Returns, Taken};

@@ -159,8 +159,8 @@ pub struct ScanColumn {
 pub enum Repr {
     /// Typed values, for expressions.
     Value,
-    /// An inferred number as the text it was written in (checked against the number grammar), for a sink it reaches
-    /// unmodified. Physically `Column::Str`; the logical type stays numeric.
+    /// An inferred number as the text it was written in (checked against the number grammar), or an inferred nested value
+    /// as its JSON text, for a sink it reaches unmodified. Physically `Column::Str`; the logical type stays.
     Token,
     /// The record's key as text, NULL without one. A key that is not UTF-8 makes the record bad.
     KeyText,

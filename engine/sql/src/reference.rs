@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use crate::bind::{CALLS, HEADER_CALLS, LATER_CALLS};
+use crate::bind::{BOUND_CALLS, CALLS, HEADER_CALLS};
 pub use crate::parse::kinds::{Answer, KINDS, Kind};
 pub use crate::parse::types::NAMES as TYPE_NAMES;
 
@@ -57,7 +57,7 @@ pub const HEADER_FUNCTIONS: &[Entry] = &[
 
 /// Functions that give a window's bounds; arguments are ignored.
 #[rustfmt::skip]
-const WINDOW_BOUNDS: &[Entry] = &[
+pub const WINDOW_BOUNDS: &[Entry] = &[
     entry("TUMBLE_START(…)", "INTEGER", "start of the window, ms", "SELECT TUMBLE_START(), COUNT(*) FROM trades WINDOW TUMBLING(1m)"),
     entry("TUMBLE_END(…)", "INTEGER", "end of the window, ms", "SELECT TUMBLE_END(), COUNT(*) FROM trades WINDOW TUMBLING(1m)"),
     entry("WINDOW_START(…)", "INTEGER", "start of the window, ms", "SELECT WINDOW_START(), COUNT(*) FROM trades WINDOW TUMBLING(1m)"),
@@ -69,25 +69,19 @@ const WINDOW_BOUNDS: &[Entry] = &[
     entry("SESSION_DURATION()", "INTEGER", "its length, ms", "SELECT SESSION_DURATION(), COUNT(*) FROM trades WINDOW SESSION(1m)"),
 ];
 
-/// The functions that give a window's bounds in this version.
-pub fn window_bounds() -> impl Iterator<Item = &'static Entry> {
-    WINDOW_BOUNDS.iter().filter(|entry| !LATER_CALLS.contains(&entry.name()))
-}
-
 /// Names with arguments behind them that are no functions of the catalogue: forms that evaluate only some of their
 /// operands, window bounds and header functions.
 pub fn special_calls() -> impl Iterator<Item = &'static str> {
-    CALLS.iter().chain(&HEADER_CALLS).copied()
+    CALLS.iter().chain(&BOUND_CALLS).chain(&HEADER_CALLS).copied()
 }
 
 /// The listing behind the findings of `velo-sql validate`. Writing to a `String` cannot fail.
 pub fn listing() -> String {
     let mut out = String::new();
-    let bounds: Vec<Entry> = window_bounds().copied().collect();
     for (title, entries) in [
         ("Columns of every row, never part of *:", SYSTEM_COLUMNS),
         ("Headers of the record:", HEADER_FUNCTIONS),
-        ("Bounds of the window, in queries with WINDOW:", &bounds),
+        ("Bounds of the window, in queries with WINDOW:", WINDOW_BOUNDS),
     ] {
         let _ = writeln!(out, "{title}");
         for e in entries {

@@ -120,7 +120,10 @@ impl fmt::Display for DataType {
             DataType::Struct(fields) => {
                 f.write_str("STRUCT<")?;
                 for (i, field) in fields.iter().enumerate() {
-                    write!(f, "{}{} {}", if i > 0 { ", " } else { "" }, field.name, field.data_type)?;
+                    let plain = field.name.chars().all(|c| c.is_alphanumeric() || c == '_');
+                    let quote = if plain && !field.name.is_empty() { "" } else { "`" };
+                    let name = field.name.replace('`', "``");
+                    write!(f, "{}{quote}{name}{quote} {}", if i > 0 { ", " } else { "" }, field.data_type)?;
                 }
                 f.write_str(">")
             }
@@ -162,6 +165,9 @@ fn unify_nested(a: &DataType, b: &DataType) -> DataType {
         (x, y) if x == y => x.clone(),
         (Array(x), Array(y)) => DataType::array(inner(x, y)),
         (Map(x), Map(y)) => DataType::map(inner(x, y)),
+        (Map(x), Struct(fields)) | (Struct(fields), Map(x)) => {
+            DataType::map(fields.iter().fold((**x).clone(), |all, field| inner(&all, &field.data_type)))
+        }
         (Struct(x), Struct(y)) => {
             let common = |f: &StructField| match y.iter().find(|other| other.name == f.name) {
                 Some(other) => StructField { name: f.name.clone(), data_type: inner(&f.data_type, &other.data_type) },

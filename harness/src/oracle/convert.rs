@@ -13,6 +13,9 @@ pub(super) fn cast(value: &Value, from: &DataType, to: &DataType) -> Option<Valu
     if value.is_null() {
         return Some(Value::Null);
     }
+    if *from == DataType::Json && !to.is_nested() {
+        return super::nested::from_json(value, to);
+    }
     match to {
         DataType::Boolean => boolean(value),
         DataType::Integer => integer(value),
@@ -31,6 +34,7 @@ pub(super) fn cast(value: &Value, from: &DataType, to: &DataType) -> Option<Valu
         },
         DataType::Timestamp => timestamp(value).map(Value::Timestamp),
         _ if to == from => Some(value.clone()),
+        to if to.is_nested() => super::nested::cast(value, from, to),
         _ => None,
     }
 }

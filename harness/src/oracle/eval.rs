@@ -9,8 +9,8 @@ use velostream_functions::{Arg, Call, Function, Nulls, RowContext};
 use velostream_sql::plan::{ArithmeticOp, ArithmeticStep, CompareOp, Expr, ExprKind, SystemColumn};
 use velostream_types::{Batch, DataType, ErrorCode, RowMeta, SourceId, Span, Value};
 
-use super::convert;
 use super::number::Number;
+use super::{convert, nested};
 
 const NS_PER_MS: i64 = 1_000_000;
 
@@ -54,7 +54,9 @@ pub fn eval(expr: &Expr, row: &Row<'_>) -> Result<Value, OracleError> {
         ExprKind::Negate(operand) => negate(eval(operand, row)?, expr),
         ExprKind::Compare { op, left, right } => {
             let (l, r) = (eval(left, row)?, eval(right, row)?);
-            Ok(compare(*op, &l, &r).map_or(Value::Null, Value::Bool))
+            Ok(nested::compare(*op, &l, &r, &left.data_type)
+                .unwrap_or_else(|| compare(*op, &l, &r))
+                .map_or(Value::Null, Value::Bool))
         }
         ExprKind::Distinct { left, right, negated } => {
             let (l, r) = (eval(left, row)?, eval(right, row)?);
@@ -93,6 +95,7 @@ pub fn eval(expr: &Expr, row: &Row<'_>) -> Result<Value, OracleError> {
                 None => fail(ErrorCode::Cast, expr.span),
             }
         }
+        ExprKind::Try(operand) => eval(operand, row).or(Ok(Value::Null)),
         ExprKind::Concat(operands) => concat(operands, row),
         // Rows of the oracle are values: nothing stands beside them.
         ExprKind::RecordKey { .. } | ExprKind::Header { .. } | ExprKind::Headers { .. } => Ok(Value::Null),
@@ -127,6 +130,7 @@ fn call(function: &'static Function, args: &[Expr], expr: &Expr, row: &Row<'_>) 
         None => Ok(match (column.value(0), &expr.data_type) {
             (Value::Int(ns), DataType::Interval) => Value::Interval(ns),
             (Value::Int(ns), DataType::Time) => Value::Time(ns),
+            (Value::Str(text), nested) if nested.is_nested() => Value::Json(text),
             (value, _) => value,
         }),
     }

@@ -271,7 +271,9 @@ fn collection(call: &AggregateCall, values: &[&Value], data_type: &DataType) -> 
                 let count = if call.distinct { 1 } else { values.iter().filter(|v| same(v, value)).count() };
                 format!("{}:{count}", serde_json::Value::from(convert::text(value, data_type)))
             };
-            let entries: Vec<String> = sets.iter().map(entry).collect();
+            let mut by_text = sets;
+            by_text.sort_by_key(|value| convert::text(value, data_type));
+            let entries: Vec<String> = by_text.iter().map(entry).collect();
             Value::Json(format!("{{{}}}", entries.join(",")).into())
         }
     }

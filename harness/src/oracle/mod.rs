@@ -14,6 +14,7 @@ mod event_time;
 mod graph;
 mod group;
 mod keyed;
+mod nested;
 mod number;
 mod sort;
 mod statistics;

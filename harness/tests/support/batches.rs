@@ -21,7 +21,48 @@ pub fn types() -> Vec<DataType> {
         DataType::Date,
         DataType::String,
         DataType::Decimal { precision: 18, scale: 4 },
+        DataType::array(DataType::Integer),
+        DataType::array(DataType::String),
+        DataType::map(DataType::decimal(2)),
+        DataType::Json,
+        DataType::structure([
+            ("a", DataType::Integer),
+            ("b", DataType::String),
+            ("c", DataType::array(DataType::Integer)),
+        ]),
     ]
+}
+
+/// Canonical texts of a nested type; widened ones have more digits than their type says.
+pub fn nested(of: &DataType, regime: Regime) -> &'static [&'static str] {
+    match (of, regime) {
+        (DataType::Array(of), Regime::Widened) if **of == DataType::Integer => {
+            &["[]", "[1,2]", "[1.25,null]", "[-7,0.5]"]
+        }
+        (DataType::Array(of), _) if **of == DataType::Integer => {
+            &["[]", "[1,2,3]", "[null]", "[3,null,3,-7]", "[9223372036854775807,1]", "[10,9]"]
+        }
+        (DataType::Array(_), _) => {
+            &["[]", "[\"a\"]", "[\"abc\",null,\"é\"]", "[\"a\",\"7\",\"a\"]", "[\"longer than twelve bytes\",\"\\n\"]"]
+        }
+        (DataType::Map(_), _) => {
+            &["{}", "{\"a\":1.00}", "{\"a\":null,\"b\":-2.50}", "{\"7\":0.25,\"a\":1.00,\"abc\":9.99}"]
+        }
+        (DataType::Struct(_), _) => &[
+            "{\"a\":1,\"b\":\"x\",\"c\":[1,2]}",
+            "{\"a\":null,\"b\":null,\"c\":null}",
+            "{\"a\":-7,\"b\":\"longer than twelve bytes\",\"c\":[]}",
+        ],
+        _ => &[
+            "1.5",
+            "\"text\"",
+            "[1,\"a\",null]",
+            "{\"a\":{\"b\":[1,2]},\"c\":true}",
+            "{}",
+            "[[1],{\"a\":\"v\"}]",
+            "true",
+        ],
+    }
 }
 
 const TEXTS: [&str; 12] = [
@@ -74,6 +115,7 @@ pub fn batch(draw: &mut Draw, rows: usize, regime: Regime) -> Batch {
 pub fn row_values(batch: &Batch, row: usize) -> Vec<Value> {
     let of = |(column, ty): (&Column, DataType)| match (column.value(row), ty) {
         (Value::Int(ns), DataType::Interval) => Value::Interval(ns),
+        (Value::Str(text), nested) if nested.is_nested() => Value::Json(text),
         (value, _) => value,
     };
     batch.columns.iter().zip(types()).map(of).collect()
@@ -129,7 +171,11 @@ fn column(draw: &mut Draw, rows: usize, at: usize, ty: &DataType, regime: Regime
             Column::Date(Date32Array::new(days.into(), valid))
         }
         _ => {
-            let from: &[&str] = if at == 10 { &READABLE } else { &TEXTS };
+            let from: &[&str] = match at {
+                10 => &READABLE,
+                _ if ty.is_nested() => nested(ty, regime),
+                _ => &TEXTS,
+            };
             Column::strs((0..rows).map(|i| {
                 let text = *draw.pick(from);
                 valid.as_ref().is_none_or(|v| v.is_valid(i)).then_some(text)

@@ -9,7 +9,7 @@ use super::{Draw, Regime, calls};
 pub struct Exprs<'d> {
     pub draw: &'d mut Draw,
     pub columns: Vec<DataType>,
-    regime: Regime,
+    pub regime: Regime,
     next_span: u32,
 }
 
@@ -32,10 +32,12 @@ impl<'d> Exprs<'d> {
         Exprs { draw, columns, regime, next_span: 0 }
     }
 
-    /// A call of a function whose result is of this kind; `None` when the one that was drawn does not take its arguments.
+    /// A call of a function whose result is of this kind; `None` when those that were drawn do not take their arguments.
     fn call(&mut self, want: Want, depth: u32) -> Option<Expr> {
-        let function = *self.draw.pick(calls::functions(want));
-        calls::call(self, function, want, depth)
+        (0..3).find_map(|_| {
+            let function = *self.draw.pick(calls::functions(want));
+            calls::call(self, function, want, depth)
+        })
     }
 
     /// Any expression of at most this nesting.
@@ -57,7 +59,8 @@ impl<'d> Exprs<'d> {
         if depth == 0 || self.draw.once_in(6) {
             return self.leaf(want);
         }
-        if self.draw.once_in(3)
+        // Most functions give text.
+        if self.draw.once_in(if want == Want::Text { 2 } else { 3 })
             && let Some(call) = self.call(want, depth - 1)
         {
             return call;

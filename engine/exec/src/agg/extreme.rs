@@ -3,6 +3,7 @@
 
 use std::cmp::Ordering;
 
+use velostream_functions::json;
 use velostream_state::block::{BlockPool, Blocks};
 use velostream_state::build::ColumnBuilder;
 use velostream_types::{Column, DataType, Value};
@@ -127,12 +128,20 @@ impl Extreme {
     }
 }
 
-/// MIN or MAX of text or bytes, by their bytes.
+/// MIN or MAX of text or bytes, by their bytes, and of nested values, by the order of their type.
 #[derive(Debug)]
 pub(super) struct TextExtreme {
     values: Vec<Option<Vec<u8>>>,
     max: bool,
     data_type: DataType,
+}
+
+/// Order of two values that are held as bytes.
+pub(super) fn bytes_order(a: &[u8], b: &[u8], data_type: &DataType) -> Ordering {
+    match (std::str::from_utf8(a), std::str::from_utf8(b)) {
+        (Ok(a), Ok(b)) if data_type.is_nested() => json::compare(a, b, data_type),
+        _ => a.cmp(b),
+    }
 }
 
 impl TextExtreme {
@@ -147,8 +156,8 @@ impl TextExtreme {
     fn offer(&mut self, group: u32, value: &[u8]) {
         match &mut self.values[group as usize] {
             Some(held) => {
-                let wins = if self.max { value > held.as_slice() } else { value < held.as_slice() };
-                if wins {
+                let order = bytes_order(value, held, &self.data_type);
+                if if self.max { order.is_gt() } else { order.is_lt() } {
                     held.clear();
                     held.extend_from_slice(value);
                 }

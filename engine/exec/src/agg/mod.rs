@@ -60,7 +60,7 @@ impl State {
             (Kind::Nulls, _) => State::Nulls(None),
             (Kind::Sum, DataType::Float) => State::Float(FloatSum::default()),
             (Kind::Sum, _) => State::Exact(ExactSum::default()),
-            (Kind::Min | Kind::Max, DataType::String | DataType::Json | DataType::Bytes) => {
+            (Kind::Min | Kind::Max, t) if t.is_nested() || matches!(t, DataType::String | DataType::Bytes) => {
                 State::Text(TextExtreme::new(max, data_type))
             }
             (Kind::Min | Kind::Max, _) => State::Extreme(Extreme::new(max, data_type)),

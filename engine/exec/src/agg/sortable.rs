@@ -5,6 +5,7 @@ use velostream_state::key::exact_decimal;
 use velostream_types::{Column, DataType, decimal};
 
 use super::numbers::code;
+use crate::op::sort_key::nested;
 
 const ABSENT_FIRST: u8 = 0;
 const PRESENT: u8 = 1;
@@ -43,6 +44,7 @@ pub(super) fn push(
             let (mantissa, scale) = parsed.unwrap_or((0, 0));
             number(mantissa, scale, out);
         }
+        (Column::Str(a), nested) if nested.is_nested() => nested::write(out, a.value(row), nested),
         (Column::Str(a), _) => bytes(a.value(row).as_bytes(), out),
         (Column::Bytes(a), _) => bytes(a.value(row), out),
         (Column::Null(_), _) => {}

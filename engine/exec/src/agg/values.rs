@@ -14,7 +14,7 @@ use velostream_types::{Column, DataType, Value, decimal};
 
 use super::bag::{Bag, Item, split};
 use super::call::CallPlan;
-use super::extreme::compare;
+use super::extreme::{bytes_order, compare};
 use super::moments::Sums;
 use super::numbers::{Mantissas, Numbers, decode};
 use super::sum;
@@ -143,6 +143,8 @@ impl Values {
     /// Values of these columns; see [`Bag::new`] for `keep`.
     pub(super) fn new(types: &[DataType], keep: Option<(u32, bool)>) -> Values {
         let data_type = types.first().cloned().unwrap_or(DataType::Null);
+        // The greatest by their bytes are not those of a nested type, so all of them are kept.
+        let keep = keep.filter(|_| !data_type.is_nested());
         let is_text = matches!(data_type, DataType::String | DataType::Bytes) || data_type.is_nested();
         let held = if is_text || types.len() > 1 { Held::Bytes(Bag::new(keep)) } else { Held::Numbers(Bag::new(keep)) };
         Values { held, data_type, encoder: (types.len() > 1).then(KeyEncoder::new) }
@@ -231,7 +233,13 @@ impl Values {
         let times = |count: i64| if distinct { 1 } else { count };
         match &self.held {
             Held::Numbers(bag) => bag.entries(group).map(|(k, n)| (k.value(&self.data_type), times(n))).collect(),
-            Held::Bytes(bag) => bag.entries(group).map(|(k, n)| (self.of_bytes(k), times(n))).collect(),
+            Held::Bytes(bag) => {
+                let mut entries: Vec<_> = bag.entries(group).collect();
+                if self.data_type.is_nested() {
+                    entries.sort_by(|(a, _), (b, _)| bytes_order(a, b, &self.data_type));
+                }
+                entries.into_iter().map(|(k, n)| (self.of_bytes(k), times(n))).collect()
+            }
         }
     }
 
@@ -254,9 +262,15 @@ impl Values {
                     end.map(|(k, _)| k.value(&self.data_type))
                 }
                 Held::Bytes(bag) => {
-                    let mut entries = bag.entries(group);
-                    let end = if last { entries.next_back() } else { entries.next() };
-                    end.map(|(k, _)| self.of_bytes(k))
+                    let mut entries = bag.entries(group).map(|(k, _)| k);
+                    let order = |a: &&Box<[u8]>, b: &&Box<[u8]>| bytes_order(a, b, &self.data_type);
+                    let end = match (self.data_type.is_nested(), last) {
+                        (true, true) => entries.max_by(order),
+                        (true, false) => entries.min_by(order),
+                        (false, true) => entries.next_back(),
+                        (false, false) => entries.next(),
+                    };
+                    end.map(|k| self.of_bytes(k))
                 }
             };
             entry.unwrap_or(Value::Null)
@@ -375,14 +389,7 @@ impl Values {
         }
         let mut text = String::new();
         if call.function == AggregateFn::Histogram {
-            for (value, count) in &listed {
-                text.push(if text.is_empty() { '{' } else { ',' });
-                json::push_key(value, &self.data_type, &mut text);
-                text.push(':');
-                text.push_str(&count.to_string());
-            }
-            text.push('}');
-            return Value::Json(text.into());
+            return self.histogram(&listed);
         }
         let most = match call.parameter {
             Some(Value::Int(n)) => n as usize,
@@ -400,6 +407,19 @@ impl Values {
         }
         text.push(']');
         Value::Json(text.into())
+    }
+
+    /// A map from the values' texts to their counts, by text.
+    fn histogram(&self, listed: &[(Value, i64)]) -> Value {
+        let keyed = |(value, count): &(Value, i64)| {
+            let mut quoted = String::new();
+            json::push_key(value, &self.data_type, &mut quoted);
+            (json::text_of(&quoted).into_owned(), quoted, *count)
+        };
+        let mut entries: Vec<_> = listed.iter().map(keyed).collect();
+        entries.sort_unstable();
+        let members: Vec<String> = entries.iter().map(|(_, quoted, count)| format!("{quoted}:{count}")).collect();
+        Value::Json(format!("{{{}}}", members.join(",")).into())
     }
 
     /// Appends the result of a call.

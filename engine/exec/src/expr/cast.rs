@@ -8,7 +8,7 @@ use velostream_types::{Column, DataType, ErrorCode};
 use super::datum::Datum;
 use super::eval::{Selection, Session};
 use super::node::Node;
-use super::{cast_number, cast_text, cast_time, text};
+use super::{cast_number, cast_text, cast_time, nested, text};
 
 /// One conversion under way.
 pub(super) struct Conversion<'a> {
@@ -33,8 +33,13 @@ pub(super) fn cast(
         return Datum::NULL;
     }
     let column = value.into_column(session.rows);
-    let conversion = Conversion { column: &column, from, node, try_cast, selection };
     let to = &node.data_type;
+    // A JSON value converts as its text does.
+    let (column, from) = match (from, to.is_nested()) {
+        (DataType::Json, false) => (nested::unquoted(&column, to), &DataType::String),
+        _ => (column, from),
+    };
+    let conversion = Conversion { column: &column, from, node, try_cast, selection };
     let result = match to {
         DataType::Boolean => cast_number::to_boolean(&conversion, session),
         DataType::Integer => cast_number::to_integer(&conversion, session),
@@ -44,11 +49,12 @@ pub(super) fn cast(
         DataType::Date => cast_time::to_date(&conversion, session),
         DataType::Timestamp => cast_time::to_timestamp(&conversion, session),
         DataType::Time => cast_time::to_time(&conversion, session),
+        to if to.is_nested() && to != from => Some(nested::convert(&conversion, session)),
         _ => None,
     };
     match result {
         Some(column) => Datum::Column(column),
-        None if to == from || *from == DataType::String && *to == DataType::Json => Datum::Column(column),
+        None if to == from => Datum::Column(column),
         None => conversion.refuse_all(session),
     }
 }

@@ -99,7 +99,7 @@ fn ordered<T: Copy + PartialOrd>(op: CompareOp, left: Side<'_, T>, right: Side<'
 
 /// TRUE when an ordering satisfies the operator.
 #[inline]
-fn satisfies(op: CompareOp, ordering: Ordering) -> bool {
+pub(super) fn satisfies(op: CompareOp, ordering: Ordering) -> bool {
     match op {
         CompareOp::Equal => ordering.is_eq(),
         CompareOp::NotEqual => ordering.is_ne(),

@@ -4,12 +4,15 @@
 //! person wrote; chains of one operator are loops.
 
 use arrow_buffer::{BooleanBuffer, NullBuffer};
+use velostream_sql::plan::CompareOp;
 use velostream_types::headers::Edit;
 use velostream_types::{Batch, ErrorCode, RecordError, Span, Stage};
 
-use super::datum::Datum;
+use super::datum::{Datum, with_nulls};
 use super::node::{Kind, Node};
-use super::{EvalContext, RowError, arith, call, case, cast, compare, identity, in_list, logic, system, text};
+use super::{
+    EvalContext, RowError, arith, call, case, cast, compare, identity, in_list, logic, nested, passed, system, text,
+};
 
 /// Rows for which errors count; `None` is all of them.
 pub(super) type Selection<'a> = Option<&'a BooleanBuffer>;
@@ -68,6 +71,9 @@ impl<'a> Session<'a> {
             }
             Kind::Compare { op, left, right } => {
                 let (l, r) = (self.eval(left, selection), self.eval(right, selection));
+                if left.data_type.is_nested() && !matches!(op, CompareOp::Equal | CompareOp::NotEqual) {
+                    return nested::ordered(*op, &l, &r, &left.data_type, self.rows);
+                }
                 compare::compare(*op, &l, &r, self.rows)
             }
             Kind::Distinct { left, right, negated } => {
@@ -87,6 +93,15 @@ impl<'a> Session<'a> {
             Kind::Cast { operand, try_cast } => {
                 let value = self.eval(operand, selection);
                 cast::cast(value, &operand.data_type, node, *try_cast, selection, self)
+            }
+            Kind::Try(operand) => {
+                let before = self.errors.len();
+                let value = self.eval(operand, selection);
+                let failed = self.errors.split_off(before);
+                if failed.is_empty() {
+                    return value;
+                }
+                Datum::Column(with_nulls(&value.into_column(self.rows), &passed(self.rows, &failed)))
             }
             Kind::Concat(operands) => text::concat(operands, selection, self),
             Kind::Call { function, args, prepared } => {

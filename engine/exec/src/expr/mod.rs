@@ -30,6 +30,7 @@ mod identity;
 mod in_list;
 mod lanes;
 mod logic;
+mod nested;
 mod node;
 mod system;
 mod text;

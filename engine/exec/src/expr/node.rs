@@ -62,6 +62,7 @@ pub(super) enum Kind {
         operand: Box<Node>,
         try_cast: bool,
     },
+    Try(Box<Node>),
     Concat(Vec<Node>),
     Call {
         function: &'static Function,
@@ -131,6 +132,7 @@ impl Node {
             },
             ExprKind::Coalesce(operands) => Kind::Coalesce(all(operands)),
             ExprKind::Cast { operand, try_cast } => Kind::Cast { operand: boxed(operand), try_cast: *try_cast },
+            ExprKind::Try(operand) => Kind::Try(boxed(operand)),
             ExprKind::Concat(operands) => Kind::Concat(all(operands)),
             ExprKind::Call { function, args } => call(function, args),
             ExprKind::RecordKey { format, parts } => Kind::RecordKey {
@@ -185,7 +187,7 @@ impl Node {
             Kind::Column(_) | Kind::Const(_) | Kind::System(_) => false,
             Kind::RecordKey { .. } | Kind::Header { .. } | Kind::Headers { .. } => false,
             Kind::Chain { first, steps } => fixed(first) && steps.iter().all(|s| fixed(&s.operand)),
-            Kind::Negate(x) | Kind::Not(x) => fixed(x),
+            Kind::Negate(x) | Kind::Not(x) | Kind::Try(x) => fixed(x),
             Kind::IsNull { operand, .. } | Kind::Cast { operand, .. } => fixed(operand),
             Kind::Compare { left, right, .. } | Kind::Distinct { left, right, .. } => fixed(left) && fixed(right),
             Kind::And(list) | Kind::Or(list) | Kind::Coalesce(list) | Kind::Concat(list) => list.iter().all(fixed),

@@ -384,6 +384,7 @@ impl Decoder {
         self.faults.dedup_by_key(|(f, _)| f.row);
         self.faults.retain(|(f, _)| f.row < limit);
         let bytes = cursor.slab.bytes();
+        let source = Source { bytes, grammar: self.grammar, quote: self.quote };
         for (fault, column) in &self.faults {
             let record = self.block.records()[fault.row];
             let cell = self.block.column(*column)[fault.row];
@@ -394,7 +395,7 @@ impl Decoder {
             bad.push(BadRecord {
                 offset: record.offset,
                 position: base,
-                error: fault_error(&self.columns[*column], cell, fault.code, bytes),
+                error: fault_error(&self.columns[*column], cell, fault.code, source),
                 bytes: bytes[record.start..record.end].to_vec(),
                 full_length: None,
             });
@@ -485,8 +486,12 @@ fn skip_mark(feed: &mut Feed<'_>) -> bool {
 }
 
 /// The error of a field that does not fit its column.
-fn fault_error(column: &ColumnBuilder, cell: Cell, code: ErrorCode, bytes: &[u8]) -> RecordError {
-    let plan = column.plan();
+fn fault_error(column: &ColumnBuilder, cell: Cell, code: ErrorCode, source: Source<'_>) -> RecordError {
+    let (plan, bytes) = (column.plan(), source.bytes);
+    let inside = if code == ErrorCode::WrongType { column.misfit(source, cell) } else { None };
+    if let Some(inside) = inside {
+        return record_error(code, format!("column \"{}\"{inside}", plan.name));
+    }
     let message = match code {
         ErrorCode::NullInNotNull => format!("column \"{}\" is NOT NULL and has no value", plan.name),
         ErrorCode::Malformed => format!("column \"{}\": an escape stands for no character", plan.name),

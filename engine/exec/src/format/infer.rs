@@ -4,17 +4,24 @@
 //! end with a line feed (append one where the file has none), because a record without it may be cut: in JSON it is
 //! taken if it is well-formed, in CSV only if there is no other. Malformed records are left out (they will be dead
 //! letters); a sample of nothing else is an error.
+//!
+//! A JSON object is a struct of the fields the sample showed, a map once these are too many; what the values inside do
+//! not agree on is JSON.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use velostream_functions::json;
 use velostream_sql::plan::{Format, RawKind};
-use velostream_types::{DataType, Field, Schema, unify};
+use velostream_types::{DataType, Field, Schema, StructField, unify};
 
 use super::cells::{Cell, Kind};
 use super::csv::{self, Dialect};
 use super::json::{Malformed, members, unescape};
 use super::number::{Grammar, Shape};
 use super::scan::is_utf8;
+
+/// Different fields of one object from which on it is a map.
+const MAX_FIELDS: usize = 256;
 
 /// Columns in order of appearance.
 #[derive(Default)]
@@ -46,7 +53,7 @@ impl Columns {
     fn widen(&mut self, place: usize, ty: &DataType) {
         let field = &mut self.fields[place];
         if field.data_type != *ty {
-            field.data_type = unify(&field.data_type, ty);
+            field.data_type = bounded(unify(&field.data_type, ty));
         }
     }
 }
@@ -74,7 +81,10 @@ pub fn infer(format: &Format, samples: &[Vec<u8>], max_records_each: usize) -> R
     }
     match first_error {
         Some(error) if good == 0 => Err(error),
-        _ => Ok(Schema::new(columns.fields)),
+        _ => {
+            columns.fields.iter_mut().for_each(|field| field.data_type = settled(&field.data_type));
+            Ok(Schema::new(columns.fields))
+        }
     }
 }
 
@@ -199,8 +209,63 @@ fn json_type(value: Cell, line: &[u8]) -> DataType {
         Kind::Null => DataType::Null,
         Kind::Number => number_type(value.of(line), Grammar::Json).unwrap_or(DataType::Null),
         Kind::True | Kind::False => DataType::Boolean,
-        Kind::Nested => DataType::Json,
+        Kind::Nested => std::str::from_utf8(value.of(line)).map_or(DataType::Json, nested_type),
         Kind::Plain | Kind::Text | Kind::Escaped => DataType::String,
+    }
+}
+
+/// Type of an object or array. Recursion is bounded by the grammar's depth.
+fn nested_type(raw: &str) -> DataType {
+    match json::kind(raw) {
+        json::Kind::Array => {
+            let element = |all: DataType, raw| bounded(unify(&all, &DataType::array(nested_type(raw))));
+            json::elements(raw).fold(DataType::array(DataType::Null), element)
+        }
+        json::Kind::Object => {
+            let mut places: BTreeMap<String, usize> = BTreeMap::new();
+            let mut fields: Vec<StructField> = Vec::new();
+            for (key, value) in json::members(raw) {
+                let name = json::text_of(key);
+                let place = *places.entry(name.to_string()).or_insert(fields.len());
+                let data_type = nested_type(value);
+                match fields.get_mut(place) {
+                    // Of a key that stands twice, the last one counts.
+                    Some(field) => field.data_type = data_type,
+                    None => fields.push(StructField { name: name.into(), data_type }),
+                }
+            }
+            bounded(DataType::Struct(fields.into()))
+        }
+        json::Kind::Null => DataType::Null,
+        json::Kind::Bool => DataType::Boolean,
+        json::Kind::Text => DataType::String,
+        json::Kind::Number => number_type(raw.as_bytes(), Grammar::Json).unwrap_or(DataType::Json),
+    }
+}
+
+/// A struct of too many fields as the map of their values.
+fn bounded(data_type: DataType) -> DataType {
+    match &data_type {
+        DataType::Struct(fields) if fields.len() > MAX_FIELDS => {
+            let field = |all: DataType, f: &StructField| unify(&all, &DataType::map(f.data_type.clone()));
+            fields.iter().fold(DataType::map(DataType::Null), field)
+        }
+        _ => data_type,
+    }
+}
+
+/// Inside nested values, what the sample only showed NULL of may be anything later. Recursion is bounded by the type's
+/// depth.
+fn settled(data_type: &DataType) -> DataType {
+    let inside = |t: &DataType| if *t == DataType::Null { DataType::Json } else { settled(t) };
+    match data_type {
+        DataType::Array(of) => DataType::array(inside(of)),
+        DataType::Map(of) => DataType::map(inside(of)),
+        DataType::Struct(fields) => {
+            let field = |f: &StructField| StructField { name: f.name.clone(), data_type: inside(&f.data_type) };
+            bounded(DataType::Struct(fields.iter().map(field).collect()))
+        }
+        other => other.clone(),
     }
 }
 
@@ -253,7 +318,7 @@ mod tests {
             &["{\"a\":1,\"b\":1.50,\"c\":true,\"d\":\"7\",\"e\":null}\n"],
             "a INTEGER, b DECIMAL(38,2), c BOOLEAN, d STRING, e NULL",
         );
-        check(&json, &["{\"a\":1}\n{\"b\":[1],\"a\":2.5}\n\n"], "a DECIMAL(38,1), b JSON");
+        check(&json, &["{\"a\":1}\n{\"b\":[1],\"a\":2.5}\n\n"], "a DECIMAL(38,1), b ARRAY<INTEGER>");
         check(&json, &["{\"a\":1e2}\n{\"a\":1.5}\n"], "a FLOAT");
         check(&json, &["{\"a\":{}}\n{\"a\":1}\n"], "a STRING");
         check(&json, &["{\"a\":18446744073709551615}"], "a DECIMAL(38,0)");
@@ -261,5 +326,32 @@ mod tests {
         check(&json, &["nope\n"], "error: a record is not a JSON object: the record is no object at byte 0");
         check(&json, &["{\"\\u0061\":1}\n{\"a\":\"x\"}\n", ""], "a STRING");
         check(&json, &[""], "");
+    }
+
+    #[test]
+    fn nested_types() {
+        let check = |lines: &[&str], want: &str| {
+            let sample: String = lines.iter().map(|line| format!("{{\"a\":{line}}}\n")).collect();
+            check(&Format::JsonLines, &[&sample], &format!("a {want}"));
+        };
+        check(&["[]"], "ARRAY<JSON>");
+        check(&["[]", "[null,1]", "[2.5]"], "ARRAY<DECIMAL(38,1)>");
+        check(&["[1,\"x\"]"], "ARRAY<JSON>");
+        check(&["[1]", "[\"x\"]"], "ARRAY<JSON>");
+        check(&["[[1],[]]", "[[true]]"], "ARRAY<ARRAY<JSON>>");
+        check(&["{}"], "STRUCT<>");
+        check(
+            &["{\"x\":1,\"y\":null}", "{\"z\":[{\"k\":\"v\"}],\"x\":1.5}"],
+            "STRUCT<x DECIMAL(38,1), y JSON, z ARRAY<STRUCT<k STRING>>>",
+        );
+        check(&["{\"x\":1,\"x\":\"last\"}"], "STRUCT<x STRING>");
+        check(&["{\"x\":1}", "[1]"], "JSON");
+        check(&["{\"x\":1}", "5"], "STRING");
+        let wide = |from: usize, to: usize, value: &str| {
+            let members: Vec<String> = (from..to).map(|i| format!("\"k{i}\":{value}")).collect();
+            format!("{{{}}}", members.join(","))
+        };
+        check(&[&wide(0, 257, "1"), "{\"k\":2.5}"], "MAP<STRING,DECIMAL(38,1)>");
+        check(&[&wide(0, 200, "1"), &wide(200, 300, "true")], "MAP<STRING,JSON>");
     }
 }

@@ -4,6 +4,8 @@
 //! or last; descending parts have their other bytes inverted. Numbers compare by value whatever column carries them: the
 //! sign, the place of the first digit, the digits.
 
+pub(crate) mod nested;
+
 use velostream_sql::plan::SortKey;
 use velostream_types::{Column, DataType};
 
@@ -52,6 +54,7 @@ fn write_value(out: &mut Vec<u8>, column: &Column, data_type: &DataType, row: us
         Column::Float(a) => write_float(out, a.value(row)),
         Column::Timestamp(a) => out.extend_from_slice(&ordered(a.value(row))),
         Column::Date(a) => out.extend_from_slice(&ordered(i64::from(a.value(row)))),
+        Column::Str(a) if data_type.is_nested() => nested::write(out, a.value(row), data_type),
         Column::Str(a) => write_bytes(out, a.value(row).as_bytes()),
         Column::Bytes(a) => write_bytes(out, a.value(row)),
     }

@@ -13,8 +13,12 @@ mod path;
 mod scan;
 mod value;
 
+pub(crate) use value::exact;
+
 pub use canonical::{Misfit, Strictness, canonical};
 pub use order::compare;
 pub use path::{Path, Step};
-pub use scan::{Elements, Kind, MAX_DEPTH, Malformed, Members, check, elements, kind, members, quote, text_of};
+pub use scan::{
+    Elements, Kind, MAX_DEPTH, Malformed, Members, check, elements, kind, members, push_text, quote, text_of,
+};
 pub use value::{push_key, push_value, scalar};

@@ -303,12 +303,18 @@ impl<'a> Iterator for Members<'a> {
 
 /// What a string stands for; `raw` has its quotes. A lone surrogate reads as U+FFFD.
 pub fn text_of(raw: &str) -> Cow<'_, str> {
-    let inner = raw.strip_prefix('"').and_then(|r| r.strip_suffix('"')).unwrap_or(raw);
+    let inner = unquoted(raw);
     if !inner.contains('\\') {
         return Cow::Borrowed(inner);
     }
     let mut out = String::with_capacity(inner.len());
-    let mut rest = inner;
+    push_text(raw, &mut out);
+    Cow::Owned(out)
+}
+
+/// Appends what a string stands for.
+pub fn push_text(raw: &str, out: &mut String) {
+    let mut rest = unquoted(raw);
     while let Some(at) = rest.find('\\') {
         out.push_str(&rest[..at]);
         let (c, len) = unescaped(&rest[at..]);
@@ -316,7 +322,10 @@ pub fn text_of(raw: &str) -> Cow<'_, str> {
         rest = rest.get(at + len..).unwrap_or("");
     }
     out.push_str(rest);
-    Cow::Owned(out)
+}
+
+fn unquoted(raw: &str) -> &str {
+    raw.strip_prefix('"').and_then(|r| r.strip_suffix('"')).unwrap_or(raw)
 }
 
 /// The character of the escape that `text` begins with, and its length.

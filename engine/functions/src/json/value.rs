@@ -1,6 +1,8 @@
 //! Single values from and to JSON text. Numbers have the digits of their type's scale, more where the value has more; what
 //! is not finite is null; times, dates and bytes are strings.
 
+use std::fmt::Write;
+
 use velostream_types::{DataType, Value, decimal};
 
 use super::scan::{Kind, kind, quote, text_of};
@@ -32,7 +34,7 @@ pub fn scalar(raw: &str, data_type: &DataType) -> Value {
 }
 
 /// Mantissa and scale of a number, however it is written; `None` beyond 38 digits.
-pub(super) fn exact(token: &str) -> Option<(i128, u8)> {
+pub(crate) fn exact(token: &str) -> Option<(i128, u8)> {
     decimal::from_text(token).or_else(|| decimal::from_exponent_text(token))
 }
 
@@ -49,20 +51,41 @@ pub(super) fn stripped(mut mantissa: i128, mut scale: u8, least: u8) -> (i128, u
 pub(super) fn push_number(mantissa: i128, scale: u8, least: u8, out: &mut String) {
     let (mantissa, scale) = stripped(mantissa, scale, least);
     match decimal::rescale(mantissa, scale, scale.max(least)) {
-        Some(padded) => out.push_str(&decimal::to_text(padded, scale.max(least))),
-        None => out.push_str(&decimal::to_text(mantissa, scale)),
+        Some(padded) => push_digits(padded, scale.max(least), out),
+        None => push_digits(mantissa, scale, out),
     }
 }
 
-/// Appends a value of a column of this type.
+/// Appends a mantissa with its point. Writing to a `String` cannot fail.
+fn push_digits(mantissa: i128, scale: u8, out: &mut String) {
+    if let (Ok(n), 0) = (i64::try_from(mantissa), scale) {
+        let _ = write!(out, "{n}");
+        return;
+    }
+    let one = decimal::pow10(scale).unsigned_abs();
+    let (whole, fraction) = (mantissa.unsigned_abs() / one, mantissa.unsigned_abs() % one);
+    let sign = if mantissa < 0 { "-" } else { "" };
+    let _ = write!(out, "{sign}{whole}");
+    if scale > 0 {
+        let _ = write!(out, ".{fraction:0width$}", width = usize::from(scale));
+    }
+}
+
+/// Appends a value of a column of this type, in its physical form or its logical one.
 pub fn push_value(value: &Value, data_type: &DataType, out: &mut String) {
     let least = data_type.exact_scale().unwrap_or(0);
     match value {
         Value::Null => out.push_str("null"),
+        Value::Int(ns) if *data_type == DataType::Interval => push_value(&Value::Interval(*ns), data_type, out),
+        Value::Int(ns) if *data_type == DataType::Time => push_value(&Value::Time(*ns), data_type, out),
+        Value::Str(raw) if data_type.is_nested() => out.push_str(raw),
         Value::Float(x) if !x.is_finite() => out.push_str("null"),
         Value::Int(i) if least > 0 => push_number(i128::from(*i), 0, least, out),
         Value::Decimal { mantissa, scale } => push_number(*mantissa, *scale, least, out),
-        Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Json(_) => out.push_str(&value.to_string()),
+        Value::Int(i) => push_number(i128::from(*i), 0, 0, out),
+        Value::Bool(b) => out.push_str(if *b { "true" } else { "false" }),
+        Value::Float(x) => out.push_str(&decimal::float_text(*x)),
+        Value::Json(raw) => out.push_str(raw),
         Value::Bytes(bytes) => {
             let mut text = Vec::new();
             base64::encode(bytes, &mut text);

@@ -11,7 +11,7 @@ use velostream_types::{DataType, Span};
 mod call;
 
 use super::Binder;
-use super::scope::{Named, Scope, System};
+use super::scope::{Named, Rel, Scope, System};
 use crate::diag::Diagnostic;
 use crate::parse::ast::{self, Ident};
 use crate::plan::{AggregateCall, ArithmeticOp, ArithmeticStep, Expr, ExprKind, WindowSpec};
@@ -39,6 +39,8 @@ pub(super) struct Grouped<'q> {
     pub changelog: bool,
     /// Columns of the Project that tell the rows of a changing input apart.
     pub identity: Vec<usize>,
+    /// TRUE for names of the relation the query reads.
+    is_relation: Box<dyn Fn(&str) -> bool>,
 }
 
 /// What a column of the Project in front was written as.
@@ -57,10 +59,10 @@ impl<'q> Source<'q> {
         Source { expr: Some(expr), filter: None, text: false }
     }
 
-    fn same(&self, other: &Source<'_>) -> bool {
+    fn same(&self, other: &Source<'_>, is_relation: ast::IsRelation<'_>) -> bool {
         let equal = |a: Option<&ast::Expr>, b: Option<&ast::Expr>| match (a, b) {
             (None, None) => true,
-            (Some(a), Some(b)) => a.same(b),
+            (Some(a), Some(b)) => a.same(b, is_relation),
             _ => false,
         };
         self.text == other.text && equal(self.expr, other.expr) && equal(self.filter, other.filter)
@@ -68,7 +70,7 @@ impl<'q> Source<'q> {
 }
 
 impl<'q> Grouped<'q> {
-    pub fn new(window: Option<WindowSpec>, changelog: bool) -> Grouped<'q> {
+    pub fn new(window: Option<WindowSpec>, rel: &Rel) -> Grouped<'q> {
         Grouped {
             keys: Vec::new(),
             project: Vec::new(),
@@ -77,14 +79,15 @@ impl<'q> Grouped<'q> {
             window,
             quiet: false,
             reads_headers: false,
-            changelog,
+            changelog: rel.changelog,
             identity: Vec::new(),
+            is_relation: rel.names_it(),
         }
     }
 
     /// Adds a key unless an equal one is there.
     pub fn add_key(&mut self, key: &'q ast::Expr, bound: Expr) {
-        if !self.keys.iter().any(|k| k.same(key)) {
+        if !self.keys.iter().any(|k| k.same(key, &*self.is_relation)) {
             self.keys.push(key);
             self.sources.push(Source::plain(key));
             self.project.push(bound);
@@ -93,7 +96,7 @@ impl<'q> Grouped<'q> {
 
     /// Position of the column that was written as `source`.
     pub fn known(&self, source: &Source<'_>) -> Option<usize> {
-        self.sources.iter().position(|s| s.same(source))
+        self.sources.iter().position(|s| s.same(source, &*self.is_relation))
     }
 
     /// Position of a column of the Project in front, added unless an equal one is there.
@@ -176,7 +179,7 @@ impl Binder<'_> {
     pub(super) fn bind_group_key(&mut self, expr: &ast::Expr, scope: &Scope<'_>) -> Option<Expr> {
         let grouped = scope.grouped.as_ref()?;
         self.work += grouped.keys.len() as u64 / 256;
-        let index = grouped.keys.iter().position(|key| key.same(expr))?;
+        let index = grouped.keys.iter().position(|key| key.same(expr, &*grouped.is_relation))?;
         let data_type = grouped.project[index].data_type.clone();
         Some(Expr { kind: ExprKind::Column(index), data_type, span: expr.span })
     }
@@ -196,21 +199,32 @@ impl Binder<'_> {
         if matches!(named, Named::System(System::Topic)) {
             return Some(self.topic_name(&scope.rel, expr.span));
         }
-        let mut grouped = scope.grouped.take()?;
+        let grouped = scope.grouped.take();
         let bound = self.named_row(named, name, expr.span, &scope.rel);
-        let result = bound.map(|bound| {
-            let message = format!("column \"{}\" is neither grouped nor aggregated", name.name);
-            let hint = format!("its value in the group's last row is taken; say LAST({0}) or GROUP BY {0}", name.name);
-            if !grouped.quiet {
-                self.report(Diagnostic::warning("W0401", expr.span, message).hint(hint));
-            }
-            let data_type = bound.data_type.clone();
-            let argument = grouped.column(Source::plain(expr), bound);
-            let call = AggregateCall::plain(AggregateFn::LastSeen, vec![argument], data_type, expr.span);
-            self.planned(&mut grouped, call)
-        });
+        scope.grouped = grouped;
+        self.last_seen(bound?, &name.name, expr, scope)
+    }
+
+    /// The value that `bound`, a row expression written as `expr`, has in the group's last row.
+    pub(super) fn last_seen<'q>(
+        &mut self,
+        bound: Expr,
+        shown: &str,
+        expr: &'q ast::Expr,
+        scope: &mut Scope<'q>,
+    ) -> Option<Expr> {
+        let mut grouped = scope.grouped.take()?;
+        let message = format!("column \"{shown}\" is neither grouped nor aggregated");
+        let hint = format!("its value in the group's last row is taken; say LAST({shown}) or GROUP BY {shown}");
+        if !grouped.quiet {
+            self.report(Diagnostic::warning("W0401", expr.span, message).hint(hint));
+        }
+        let data_type = bound.data_type.clone();
+        let argument = grouped.column(Source::plain(expr), bound);
+        let call = AggregateCall::plain(AggregateFn::LastSeen, vec![argument], data_type, expr.span);
+        let result = self.planned(&mut grouped, call);
         scope.grouped = Some(grouped);
-        result
+        Some(result)
     }
 
     /// `TUMBLE_START(…)`, its namesakes, and SESSION_DURATION; arguments are ignored.

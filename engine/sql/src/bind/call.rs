@@ -3,7 +3,7 @@
 //! Aggregates come first, then the forms that evaluate only some of their operands, which become CASE and COALESCE, then
 //! the catalogue of functions.
 
-use velostream_functions::{ArgType, Function, Param, Returns, Taken};
+use velostream_functions::{ArgType, Function, Param, Taken};
 use velostream_types::{DataType, Span, Value};
 
 use super::Binder;
@@ -16,7 +16,7 @@ use crate::parse::ast::{self, Ident};
 use crate::plan::{CompareOp, Expr, ExprKind};
 
 /// Names this file gives a meaning to without the catalogue, for "did you mean".
-pub(crate) const FORMS: [&str; 8] = ["CAST", "TRY_CAST", "COALESCE", "IFNULL", "NULLIF", "IF", "IIF", "ISNULL"];
+pub(crate) const FORMS: [&str; 9] = ["CAST", "TRY_CAST", "TRY", "COALESCE", "IFNULL", "NULLIF", "IF", "IIF", "ISNULL"];
 
 impl Binder<'_> {
     pub(super) fn call<'q>(
@@ -38,7 +38,7 @@ impl Binder<'_> {
             "COALESCE" => (1, None),
             "IFNULL" | "NULLIF" => (2, Some(2)),
             "IF" | "IIF" => (3, Some(3)),
-            "ISNULL" => (1, Some(1)),
+            "ISNULL" | "TRY" => (1, Some(1)),
             name if super::window::BOUNDS.contains(&name) => return self.window_bound_call(name, span, scope),
             _ => match velostream_functions::find(&upper) {
                 Some(function) => return self.function_call(function, &upper, args, star, span, scope),
@@ -49,6 +49,11 @@ impl Binder<'_> {
         match upper.as_str() {
             "NULLIF" => self.null_if(&args[0], &args[1], span, scope),
             "IF" | "IIF" => self.choice(args, span, scope),
+            "TRY" => {
+                let operand = self.bind(&args[0], scope)?;
+                let data_type = operand.data_type.clone();
+                Some(Expr { kind: ExprKind::Try(Box::new(operand)), data_type, span })
+            }
             "ISNULL" => {
                 let operand = Box::new(self.bind(&args[0], scope)?);
                 Some(boolean(ExprKind::IsNull { operand, negated: false }, span))
@@ -132,8 +137,34 @@ impl Binder<'_> {
             let operands = vec![self.bind(x, scope)?, literal(Value::Int(n), months.span), unit];
             return self.apply(function, written, operands, span);
         }
-        let operands = self.operands(args, scope)?;
-        self.apply(function, written, operands, span)
+        let unit = args.iter().position(|arg| self.is_bare_unit(function, args, arg, scope));
+        let bind = |(i, arg): (usize, &'q ast::Expr)| match &arg.kind {
+            ast::ExprKind::Column { name, .. } if unit == Some(i) => {
+                Some(literal(Value::Str(name.name.to_lowercase().into()), arg.span))
+            }
+            _ => self.bind(arg, scope),
+        };
+        let operands: Vec<Option<Expr>> = args.iter().enumerate().map(bind).collect();
+        self.apply(function, written, operands.into_iter().collect::<Option<_>>()?, span)
+    }
+
+    /// TRUE for `day` in `DATEDIFF(day, a, b)`: a unit without quotes, where no column has its name.
+    fn is_bare_unit(&self, function: &Function, args: &[ast::Expr], arg: &ast::Expr, scope: &Scope<'_>) -> bool {
+        let place = match function.name {
+            "DATEDIFF" | "DATE_TRUNC" => 0,
+            "DATE_ADD" | "DATE_SUB" => 2,
+            _ => return false,
+        };
+        let ast::ExprKind::Column { qualifier: None, name } = &arg.kind else { return false };
+        let unit = Value::Str(name.name.to_lowercase().into());
+        let mut constants = vec![None; args.len()];
+        let stands_there = args.get(place).is_some_and(|at| std::ptr::eq(at, arg));
+        let is_alias = scope.aliases.get(name.name.as_str()).is_some_and(|(item, _)| *item < scope.visible);
+        if !stands_there || scope.rel.has(&name.name) || is_alias {
+            return false;
+        }
+        constants[place] = Some(&unit);
+        function.prepare.is_some_and(|prepare| prepare(&constants).is_ok())
     }
 
     /// A call of the catalogue over arguments that are bound and whose number is right.
@@ -158,27 +189,13 @@ impl Binder<'_> {
         let args: Vec<Expr> = args.into_iter().collect::<Option<_>>()?;
         let types: Vec<ArgType<'_>> =
             args.iter().map(|a| ArgType { data_type: &a.data_type, constant: constant(a) }).collect();
-        let data_type = match function.returns {
-            Returns::Boolean => DataType::Boolean,
-            Returns::Integer => DataType::Integer,
-            Returns::Float => DataType::Float,
-            Returns::Text => DataType::String,
-            Returns::Bytes => DataType::Bytes,
-            Returns::Date => DataType::Date,
-            Returns::Timestamp => DataType::Timestamp,
-            Returns::Time => DataType::Time,
-            Returns::Interval => DataType::Interval,
-            Returns::Json => DataType::Json,
-            Returns::SameAs(i) => args.get(i).map_or(DataType::Null, |a| a.data_type.clone()),
-            Returns::Common => common,
-            Returns::By(rule) => match rule(&types) {
-                Ok(data_type) => data_type,
-                Err(message) => {
-                    let diagnostic = Diagnostic::error("E0307", span, format!("{written}: {message}"));
-                    self.report(diagnostic.hint(format!("write {}", function.signature)));
-                    return None;
-                }
-            },
+        let data_type = match function.result_type(&types, &common) {
+            Ok(data_type) => data_type,
+            Err(message) => {
+                let diagnostic = Diagnostic::error("E0307", span, format!("{written}: {message}"));
+                self.report(diagnostic.hint(format!("write {}", function.signature)));
+                return None;
+            }
         };
         if let Some(prepare) = function.prepare {
             let constants: Vec<Option<&Value>> = types.iter().map(|t| t.constant).collect();
@@ -236,11 +253,6 @@ impl Binder<'_> {
             self.report(Diagnostic::error("E0427", name.span, message).hint(hint));
             return None;
         }
-        if super::later::FUNCTIONS.contains(&upper) {
-            let message = format!("function {upper} is not supported yet");
-            self.report(Diagnostic::error("E0901", name.span, message));
-            return None;
-        }
         let mut diagnostic =
             Diagnostic::error("E0206", name.span, format!("function \"{}\" does not exist", name.name));
         let catalogue = velostream_functions::all().flat_map(|f| f.aliases.iter().chain([&f.name]).copied());
@@ -249,7 +261,6 @@ impl Binder<'_> {
             .chain(super::window::BOUNDS)
             .chain(super::aggregate::names())
             .chain(super::headers::FUNCTIONS)
-            .chain(super::later::FUNCTIONS)
             .chain(velostream_functions::analytics().map(|a| a.name))
             .chain(catalogue);
         let near = crate::suggest::similar(upper, known, 3);

@@ -50,6 +50,12 @@ impl Binder<'_> {
         use ast::ExprKind as Ast;
         let span = expr.span;
         match &expr.kind {
+            Ast::Column { qualifier: Some(first), name } if self.is_path(first, name, scope) => {
+                self.path(first, name, expr, scope)
+            }
+            Ast::Field { operand, name } => self.field_of(operand, name, expr, scope),
+            Ast::Element { operand, index } => self.element(operand, index, span, scope),
+            Ast::Bytes(bytes) => Some(literal(Value::Bytes(bytes.as_slice().into()), span)),
             Ast::Column { qualifier, name } => self.bind_name(qualifier.as_ref(), name, span, expr, scope),
             Ast::DoubleQuoted(text) => self.bind_double_quoted(text, expr, scope),
             Ast::Text(text) => Some(literal(Value::Str(text.as_str().into()), span)),
@@ -98,7 +104,7 @@ impl Binder<'_> {
         }
     }
 
-    fn bind_name<'q>(
+    pub(super) fn bind_name<'q>(
         &mut self,
         qualifier: Option<&Ident>,
         name: &Ident,
@@ -295,8 +301,7 @@ impl Binder<'_> {
 
     pub(super) fn compare(&mut self, op: CompareOp, left: Expr, right: Expr, span: Span) -> Option<Expr> {
         let (left, right) = self.comparable(left, right, span)?;
-        if left.data_type == DataType::Json && op != CompareOp::Equal && op != CompareOp::NotEqual {
-            self.report(Diagnostic::error("E0302", span, "JSON values have no order"));
+        if op != CompareOp::Equal && op != CompareOp::NotEqual && !self.is_ordered(&left.data_type, span) {
             return None;
         }
         Some(boolean(ExprKind::Compare { op, left: Box::new(left), right: Box::new(right) }, span))
@@ -312,7 +317,9 @@ impl Binder<'_> {
                 ExprKind::Literal(Value::Str(text)) if number_value(text).is_some() => Some(text),
                 _ => None,
             });
-            if let Some(number) = quoted {
+            if left.data_type.is_nested() || right.data_type.is_nested() {
+                diagnostic = diagnostic.hint("reach into the value (x.field, x[1]), or CAST it");
+            } else if let Some(number) = quoted {
                 diagnostic = diagnostic.hint(format!("write {number} without quotes for the number"));
             } else if left.data_type == DataType::String || right.data_type == DataType::String {
                 diagnostic = diagnostic.hint("CAST one side to the type of the other");
@@ -329,6 +336,9 @@ impl Binder<'_> {
     pub(super) fn coerce(&mut self, expr: Expr, to: Option<DataType>) -> Option<Expr> {
         let Some(to) = to else { return Some(expr) };
         self.doubt_seconds(&expr, &to);
+        if to.is_nested() {
+            return self.to_nested(expr, to);
+        }
         let ExprKind::Literal(Value::Str(text)) = &expr.kind else { return Some(cast_to(expr, to)) };
         if let Some(value) = read::value(text, &to) {
             return Some(literal(value, expr.span));

@@ -168,8 +168,8 @@ impl Graph {
         }
     }
 
-    /// Column of `node` that carries `column` as the text it was written in: only for inferred numbers that come
-    /// straight from a Scan, in every branch of a UNION. Projects on the way hand the text on in an additional column.
+    /// Column of `node` that carries `column` as the text it was written in: only for inferred numbers and nested
+    /// values that come straight from a Scan, in every branch of a UNION. Projects on the way hand the text on in an additional column.
     pub fn token(&mut self, node: usize, column: usize) -> Option<usize> {
         self.has_token(node, column).then(|| self.hand_on_token(node, column))
     }
@@ -180,7 +180,8 @@ impl Graph {
             NodeKind::Scan { source } => {
                 let source = &self.sources[source.index()];
                 let read = &source.plan.read[column];
-                read.inferred && read.data_type.is_numeric() && source.places[column] != usize::MAX
+                let as_written = read.data_type.is_numeric() || read.data_type.is_nested();
+                read.inferred && as_written && source.places[column] != usize::MAX
             }
             NodeKind::Filter { .. } | NodeKind::Limit { .. } | NodeKind::Sort(_) | NodeKind::Exchange { .. } => {
                 below(node, column)
@@ -401,7 +402,7 @@ pub(super) fn columns(expr: &mut Expr, f: &mut impl FnMut(&mut usize)) {
             columns(first, f);
             rest.iter_mut().for_each(|step| columns(&mut step.operand, f));
         }
-        ExprKind::Negate(x) | ExprKind::Not(x) => columns(x, f),
+        ExprKind::Negate(x) | ExprKind::Not(x) | ExprKind::Try(x) => columns(x, f),
         ExprKind::IsNull { operand, .. } | ExprKind::Cast { operand, .. } => columns(operand, f),
         ExprKind::Compare { left, right, .. } | ExprKind::Distinct { left, right, .. } => {
             columns(left, f);

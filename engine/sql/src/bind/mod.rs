@@ -5,6 +5,7 @@
 //! `time` the groups and windows, `query` and `sink` build nodes in `graph`, `pass_through` tells where these need no
 //! columns, `compile` numbers and checks the whole.
 
+mod access;
 mod aggregate;
 mod bound;
 mod call;
@@ -14,7 +15,6 @@ mod headers;
 mod identity;
 mod join;
 mod joined;
-mod later;
 mod memory;
 mod order;
 mod over;
@@ -37,8 +37,8 @@ use std::path::PathBuf;
 
 pub(crate) use call::FORMS as CALLS;
 pub(crate) use headers::FUNCTIONS as HEADER_CALLS;
-pub(crate) use later::FUNCTIONS as LATER_CALLS;
 use velostream_types::Span;
+pub(crate) use window::BOUNDS as BOUND_CALLS;
 
 use crate::diag::{Diagnostic, Severity};
 use crate::endpoint::{Catalog, Endpoints, WithEntry};

@@ -225,7 +225,7 @@ impl<'a> Binder<'a> {
             lateness_ns: 0,
             late: crate::plan::LateStrategy::Drop,
         };
-        let mut grouped = Grouped::new(window.map(|w| w.unwrap_or(placeholder)), scope.rel.changelog);
+        let mut grouped = Grouped::new(window.map(|w| w.unwrap_or(placeholder)), &scope.rel);
         let keys_failed = !self.keys(query, scope, &mut grouped);
         grouped.quiet = keys_failed;
         scope.grouped = Some(Box::new(grouped));
@@ -475,7 +475,7 @@ impl<'a> Binder<'a> {
                     if part.is_some() || is_one || scope.rel.poisoned {
                         self.star(*span, part, scope, &mut items);
                     } else {
-                        self.unknown_qualifier(qualifier, &scope.rel);
+                        self.bad_qualifier(qualifier, &scope.rel);
                         items.failed = true;
                     }
                 }
@@ -656,15 +656,19 @@ fn calls(query: &Query) -> Option<(&'static str, Span)> {
 }
 
 /// Output name of an item without alias.
-fn default_name(expr: &ast::Expr, index: usize) -> String {
+fn default_name(expr: &ast::Expr, at: usize) -> String {
     match &expr.kind {
         ast::ExprKind::Column { name, .. } if system_column(&name.name).is_some() => name.name.to_lowercase(),
-        ast::ExprKind::Column { name, .. } => name.name.clone(),
+        ast::ExprKind::Column { name, .. } | ast::ExprKind::Field { name, .. } => name.name.clone(),
+        ast::ExprKind::Element { operand, index } => match &index.kind {
+            ast::ExprKind::Text(name) => name.clone(),
+            _ => default_name(operand, at),
+        },
         ast::ExprKind::DoubleQuoted(name) => name.clone(),
         ast::ExprKind::Call { name, .. } => name.name.to_lowercase(),
         ast::ExprKind::Modified(call) => call.name.name.to_lowercase(),
         ast::ExprKind::Over(over) => over.call.name.name.to_lowercase(),
-        ast::ExprKind::Cast { operand, .. } => default_name(operand, index),
-        _ => format!("expr_{}", index + 1),
+        ast::ExprKind::Cast { operand, .. } => default_name(operand, at),
+        _ => format!("expr_{}", at + 1),
     }
 }

@@ -119,10 +119,7 @@ impl<'a> Binder<'a> {
                 }
             };
             match self.bind(expr, scope) {
-                Some(bound) if bound.data_type == DataType::Json => {
-                    self.report(Diagnostic::error("E0302", key.expr.span, "JSON values have no order"));
-                    items.failed = true;
-                }
+                Some(bound) if !self.is_ordered(&bound.data_type, key.expr.span) => items.failed = true,
                 Some(bound) => {
                     let nulls_first = key.nulls_first.unwrap_or(!key.descending);
                     items.order.push((bound, key.descending, nulls_first));

@@ -90,6 +90,32 @@ impl Rel {
         }
     }
 
+    /// TRUE when `qualifier.x` means this relation or one that was joined to it.
+    pub fn answers_to(&self, qualifier: &str) -> bool {
+        match &self.joined {
+            Some(joined) => joined.part(qualifier, false).is_some(),
+            None => self.answers(qualifier, false),
+        }
+    }
+
+    /// [`Rel::answers_to`], to keep.
+    pub fn names_it(&self) -> Box<dyn Fn(&str) -> bool> {
+        let own = |rel: &Rel| match &rel.alias {
+            Some(alias) => vec![alias.clone()],
+            None => vec![rel.name.clone(), rel.stem().to_owned()],
+        };
+        let names: Vec<String> = match &self.joined {
+            Some(joined) => joined.parts.iter().flat_map(|part| own(&part.rel)).collect(),
+            None => own(self),
+        };
+        Box::new(move |qualifier| names.iter().any(|name| name == qualifier))
+    }
+
+    /// TRUE when it has a column of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.names.contains_key(name)
+    }
+
     /// The relation's name, of a path its file's.
     fn stem(&self) -> &str {
         self.name.rsplit('/').next().and_then(|file| file.split('.').next()).unwrap_or_default()
@@ -230,7 +256,7 @@ impl Binder<'_> {
     pub(super) fn tell(&mut self, fault: Fault, qualifier: Option<&Ident>, name: &Ident, scope: &Scope<'_>) {
         match (fault, qualifier) {
             (Fault::Silent, _) => {}
-            (Fault::Qualifier, Some(qualifier)) => self.bad_qualifier(qualifier, name, &scope.rel),
+            (Fault::Qualifier, Some(qualifier)) => self.bad_qualifier(qualifier, &scope.rel),
             (Fault::Ambiguous(of), _) => self.ambiguous(name, &of, scope),
             (Fault::Qualifier, None) => self.unknown_column(qualifier, name, scope, false),
             (Fault::Unknown(is_bound), _) => self.unknown_column(qualifier, name, scope, is_bound),
@@ -295,17 +321,7 @@ impl Binder<'_> {
         self.report(diagnostic.hint(format!("write {}", hint.join(" or "))));
     }
 
-    fn bad_qualifier(&mut self, qualifier: &Ident, name: &Ident, rel: &Rel) {
-        let span = qualifier.span.to(name.span);
-        if rel.names.contains_key(&qualifier.name) {
-            let message =
-                format!("access to the field \"{}\" of column \"{}\" is not supported yet", name.name, qualifier.name);
-            return self.report(Diagnostic::error("E0901", span, message));
-        }
-        self.unknown_qualifier(qualifier, rel);
-    }
-
-    pub(super) fn unknown_qualifier(&mut self, qualifier: &Ident, rel: &Rel) {
+    pub(super) fn bad_qualifier(&mut self, qualifier: &Ident, rel: &Rel) {
         let known = rel.joined.as_ref().map_or_else(|| vec![rel.shown()], |joined| joined.names());
         let message = format!("relation \"{}\" does not exist in this query", qualifier.name);
         let detail = format!("the query reads \"{}\"", known.join("\" and \""));

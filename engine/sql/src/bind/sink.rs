@@ -48,7 +48,7 @@ impl<'a> Binder<'a> {
         let rekeyed = target.is_table && !target.is_inline && flow.changelog && self.is_rekeyed(&flow, &items, &key);
         let needs_tokens = (flow.raw || flow.sorted) && sink.is_some() && !pass_through && !rekeyed;
         if needs_tokens && !target.has_readers {
-            self.tokens(&mut items.exprs, flow.node);
+            self.tokens(&mut items.exprs, flow.node, &key);
         }
         if let Some((_, spec)) = &sink {
             self.doubt_file_key(query, target, spec);
@@ -107,7 +107,7 @@ impl<'a> Binder<'a> {
                 span: target.span,
             };
             let mut exprs: Vec<Expr> = schema.fields.iter().enumerate().map(column).collect();
-            self.tokens(&mut exprs, node);
+            self.tokens(&mut exprs, node, &key);
             let project = NodeKind::Project { exprs, event_time: None };
             node = self.graph.add(project, Some(node), items.fields, changelog, statement);
         }
@@ -211,9 +211,12 @@ impl<'a> Binder<'a> {
         }
     }
 
-    /// Lets inferred numbers reach the sink as they were written.
-    fn tokens(&mut self, exprs: &mut [Expr], input: usize) {
-        for expr in exprs.iter_mut().filter(|e| e.data_type.is_numeric()) {
+    /// Lets inferred numbers and nested values reach the sink as they were written; a key is one text for one value.
+    fn tokens(&mut self, exprs: &mut [Expr], input: usize, key: &[usize]) {
+        let as_written = |(at, expr): &(usize, &mut Expr)| {
+            expr.data_type.is_numeric() || expr.data_type.is_nested() && !key.contains(at)
+        };
+        for (_, expr) in exprs.iter_mut().enumerate().filter(as_written) {
             if let ExprKind::Column(column) = &mut expr.kind
                 && let Some(token) = self.graph.token(input, *column)
             {

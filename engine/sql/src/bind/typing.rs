@@ -1,5 +1,6 @@
 //! Type rules: what an operator makes of its operands' types. Pure; the binder inserts the casts these rules ask for.
 
+pub(super) use velostream_functions::has_order;
 use velostream_types::{DataType, decimal, unify};
 
 use crate::plan::{ArithmeticOp, Expr, ExprKind};
@@ -77,6 +78,15 @@ pub(super) fn comparison(left: &DataType, right: &DataType) -> Option<Pair> {
         (Date, Integer) | (Integer, Date) => casts(Some(Timestamp), Some(Timestamp)),
         (Json, String) => casts(Some(String), None),
         (String, Json) => casts(None, Some(String)),
+        // Text beside a nested value is the JSON of one.
+        (l, String) if l.is_nested() => casts(None, Some(l.clone())),
+        (String, r) if r.is_nested() => casts(Some(r.clone()), None),
+        (Json, r) if castable(r, &Json) => casts(None, Some(Json)),
+        (l, Json) if castable(l, &Json) => casts(Some(Json), None),
+        (l, r) if l.is_nested() && r.is_nested() => {
+            let both = common(l, r)?;
+            casts((*l != both).then(|| both.clone()), (*r != both).then_some(both))
+        }
         _ => None,
     }
 }
@@ -90,7 +100,36 @@ pub(super) fn common(left: &DataType, right: &DataType) -> Option<DataType> {
         (l, r) if l.is_numeric() && r.is_numeric() => Some(unify(l, r)),
         (Date, Timestamp) | (Timestamp, Date) => Some(Timestamp),
         (Json, String) | (String, Json) => Some(String),
+        (Json, other) | (other, Json) if castable(other, &Json) => Some(Json),
+        (l, r) if l.is_nested() && r.is_nested() => common_nested(l, r),
         _ => None,
+    }
+}
+
+/// Common type of two nested values: of their elements, or of fields of the same names.
+fn common_nested(left: &DataType, right: &DataType) -> Option<DataType> {
+    use DataType::*;
+    Some(match (left, right) {
+        (Json, _) | (_, Json) => Json,
+        (Array(l), Array(r)) => DataType::array(common_inside(l, r)?),
+        (Map(l), Map(r)) => DataType::map(common_inside(l, r)?),
+        (Struct(l), Struct(r)) if l.len() == r.len() => {
+            let mut fields = Vec::with_capacity(l.len());
+            for field in l.iter() {
+                let other = r.iter().find(|other| other.name == field.name)?;
+                fields.push((field.name.clone(), common_inside(&field.data_type, &other.data_type)?));
+            }
+            DataType::structure(fields)
+        }
+        _ => return None,
+    })
+}
+
+/// Inside nested values, JSON takes in whatever is beside it.
+fn common_inside(left: &DataType, right: &DataType) -> Option<DataType> {
+    match (left, right) {
+        (DataType::Json, other) | (other, DataType::Json) if *other != DataType::Null => Some(DataType::Json),
+        _ => common(left, right),
     }
 }
 
@@ -100,7 +139,15 @@ pub(super) fn castable(from: &DataType, to: &DataType) -> bool {
     match (from, to) {
         (Null, _) | (_, String) => true,
         (x, y) if x == y => true,
-        (String, Interval | Json | Bytes) => false,
+        (String, Interval | Bytes) | (Json, Interval | Bytes) => false,
+        (_, Json) | (Json, _) => true,
+        (Array(x), Array(y)) | (Map(x), Map(y)) => castable_inside(x, y),
+        (Struct(x), Struct(y)) => y.iter().all(|to| {
+            x.iter()
+                .find(|from| from.name == to.name)
+                .is_none_or(|from| castable_inside(&from.data_type, &to.data_type))
+        }),
+        (x, y) if x.is_nested() || y.is_nested() => *x == String,
         (Timestamp, Time) => true,
         (String, _) => true,
         (x, y) if x.is_numeric() && y.is_numeric() => true,
@@ -110,10 +157,20 @@ pub(super) fn castable(from: &DataType, to: &DataType) -> bool {
     }
 }
 
+/// Elements and fields are converted from their JSON text, which tells less of their type than a column does.
+fn castable_inside(from: &DataType, to: &DataType) -> bool {
+    use DataType::*;
+    match (from, to) {
+        (Date | Timestamp, Date | Timestamp) => true,
+        (String, Boolean | Bytes) | (Integer | Boolean | Timestamp, Boolean | Integer | Timestamp) => from == to,
+        _ => castable(from, to),
+    }
+}
+
 /// TRUE when evaluating `expr` may raise a record error. Recursion is bounded by the binder's depth limit.
 pub(super) fn can_fail(expr: &Expr) -> bool {
     match &expr.kind {
-        ExprKind::Column(_) | ExprKind::Literal(_) | ExprKind::System(_) => false,
+        ExprKind::Column(_) | ExprKind::Literal(_) | ExprKind::System(_) | ExprKind::Try(_) => false,
         ExprKind::Arithmetic { first, rest } => {
             can_fail(first)
                 || rest.iter().any(|step| {
@@ -141,8 +198,11 @@ pub(super) fn can_fail(expr: &Expr) -> bool {
                 || otherwise.as_deref().is_some_and(can_fail)
         }
         ExprKind::Cast { operand, try_cast } => {
-            let safe =
-                matches!(expr.data_type, DataType::String | DataType::Float) && operand.data_type != DataType::String;
+            let safe = match expr.data_type {
+                DataType::String | DataType::Json => operand.data_type != DataType::String,
+                DataType::Float => operand.data_type.is_numeric(),
+                _ => false,
+            };
             can_fail(operand) || !(*try_cast || safe)
         }
         ExprKind::Call { function, args } => function.fails || args.iter().any(can_fail),

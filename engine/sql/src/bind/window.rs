@@ -12,7 +12,7 @@ use crate::parse::ast::{Query, Window, WindowShape};
 use crate::plan::{Emit, LateStrategy, WindowKind, WindowSpec, ZoneName};
 
 /// Functions that give the bounds of the row's window.
-pub(super) const BOUNDS: [&str; 9] = [
+pub(crate) const BOUNDS: [&str; 9] = [
     "TUMBLE_START",
     "TUMBLE_END",
     "HOP_START",

@@ -208,6 +208,25 @@ impl Printer<'_> {
                 self.expr(operand);
                 let _ = write!(self.out, " AS {})", expr.data_type);
             }
+            ExprKind::Try(operand) => {
+                self.push("TRY(");
+                self.expr(operand);
+                self.push(")");
+            }
+            ExprKind::Call { function, args } if function.name == "FIELD" => match &args[1].kind {
+                ExprKind::Literal(Value::Str(field)) => {
+                    self.operand(&args[0], Binding::Primary);
+                    self.push(".");
+                    self.push(&name(field));
+                }
+                _ => self.call(function.name, args),
+            },
+            ExprKind::Call { function, args } if function.name == "ELEMENT_AT" => {
+                self.operand(&args[0], Binding::Primary);
+                self.push("[");
+                self.expr(&args[1]);
+                self.push("]");
+            }
             ExprKind::Call { function, args } if function.name == "LIKE" => {
                 self.pair(&args[0], "LIKE", &args[1]);
                 if let Some(escape) = args.get(2) {
@@ -215,13 +234,15 @@ impl Printer<'_> {
                     self.operand(escape, Binding::Concat);
                 }
             }
-            ExprKind::Call { function, args } => {
-                self.push(function.name);
-                self.push("(");
-                self.list(args, ", ", Binding::Or);
-                self.push(")");
-            }
+            ExprKind::Call { function, args } => self.call(function.name, args),
         }
+    }
+
+    fn call(&mut self, name: &str, args: &[Expr]) {
+        self.push(name);
+        self.push("(");
+        self.list(args, ", ", Binding::Or);
+        self.push(")");
     }
 
     fn pair(&mut self, left: &Expr, op: &str, right: &Expr) {

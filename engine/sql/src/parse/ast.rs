@@ -308,12 +308,24 @@ pub(crate) enum ExprKind {
     /// Digits as written.
     Number(String),
     Boolean(bool),
+    /// `X'48656C'`
+    Bytes(Vec<u8>),
     Null,
     Interval(i64),
     /// A calendar interval, in months.
     Months(i64),
     Negate(Box<Expr>),
     Not(Box<Expr>),
+    /// `operand.name`; the first two names of a path are a [`ExprKind::Column`].
+    Field {
+        operand: Box<Expr>,
+        name: Ident,
+    },
+    /// `operand[index]`
+    Element {
+        operand: Box<Expr>,
+        index: Box<Expr>,
+    },
     /// Operators of one level only: all of `+ -` or all of `* / %`.
     Arithmetic {
         first: Box<Expr>,
@@ -415,13 +427,13 @@ impl Over {
         call.chain(&self.partition).chain(self.order.iter().map(|o| &o.expr))
     }
 
-    fn same(&self, other: &Over) -> bool {
+    fn same(&self, other: &Over, is_relation: IsRelation<'_>) -> bool {
         let edges = |a: &FrameEdge, b: &FrameEdge| match (a, b) {
             (FrameEdge::CurrentRow, FrameEdge::CurrentRow) => true,
             (FrameEdge::Preceding(a), FrameEdge::Preceding(b)) | (FrameEdge::Following(a), FrameEdge::Following(b)) => {
                 match (a, b) {
                     (None, None) => true,
-                    (Some(a), Some(b)) => a.same(b),
+                    (Some(a), Some(b)) => a.same(b, is_relation),
                     _ => false,
                 }
             }
@@ -437,12 +449,12 @@ impl Over {
             (o.ignore_nulls, o.buffer.map(|b| b.rows), o.when_full, expire, o.partition.len(), o.order.len())
         };
         let keys = |a: &CallOrder, b: &CallOrder| {
-            (a.descending, a.nulls_first) == (b.descending, b.nulls_first) && a.expr.same(&b.expr)
+            (a.descending, a.nulls_first) == (b.descending, b.nulls_first) && a.expr.same(&b.expr, is_relation)
         };
         frames
             && rules(self) == rules(other)
-            && self.call.same(&other.call)
-            && self.partition.iter().zip(&other.partition).all(|(a, b)| a.same(b))
+            && self.call.same(&other.call, is_relation)
+            && self.partition.iter().zip(&other.partition).all(|(a, b)| a.same(b, is_relation))
             && self.order.iter().zip(&other.order).all(|(a, b)| keys(a, b))
     }
 }
@@ -468,24 +480,30 @@ pub(crate) struct CallOrder {
     pub nulls_first: Option<bool>,
 }
 
+/// Tells qualifiers that name a relation from those that name a column whose field is meant.
+pub(crate) type IsRelation<'a> = &'a dyn Fn(&str) -> bool;
+
+/// The qualifier unless it names a relation.
+fn outside<'e>(qualifier: &'e Option<Ident>, is_relation: IsRelation<'_>) -> Option<&'e str> {
+    qualifier.as_ref().map(|q| q.name.as_str()).filter(|q| !is_relation(q))
+}
+
 impl ModifiedCall {
-    fn same(&self, other: &ModifiedCall) -> bool {
+    fn same(&self, other: &ModifiedCall, is_relation: IsRelation<'_>) -> bool {
         let filters = match (&self.filter, &other.filter) {
             (None, None) => true,
-            (Some(a), Some(b)) => a.same(b),
+            (Some(a), Some(b)) => a.same(b, is_relation),
             _ => false,
         };
         filters
             && self.name.name.eq_ignore_ascii_case(&other.name.name)
             && (self.star, self.distinct) == (other.star, other.distinct)
             && self.args.len() == other.args.len()
-            && self.args.iter().zip(&other.args).all(|(a, b)| a.same(b))
+            && self.args.iter().zip(&other.args).all(|(a, b)| a.same(b, is_relation))
             && self.order.len() == other.order.len()
-            && self
-                .order
-                .iter()
-                .zip(&other.order)
-                .all(|(a, b)| (a.descending, a.nulls_first) == (b.descending, b.nulls_first) && a.expr.same(&b.expr))
+            && self.order.iter().zip(&other.order).all(|(a, b)| {
+                (a.descending, a.nulls_first) == (b.descending, b.nulls_first) && a.expr.same(&b.expr, is_relation)
+            })
     }
 }
 
@@ -494,8 +512,20 @@ impl Expr {
     pub(crate) fn each_child<'a>(&'a self, mut f: impl FnMut(&'a Expr)) {
         use ExprKind::*;
         match &self.kind {
-            Column { .. } | DoubleQuoted(_) | Text(_) | Number(_) | Boolean(_) | Null | Interval(_) | Months(_) => {}
-            Negate(x) | Not(x) | IsNull { operand: x, .. } | Cast { operand: x, .. } => f(x),
+            Column { .. }
+            | DoubleQuoted(_)
+            | Text(_)
+            | Number(_)
+            | Boolean(_)
+            | Bytes(_)
+            | Null
+            | Interval(_)
+            | Months(_) => {}
+            Element { operand, index } => {
+                f(operand);
+                f(index);
+            }
+            Field { operand: x, .. } | Negate(x) | Not(x) | IsNull { operand: x, .. } | Cast { operand: x, .. } => f(x),
             Arithmetic { first, rest } => {
                 f(first);
                 rest.iter().for_each(|(_, x)| f(x));
@@ -530,60 +560,71 @@ impl Expr {
         }
     }
 
-    /// TRUE when both mean the same whatever their place in the text. A name without a qualifier means the one column
-    /// of that name, or it is a mistake, so it is the same as that name with any qualifier.
-    pub(crate) fn same(&self, other: &Expr) -> bool {
+    /// TRUE when both mean the same whatever their place in the text. A qualifier that names a relation may be left out: a
+    /// name without one means the one column of that name, or it is a mistake.
+    pub(crate) fn same(&self, other: &Expr, is_relation: IsRelation<'_>) -> bool {
         use ExprKind::*;
-        let pair = |a: &[Expr], b: &[Expr]| a.len() == b.len() && a.iter().zip(b).all(|(x, y)| x.same(y));
+        let pair = |a: &[Expr], b: &[Expr]| a.len() == b.len() && a.iter().zip(b).all(|(x, y)| x.same(y, is_relation));
         let option = |a: &Option<Box<Expr>>, b: &Option<Box<Expr>>| match (a, b) {
             (None, None) => true,
-            (Some(x), Some(y)) => x.same(y),
+            (Some(x), Some(y)) => x.same(y, is_relation),
             _ => false,
         };
         match (&self.kind, &other.kind) {
             (Column { qualifier: p, name: a }, Column { qualifier: q, name: b }) => {
                 let differ = matches!((p, q), (Some(p), Some(q)) if p.name != q.name);
-                a.name == b.name && !differ
+                a.name == b.name && !differ && outside(p, is_relation) == outside(q, is_relation)
             }
             // Where a column of that name exists, the quoted text is that column.
-            (Column { name, .. }, DoubleQuoted(text)) | (DoubleQuoted(text), Column { name, .. }) => name.name == *text,
+            (Column { qualifier, name }, DoubleQuoted(text)) | (DoubleQuoted(text), Column { qualifier, name }) => {
+                name.name == *text && outside(qualifier, is_relation).is_none()
+            }
             (DoubleQuoted(a), DoubleQuoted(b)) | (Text(a), Text(b)) | (Number(a), Number(b)) => a == b,
             (Boolean(a), Boolean(b)) => a == b,
+            (Bytes(a), Bytes(b)) => a == b,
+            (Field { operand: a, name: x }, Field { operand: b, name: y }) => {
+                x.name == y.name && a.same(b, is_relation)
+            }
+            (Element { operand: a, index: x }, Element { operand: b, index: y }) => {
+                a.same(b, is_relation) && x.same(y, is_relation)
+            }
             (Null, Null) => true,
             (Interval(a), Interval(b)) | (Months(a), Months(b)) => a == b,
-            (Negate(a), Negate(b)) | (Not(a), Not(b)) => a.same(b),
+            (Negate(a), Negate(b)) | (Not(a), Not(b)) => a.same(b, is_relation),
             (Arithmetic { first: a, rest: x }, Arithmetic { first: b, rest: y }) => {
-                a.same(b) && x.len() == y.len() && x.iter().zip(y).all(|(x, y)| x.0 == y.0 && x.1.same(&y.1))
+                a.same(b, is_relation)
+                    && x.len() == y.len()
+                    && x.iter().zip(y).all(|(x, y)| x.0 == y.0 && x.1.same(&y.1, is_relation))
             }
             (Concat(a), Concat(b)) | (And(a), And(b)) | (Or(a), Or(b)) => pair(a, b),
             (Compare { op: o, left: a, right: b }, Compare { op: p, left: c, right: d }) => {
-                o == p && a.same(c) && b.same(d)
+                o == p && a.same(c, is_relation) && b.same(d, is_relation)
             }
             (Distinct { left: a, right: b, negated: m }, Distinct { left: c, right: d, negated: n }) => {
-                m == n && a.same(c) && b.same(d)
+                m == n && a.same(c, is_relation) && b.same(d, is_relation)
             }
             (
                 Between { operand: a, low: b, high: c, negated: m },
                 Between { operand: x, low: y, high: z, negated: n },
-            ) => m == n && a.same(x) && b.same(y) && c.same(z),
+            ) => m == n && a.same(x, is_relation) && b.same(y, is_relation) && c.same(z, is_relation),
             (InList { operand: a, list: x, negated: m }, InList { operand: b, list: y, negated: n }) => {
-                m == n && a.same(b) && pair(x, y)
+                m == n && a.same(b, is_relation) && pair(x, y)
             }
-            (IsNull { operand: a, negated: m }, IsNull { operand: b, negated: n }) => m == n && a.same(b),
+            (IsNull { operand: a, negated: m }, IsNull { operand: b, negated: n }) => m == n && a.same(b, is_relation),
             (Case { operand: a, branches: x, otherwise: e }, Case { operand: b, branches: y, otherwise: f }) => {
                 option(a, b)
                     && option(e, f)
                     && x.len() == y.len()
-                    && x.iter().zip(y).all(|(x, y)| x.0.same(&y.0) && x.1.same(&y.1))
+                    && x.iter().zip(y).all(|(x, y)| x.0.same(&y.0, is_relation) && x.1.same(&y.1, is_relation))
             }
             (Cast { operand: a, to: t, try_cast: m }, Cast { operand: b, to: u, try_cast: n }) => {
-                m == n && t.data_type == u.data_type && a.same(b)
+                m == n && t.data_type == u.data_type && a.same(b, is_relation)
             }
             (Call { name: a, args: x, star: m }, Call { name: b, args: y, star: n }) => {
                 m == n && a.name.eq_ignore_ascii_case(&b.name) && pair(x, y)
             }
-            (Modified(a), Modified(b)) => a.same(b),
-            (Over(a), Over(b)) => a.same(b),
+            (Modified(a), Modified(b)) => a.same(b, is_relation),
+            (Over(a), Over(b)) => a.same(b, is_relation),
             _ => false,
         }
     }

@@ -89,7 +89,6 @@ impl Parser<'_> {
                 }
                 Sym::Tilde => Ok(Some((COMPARE, Operator::Match { negated: false }))),
                 Sym::NotTilde => Ok(Some((COMPARE, Operator::Match { negated: true }))),
-                Sym::LBracket => Err(self.unsupported(self.span(), "element access ([…])")),
                 _ => Ok(None),
             },
             Tok::Word(_) if self.is_word("OR") => Ok(Some((OR, Operator::Or))),
@@ -269,11 +268,11 @@ impl Parser<'_> {
         if self.take(Sym::Plus) {
             return self.binary(MULTIPLY + 1);
         }
-        let mut value = self.primary()?;
+        let mut value = self.value()?;
         while self.is_word("AT") && self.is_word_at(1, "TIME") && self.is_word_at(2, "ZONE") {
             let word = self.span();
             (0..3).for_each(|_| self.bump());
-            let zone = self.primary()?;
+            let zone = self.value()?;
             let span = value.span.to(zone.span);
             let utc = self.node(ExprKind::Text("UTC".to_owned()), word)?;
             value = self.named("CONVERT_TZ", word, vec![value, utc, zone], span)?;
@@ -281,7 +280,7 @@ impl Parser<'_> {
         Ok(value)
     }
 
-    fn primary(&mut self) -> Parse<Expr> {
+    pub(super) fn primary(&mut self) -> Parse<Expr> {
         let span = self.span();
         if let Some(duration) = self.glued_duration() {
             let duration = duration?;
@@ -290,6 +289,7 @@ impl Parser<'_> {
         let kind = match self.peek() {
             Tok::Number(digits) => ExprKind::Number(digits.to_string()),
             Tok::Text(text) => ExprKind::Text(text.to_string()),
+            Tok::Hex(digits) => return self.bytes(digits),
             Tok::DoubleQuoted(text) if !self.is_at(1, Sym::Period) => ExprKind::DoubleQuoted(text.to_string()),
             Tok::Sym(Sym::LParen) => return self.parenthesised(),
             Tok::Word(_) => return self.word_primary(),
@@ -344,7 +344,7 @@ impl Parser<'_> {
             return self.node(ExprKind::Call { name, args: Vec::new(), star: false }, span);
         }
         if self.is_word("ARRAY") && self.is_at(1, Sym::LBracket) {
-            return Err(self.unsupported(span, "ARRAY"));
+            return self.array();
         }
         self.column()
     }
@@ -375,13 +375,10 @@ impl Parser<'_> {
         let first = self.name("an expression")?;
         let (mut qualifier, mut name) = (None, first);
         if self.take(Sym::Period) {
-            let second = self.name("a column name after \".\"")?;
+            let second = self.field_name()?;
             qualifier = Some(std::mem::replace(&mut name, second));
         }
         let span = qualifier.as_ref().map_or(name.span, |q: &Ident| q.span.to(name.span));
-        if self.is(Sym::Period) {
-            return Err(self.unsupported(span, "access to nested fields"));
-        }
         self.node(ExprKind::Column { qualifier, name }, span)
     }
 

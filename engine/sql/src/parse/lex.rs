@@ -28,6 +28,8 @@ pub(crate) enum Tok {
     DoubleQuoted(Box<str>),
     /// Unsigned number as written.
     Number(Box<str>),
+    /// `X'48656C'`: the digits.
+    Hex(Box<str>),
     /// Operator or punctuation.
     Sym(Sym),
     /// Reported already.
@@ -58,6 +60,7 @@ pub(crate) enum Sym {
     Concat,
     Colon,
     LBracket,
+    RBracket,
     Tilde,
     NotTilde,
     /// Something SQL has no use for here.
@@ -203,6 +206,12 @@ impl Lexer<'_> {
                 self.push(Tok::Number(n.into()), start, end - 1);
                 return self.push(Tok::Word("L".into()), end - 1, end);
             }
+            Raw::HexStringLiteral(digits) => Tok::Hex(digits.into()),
+            // Two closing brackets of types: there is no shift in SQL.
+            Raw::ShiftRight => {
+                self.push(Tok::Sym(Sym::Gt), start, end - 1);
+                return self.push(Tok::Sym(Sym::Gt), end - 1, end);
+            }
             Raw::Whitespace(_) | Raw::EOF => return,
             other => Tok::Sym(symbol(&other)),
         };
@@ -283,6 +292,7 @@ fn symbol(raw: &Raw) -> Sym {
         Raw::StringConcat => Sym::Concat,
         Raw::Colon => Sym::Colon,
         Raw::LBracket => Sym::LBracket,
+        Raw::RBracket => Sym::RBracket,
         Raw::Tilde => Sym::Tilde,
         Raw::ExclamationMarkTilde => Sym::NotTilde,
         _ => Sym::Other,

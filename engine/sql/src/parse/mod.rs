@@ -4,6 +4,7 @@
 //! not do yet is answered by E0901, never by a syntax error. Limits: nesting [`MAX_DEPTH`], tokens `lex::MAX_TOKENS`,
 //! each a diagnostic.
 
+mod access;
 pub(crate) mod ast;
 mod cursor;
 mod duration;

@@ -8,7 +8,7 @@ use super::lex::{Sym, Tok};
 use crate::diag::Diagnostic;
 
 /// Every name a type may have.
-pub const NAMES: [&str; 23] = [
+pub const NAMES: [&str; 28] = [
     "INTEGER",
     "INT",
     "BIGINT",
@@ -32,6 +32,11 @@ pub const NAMES: [&str; 23] = [
     "DATE",
     "TIME",
     "DOUBLE PRECISION",
+    "JSON",
+    "ARRAY",
+    "MAP",
+    "STRUCT",
+    "ROW",
 ];
 
 impl Parser<'_> {
@@ -62,14 +67,67 @@ impl Parser<'_> {
             "DECIMAL" | "NUMERIC" => return self.decimal_type(start),
             "SCALED_INTEGER" => DataType::decimal(4),
             "TIME" => DataType::Time,
-            "ARRAY" | "MAP" | "STRUCT" => return Err(self.unsupported(start, &format!("type {name}"))),
+            "JSON" => DataType::Json,
+            "ARRAY" | "MAP" | "STRUCT" | "ROW" => return self.nested_type(&name, start),
             _ => {
                 let message = format!("unknown type \"{}\"", self.slice(start));
-                let hint = "types are INTEGER, FLOAT, DECIMAL(p,s), STRING, BOOLEAN, TIMESTAMP, DATE, TIME, BYTES";
+                let hint = "types are INTEGER, FLOAT, DECIMAL(p,s), STRING, BOOLEAN, TIMESTAMP, DATE, TIME, BYTES, JSON, \
+                            ARRAY<T>, MAP<STRING, T>, STRUCT<name T, …>";
                 return Err(self.fail(Diagnostic::error("E0301", start, message).hint(hint)));
             }
         };
         plain(data_type, start.to(self.last_span()))
+    }
+
+    /// What stands behind ARRAY, MAP, STRUCT or ROW, in `<…>` or `(…)`.
+    fn nested_type(&mut self, name: &str, start: Span) -> Parse<TypeName> {
+        let close = match self.peek() {
+            Tok::Sym(Sym::Lt) => Sym::Gt,
+            Tok::Sym(Sym::LParen) => Sym::RParen,
+            _ => return Err(self.expected(&format!("the types inside {name}, as in {}", example(name)))),
+        };
+        self.bump();
+        self.enter()?;
+        let inside = match name {
+            "ARRAY" => self.type_name().map(|of| (DataType::array(of.data_type), of.open_decimal)),
+            "MAP" => self.map_type(),
+            _ => self.fields(),
+        };
+        self.leave();
+        let (data_type, open_decimal) = inside?;
+        self.expect(close, if close == Sym::Gt { "\">\"" } else { "\")\"" })?;
+        Ok(TypeName { data_type, open_decimal, span: start.to(self.last_span()) })
+    }
+
+    fn map_type(&mut self) -> Parse<(DataType, bool)> {
+        let key = self.type_name()?;
+        if key.data_type != DataType::String {
+            let message = format!("the keys of a MAP are STRING, not {}", key.data_type);
+            let hint = "write MAP<STRING, T>; keys are the member names of JSON objects";
+            return Err(self.fail(Diagnostic::error("E0301", key.span, message).hint(hint)));
+        }
+        self.expect(Sym::Comma, "\",\" and the type of the values")?;
+        let value = self.type_name()?;
+        Ok((DataType::map(value.data_type), value.open_decimal))
+    }
+
+    /// `name T, …`; a colon may stand between the two.
+    fn fields(&mut self) -> Parse<(DataType, bool)> {
+        let (mut fields, mut open_decimal): (Vec<(String, DataType)>, bool) = (Vec::new(), false);
+        loop {
+            let field = self.name("the name of a field")?;
+            if fields.iter().any(|(name, _)| *name == field.name) {
+                let message = format!("field \"{}\" stands twice in one STRUCT", field.name);
+                return Err(self.fail(Diagnostic::error("E0208", field.span, message)));
+            }
+            self.take(Sym::Colon);
+            let of = self.type_name()?;
+            open_decimal |= of.open_decimal;
+            fields.push((field.name, of.data_type));
+            if !self.take(Sym::Comma) {
+                return Ok((DataType::structure(fields), open_decimal));
+            }
+        }
     }
 
     fn decimal_type(&mut self, start: Span) -> Parse<TypeName> {
@@ -97,6 +155,15 @@ impl Parser<'_> {
             return Ok(n);
         }
         Err(self.expected(what))
+    }
+}
+
+/// How a nested type is written.
+fn example(name: &str) -> &'static str {
+    match name {
+        "ARRAY" => "ARRAY<INTEGER>",
+        "MAP" => "MAP<STRING, INTEGER>",
+        _ => "STRUCT<price DECIMAL(10,2), currency STRING>",
     }
 }
 

@@ -25,7 +25,7 @@ impl Expr {
                 f(first);
                 rest.iter().for_each(|step| f(&step.operand));
             }
-            ExprKind::Negate(x) | ExprKind::Not(x) => f(x),
+            ExprKind::Negate(x) | ExprKind::Not(x) | ExprKind::Try(x) => f(x),
             ExprKind::IsNull { operand, .. } | ExprKind::Cast { operand, .. } => f(operand),
             ExprKind::Compare { left, right, .. } | ExprKind::Distinct { left, right, .. } => {
                 f(left);
@@ -162,6 +162,8 @@ pub enum ExprKind {
         /// TRUE: NULL instead of a record error.
         try_cast: bool,
     },
+    /// `TRY(x)`: NULL where the operand fails.
+    Try(Box<Expr>),
     /// Text concatenation, NULL-propagating.
     Concat(Vec<Expr>),
     /// A call of a catalogue function; arguments were cast to what its parameters take.

@@ -6,6 +6,7 @@
 //! into this batch's storage, cuts the batch in front of its record: so which records are bad never depends on where
 //! batches end.
 
+mod nested;
 mod numbers;
 mod scalars;
 mod slots;
@@ -17,6 +18,7 @@ use std::borrow::Cow;
 use velostream_sql::plan::{Repr, ScanColumn};
 use velostream_types::{Column, DataType, ErrorCode, Utf8Slab};
 
+use self::nested::Nested;
 use self::numbers::Numbers;
 use self::scalars::{Blobs, Booleans, Floats, Times};
 use self::text::{Texts, Tokens};
@@ -155,6 +157,7 @@ enum Kinded {
     Booleans(Booleans),
     Texts(Texts),
     Tokens(Tokens),
+    Nested(Nested),
     Times(Times),
     Blobs(Blobs),
     Untyped(Untyped),
@@ -168,6 +171,7 @@ macro_rules! each {
             Kinded::Booleans($b) => $body,
             Kinded::Texts($b) => $body,
             Kinded::Tokens($b) => $body,
+            Kinded::Nested($b) => $body,
             Kinded::Times($b) => $body,
             Kinded::Blobs($b) => $body,
             Kinded::Untyped($b) => $body,
@@ -189,8 +193,9 @@ impl Kinded {
             (DataType::Float, _) => Kinded::Floats(Floats::default()),
             (DataType::Boolean, _) => Kinded::Booleans(Booleans::new(inferred)),
             (DataType::String, _) => Kinded::Texts(Texts::string(inferred)),
+            (nested, Repr::Token) if nested.is_nested() => Kinded::Texts(Texts::json()),
             (DataType::Json | DataType::Array(_) | DataType::Map(_) | DataType::Struct(_), _) => {
-                Kinded::Texts(Texts::json())
+                Kinded::Nested(Nested::new(&column.data_type, inferred))
             }
             (DataType::Bytes, _) => Kinded::Blobs(Blobs::default()),
             (ty @ (DataType::Date | DataType::Timestamp | DataType::Time | DataType::Interval), _) => {
@@ -227,6 +232,14 @@ impl ColumnBuilder {
     pub(super) fn append(&mut self, source: Source<'_>, cells: &[Cell], faults: &mut Vec<Fault>) -> Option<usize> {
         let not_null = self.column.not_null;
         each!(&mut self.kinded, b => feed(b, not_null, source, cells, faults))
+    }
+
+    /// What is wrong inside a nested value.
+    pub(super) fn misfit(&self, source: Source<'_>, cell: Cell) -> Option<String> {
+        match &self.kinded {
+            Kinded::Nested(nested) => nested.misfit(source, cell),
+            _ => None,
+        }
     }
 
     /// Drops the rows from `len` on.

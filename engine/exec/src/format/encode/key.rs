@@ -23,6 +23,8 @@ pub struct KeyEncoder {
     names: Vec<Vec<u8>>,
     /// Per key column: its type is a number, so that text is a number's token.
     numeric: Vec<bool>,
+    /// Per key column: its text is JSON.
+    nested: Vec<bool>,
     buffer: Vec<u8>,
 }
 
@@ -40,6 +42,7 @@ impl KeyEncoder {
             key: key.to_vec(),
             names: key.iter().map(name).collect(),
             numeric: key.iter().map(|k| schema.fields[*k].data_type.is_numeric()).collect(),
+            nested: key.iter().map(|k| schema.fields[*k].data_type.is_nested()).collect(),
             buffer: Vec::new(),
         }
     }
@@ -73,6 +76,7 @@ impl KeyEncoder {
                 let exact = decimal::from_text(&token).or_else(|| decimal::from_exponent_text(&token));
                 exact.map_or(Value::Str(token), |(mantissa, scale)| Value::Decimal { mantissa, scale })
             }
+            Value::Str(json) if self.nested[part] => Value::Json(json),
             value => value,
         }
     }

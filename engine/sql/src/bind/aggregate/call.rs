@@ -264,7 +264,7 @@ impl Binder<'_> {
             let filter = call.filter.filter(|_| parts.order_is_value);
             let column = self.argument(grouped, Source { expr: Some(&item.expr), filter, text: false }, scope)?;
             let data_type = &grouped.project[column].data_type;
-            if *data_type == DataType::Json {
+            if !typing::has_order(data_type) {
                 let message = format!("a value of type {data_type} has no order");
                 self.report(Diagnostic::error("E0306", item.expr.span, message));
                 return None;

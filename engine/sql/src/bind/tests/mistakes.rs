@@ -25,10 +25,7 @@ fn names() {
     check_from("SELECT prise FROM trades", "E0203 column \"prise\" in SELECT does not exist");
     check_from("SELECT symbol FROM trades WHERE usr = 1", "E0203 column \"usr\" in WHERE does not exist");
     check_from("SELECT x.symbol FROM trades t", "E0204 relation \"x\" does not exist in this query");
-    check_from(
-        "SELECT symbol.a FROM trades t",
-        "E0901 access to the field \"a\" of column \"symbol\" is not supported yet",
-    );
+    check_from("SELECT symbol.a FROM trades t", "E0302 STRING has no fields, so no \"a\"");
     check_from("SELECT UPER(symbol) FROM trades", "E0206 function \"UPER\" does not exist");
     check_from("SELECT NTILE(symbol) FROM trades", "E0427 NTILE is computed of several rows, which OVER (…) names");
     check_from("SELECT NULLIF(1) FROM trades", "E0207 NULLIF takes 2 arguments, not 1");

@@ -159,6 +159,7 @@ pub(super) fn expr(e: &Expr) -> String {
         }
         ExprKind::Coalesce(l) => format!("coalesce({})", list(l)),
         ExprKind::Cast { operand, .. } => format!("cast({} as {})", expr(operand), e.data_type),
+        ExprKind::Try(x) => format!("try({})", expr(x)),
         ExprKind::Concat(l) => format!("concat({})", list(l)),
         ExprKind::Call { function, args } => format!("{}({})", function.name.to_lowercase(), list(args)),
         ExprKind::RecordKey { parts, .. } => {
