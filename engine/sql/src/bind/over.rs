@@ -264,7 +264,8 @@ impl<'a> Binder<'a> {
             lateness_ns: 0,
             late: LateStrategy::Drop,
         };
-        let mut own = Grouped::new(Some(bounded), false);
+        let mut own = Grouped::new(Some(bounded), &scope.rel);
+        own.changelog = false;
         let inside = if scope.grouped.is_some() { scope.inside.take() } else { None };
         let bound = self.call_parts(&mut own, &written, scope);
         scope.inside = inside.or(scope.inside);

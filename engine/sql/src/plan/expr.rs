@@ -60,7 +60,7 @@ impl Expr {
                 f(first);
                 rest.iter_mut().for_each(|step| f(&mut step.operand));
             }
-            ExprKind::Negate(x) | ExprKind::Not(x) => f(x),
+            ExprKind::Negate(x) | ExprKind::Not(x) | ExprKind::Try(x) => f(x),
             ExprKind::IsNull { operand, .. } | ExprKind::Cast { operand, .. } => f(operand),
             ExprKind::Compare { left, right, .. } | ExprKind::Distinct { left, right, .. } => {
                 f(left);
