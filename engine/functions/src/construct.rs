@@ -100,7 +100,7 @@ fn keys(count: usize) -> impl Iterator<Item = usize> {
 }
 
 fn in_pairs(args: &[ArgType<'_>]) -> Result<(), String> {
-    if args.len() % 2 == 0 { Ok(()) } else { Err("keys and values come in pairs".to_owned()) }
+    if args.len().is_multiple_of(2) { Ok(()) } else { Err("keys and values come in pairs".to_owned()) }
 }
 
 fn map_type(args: &[ArgType<'_>]) -> Result<DataType, String> {

@@ -117,8 +117,7 @@ fn is_part(function: &Function) -> bool {
 /// The call as it is.
 fn plain_call(exprs: &mut Exprs<'_>, function: &'static Function, want: Want, depth: u32) -> Option<Expr> {
     // The oracle looks patterns and zones up anew for every row.
-    let is_slow = function.prepare.is_some()
-        && matches!(function.name, "CONVERT_TZ" | "REGEXP_LIKE" | "REGEXP_EXTRACT" | "REGEXP_REPLACE");
+    let is_slow = matches!(function.name, "CONVERT_TZ" | "REGEXP_LIKE");
     if is_slow && !exprs.draw.once_in(2) {
         return None;
     }

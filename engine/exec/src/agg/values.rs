@@ -262,8 +262,8 @@ impl Values {
                     end.map(|(k, _)| k.value(&self.data_type))
                 }
                 Held::Bytes(bag) => {
-                    let mut entries = bag.entries(group).map(|(k, _)| k);
-                    let order = |a: &&Box<[u8]>, b: &&Box<[u8]>| bytes_order(a, b, &self.data_type);
+                    let mut entries = bag.entries(group).map(|(k, _)| &**k);
+                    let order = |a: &&[u8], b: &&[u8]| bytes_order(a, b, &self.data_type);
                     let end = match (self.data_type.is_nested(), last) {
                         (true, true) => entries.max_by(order),
                         (true, false) => entries.min_by(order),
