@@ -107,6 +107,7 @@ fn converted(tree: &Tree, from: &DataType, to: &DataType) -> Option<Tree> {
     Some(match (tree, from, to) {
         (Tree::Null, _, _) => Tree::Null,
         (_, _, DataType::Json) => tree.clone(),
+        (Tree::Bool(_) | Tree::Number(_) | Tree::Text(_), _, to) if to.is_nested() => return None,
         (Tree::Array(list), DataType::Array(x), DataType::Array(y)) => {
             Tree::Array(list.iter().map(|t| converted(t, x, y)).collect::<Option<_>>()?)
         }

@@ -183,7 +183,7 @@ impl Binder<'_> {
     }
 
     /// Converts to a nested type; text that is a constant has to be the JSON of one.
-    pub(super) fn to_nested(&mut self, expr: Expr, to: DataType) -> Option<Expr> {
+    pub(super) fn nested_cast(&mut self, expr: Expr, to: DataType) -> Option<Expr> {
         let ExprKind::Literal(Value::Str(text)) = &expr.kind else { return Some(cast_to(expr, to)) };
         let mut canonical = String::new();
         let reason = match json::check(text) {

@@ -337,7 +337,7 @@ impl Binder<'_> {
         let Some(to) = to else { return Some(expr) };
         self.doubt_seconds(&expr, &to);
         if to.is_nested() {
-            return self.to_nested(expr, to);
+            return self.nested_cast(expr, to);
         }
         let ExprKind::Literal(Value::Str(text)) = &expr.kind else { return Some(cast_to(expr, to)) };
         if let Some(value) = read::value(text, &to) {

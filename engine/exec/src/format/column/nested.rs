@@ -45,7 +45,9 @@ impl Nested {
 }
 
 /// The JSON of a field, and where it stands in the slab if it does.
-fn written(source: Source<'_>, cell: Cell) -> Option<(Cow<'_, str>, Option<(usize, usize)>)> {
+type Written<'a> = (Cow<'a, str>, Option<(usize, usize)>);
+
+fn written(source: Source<'_>, cell: Cell) -> Option<Written<'_>> {
     let (start, end) = match (cell.kind(), source.grammar) {
         (Kind::Text | Kind::Escaped, Grammar::Json) => (cell.start() - 1, cell.end() + 1),
         (Kind::Escaped, Grammar::Csv) => return Some((source.text(cell)?, None)),
