@@ -57,12 +57,12 @@ const TEMPLATES: &[Template] = &[
     ("IS NULL", Boolean, "($s1 IS NULL)", "($s1 IS NULL)"),
     ("IS NOT NULL", Boolean, "($i1 IS NOT NULL)", "($i1 IS NOT NULL)"),
     ("IS DISTINCT FROM", Boolean, "($i1 IS DISTINCT FROM $i2)", "($i1 IS NOT $i2)"),
-    ("JSON_OBJECT", Text, "CAST(JSON_OBJECT('a', $i1, 'b', $s1) AS STRING)", "json_object('a', $i1, 'b', $s1)"),
+    ("JSON_OBJECT", Text, "CAST(JSON_OBJECT('a', $i1, 'b', $s1) AS STRING)", "(json_object('a', $i1, 'b', $s1) || '')"),
     (
         "JSON_QUERY",
         Text,
         "JSON_QUERY(JSON_OBJECT('k', JSON_ARRAY($i1, $s1)), 'k')",
-        "(json_object('k', json_array($i1, $s1)) -> 'k')",
+        "((json_object('k', json_array($i1, $s1)) -> 'k') || '')",
     ),
     (
         "JSON_ARRAY_LENGTH",

@@ -201,7 +201,7 @@ impl WindowStore {
         }
     }
 
-    /// Folds the rows of a run; answers the group of each.
+    /// Folds the rows of a run; answers the group of each, of a query without keys the one group once.
     pub(super) fn fold_run_of(&mut self, run: Run, batch: &Batch) -> &[u32] {
         self.fold_run(run, Addition::Rows(batch));
         &self.scratch.groups
@@ -244,6 +244,8 @@ impl WindowStore {
         match addition {
             Addition::Rows(batch) if self.spec.keys.is_empty() => {
                 let group = window.index.find_or_insert(&[], hasher.hash(&[]), pool);
+                scratch.groups.clear();
+                scratch.groups.push(group.group);
                 window.fold_one(run, layout, group, batch, pool);
             }
             _ => window.fold(run, layout, scratch, addition, pool),
