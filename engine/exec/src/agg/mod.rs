@@ -261,15 +261,22 @@ impl States {
         }
     }
 
-    /// Folds `rows` rows from `fold.start` on, which all belong to `group`; `fold.groups` is made of it for those
-    /// accumulators that look at one row at a time.
-    pub fn update_one(&mut self, layout: &Layout, group: u32, rows: usize, fold: Fold<'_>, pool: &mut BlockPool) {
+    /// Folds `rows` rows from `fold.start` on, which all belong to `group`; `each` is a buffer for the groups of
+    /// accumulators that look at one row at a time, and holds nothing but `group`.
+    pub fn update_one(
+        &mut self,
+        layout: &Layout,
+        (group, rows): (u32, usize),
+        fold: Fold<'_>,
+        each: &mut Vec<u32>,
+        pool: &mut BlockPool,
+    ) {
         if fold.weights.is_some() {
-            return self.update(layout, Fold { groups: &vec![group; rows], ..fold }, pool);
+            each.resize(rows, group);
+            return self.update(layout, Fold { groups: each, ..fold }, pool);
         }
         let (start, high) = (fold.start, self.rows.len());
         *self.rows.at(group) += rows as i64;
-        let mut each = Vec::new();
         for (state, spec) in self.states.iter_mut().zip(&layout.states) {
             let column = &fold.columns[spec.arguments[0]];
             let done = match state {
@@ -289,7 +296,7 @@ impl States {
             };
             if !done {
                 each.resize(rows, group);
-                state.update(spec, Fold { groups: &each, ..fold }, high, pool);
+                state.update(spec, Fold { groups: each, ..fold }, high, pool);
             }
         }
     }

@@ -244,9 +244,7 @@ impl WindowStore {
         match addition {
             Addition::Rows(batch) if self.spec.keys.is_empty() => {
                 let group = window.index.find_or_insert(&[], hasher.hash(&[]), pool);
-                scratch.groups.clear();
-                scratch.groups.push(group.group);
-                window.fold_one(run, layout, group, batch, pool);
+                window.fold_one(run, layout, group, (batch, &mut scratch.groups), pool);
             }
             _ => window.fold(run, layout, scratch, addition, pool),
         }
@@ -449,14 +447,23 @@ impl Groups {
 }
 
 impl Groups {
-    /// Folds rows of the one group of a query without keys.
-    fn fold_one(&mut self, run: Run, layout: &Layout, found: Found, batch: &Batch, pool: &mut BlockPool) {
+    /// Folds rows of the one group of a query without keys; `groups` is a buffer, which then holds that group.
+    fn fold_one(
+        &mut self,
+        run: Run,
+        layout: &Layout,
+        found: Found,
+        (batch, groups): (&Batch, &mut Vec<u32>),
+        pool: &mut BlockPool,
+    ) {
         let (group, rows, high) = (found.group, run.to - run.from, self.index.high());
         self.states.grow(high, pool);
         // Of a group's rows the first in order counts; those of a source ascend.
         let seen = if matches!(batch.meta.order, RowOrder::Source) { 1 } else { rows };
         let fresh: &[u32] = if found.fresh { &[0] } else { &[] };
-        self.first.fold(&vec![group; seen], fresh, high, (&batch.meta, run.from), pool);
+        groups.clear();
+        groups.resize(seen, group);
+        self.first.fold(groups, fresh, high, (&batch.meta, run.from), pool);
         let fold = Fold {
             groups: &[],
             start: run.from,
@@ -464,7 +471,7 @@ impl Groups {
             meta: &batch.meta,
             weights: batch.meta.weight.as_deref(),
         };
-        self.states.update_one(layout, group, rows, fold, pool);
+        self.states.update_one(layout, (group, rows), fold, groups, pool);
     }
 }
 
