@@ -263,19 +263,9 @@ pub fn to_float(mantissa: i128, scale: u8) -> f64 {
     mantissa as f64 / decimal::pow10(scale.min(38)) as f64
 }
 
-/// `mantissa` without the zeros at its end, as long as more than `least` digits stand after the point.
-#[inline]
-pub fn strip(mut mantissa: i128, mut scale: u8, least: u8) -> (i128, u8) {
-    while scale > least && mantissa % 10 == 0 {
-        mantissa /= 10;
-        scale -= 1;
-    }
-    (mantissa, scale)
-}
-
 /// Decimals brought to one scale: `least`, or as many more digits as they need.
 fn decimals(values: &[(i128, u8)], least: u8, nulls: Option<NullBuffer>) -> Column {
-    let mut scale = values.iter().map(|(m, s)| if *s > least { strip(*m, *s, least).1 } else { least }).max();
+    let mut scale = values.iter().map(|(m, s)| if *s > least { decimal::strip(*m, *s, least).1 } else { least }).max();
     // 38 digits may not hold the longest fraction and the greatest number at once: fractions give way.
     let (scale, values) = loop {
         let at = scale.unwrap_or(least);

@@ -18,7 +18,7 @@
 use arrow_array::Array;
 use velostream_types::{Column, Value, decimal};
 
-use crate::build::{ColumnBuilder, strip};
+use crate::build::ColumnBuilder;
 
 const NULL: u8 = 0;
 const FALSE: u8 = 1;
@@ -223,7 +223,7 @@ fn integer(value: i64, out: &mut Vec<u8>) {
 }
 
 fn number(mantissa: i128, scale: u8, out: &mut Vec<u8>) {
-    let (mantissa, scale) = strip(mantissa, scale, 0);
+    let (mantissa, scale) = decimal::strip(mantissa, scale, 0);
     match i64::try_from(mantissa) {
         Ok(m) if scale == 0 => integer(m, out),
         Ok(m) => {

@@ -176,6 +176,16 @@ fn long_div(hi: u128, lo: u128, d: u128) -> (u128, u128) {
     (q, rem)
 }
 
+/// `mantissa` without the zeros at its end, as long as more than `least` digits stand after the point.
+#[inline]
+pub fn strip(mut mantissa: i128, mut scale: u8, least: u8) -> (i128, u8) {
+    while scale > least && mantissa % 10 == 0 {
+        mantissa /= 10;
+        scale -= 1;
+    }
+    (mantissa, scale)
+}
+
 /// Text with exactly `scale` digits after the point.
 pub fn to_text(mantissa: i128, scale: u8) -> String {
     let digits = mantissa.unsigned_abs().to_string();

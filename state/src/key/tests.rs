@@ -95,8 +95,8 @@ fn equal(a: &Value, b: &Value) -> bool {
     fn exact(v: &Value) -> Option<(i128, u8)> {
         match v {
             Value::Int(i) => Some((i128::from(*i), 0)),
-            Value::Decimal { mantissa, scale } => Some(strip(*mantissa, *scale, 0)),
-            Value::Float(x) => exact_decimal(*x).map(|(m, s)| strip(m, s, 0)),
+            Value::Decimal { mantissa, scale } => Some(decimal::strip(*mantissa, *scale, 0)),
+            Value::Float(x) => exact_decimal(*x).map(|(m, s)| decimal::strip(m, s, 0)),
             _ => None,
         }
     }

@@ -189,7 +189,7 @@ impl ExactSum {
             return in_type(self.value(group), self.scale, result);
         }
         let least = result.exact_scale().unwrap_or(0);
-        let (mantissa, scale) = velostream_state::build::strip(self.sums.get(group), self.scale, least);
+        let (mantissa, scale) = decimal::strip(self.sums.get(group), self.scale, least);
         checked(mantissa, scale, result)
     }
 
@@ -202,7 +202,7 @@ impl ExactSum {
     pub(super) fn average(&self, group: u32, count: u64, result: u8) -> Option<(i128, u8)> {
         let (sum, scale) = match self.wraps.is_empty() {
             true => {
-                let (sum, scale) = velostream_state::build::strip(self.sums.get(group), self.scale, result);
+                let (sum, scale) = decimal::strip(self.sums.get(group), self.scale, result);
                 (Wide::new(sum, 0), scale)
             }
             false => self.value(group).strip(self.scale, result),

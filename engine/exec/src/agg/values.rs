@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 
 use velostream_functions::AggregateFn;
 use velostream_functions::json;
-use velostream_state::build::{ColumnBuilder, strip, to_float};
+use velostream_state::build::{ColumnBuilder, to_float};
 use velostream_state::key::KeyEncoder;
 use velostream_types::{Column, DataType, Value, decimal};
 
@@ -30,7 +30,7 @@ pub(super) struct Num {
 
 impl Num {
     fn new(mantissa: i128, scale: u8) -> Num {
-        let (mantissa, scale) = strip(mantissa, scale, 0);
+        let (mantissa, scale) = decimal::strip(mantissa, scale, 0);
         Num { high: (mantissa >> 64) as i64, low: mantissa as u64, scale }
     }
 

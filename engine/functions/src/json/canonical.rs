@@ -6,7 +6,7 @@ use velostream_types::time::NS_PER_MS;
 use velostream_types::{DataType, StructField, Value, decimal};
 
 use super::scan::{Kind, elements, kind, members, quote, text_of};
-use super::value::{exact, push_number, push_value, stripped};
+use super::value::{exact, push_number, push_value};
 use crate::call::shortened;
 use crate::{base64, read};
 
@@ -69,7 +69,7 @@ pub fn canonical(raw: &str, data_type: &DataType, strictness: Strictness, out: &
 fn number(token: &str, data_type: &DataType, strictness: Strictness, out: &mut String) -> Option<()> {
     let (mantissa, scale) = exact(token)?;
     let least = data_type.exact_scale()?;
-    let (mantissa, scale) = stripped(mantissa, scale, least);
+    let (mantissa, scale) = decimal::strip(mantissa, scale, least);
     match (data_type, strictness) {
         (DataType::Integer, Strictness::Declared) if scale > 0 || i64::try_from(mantissa).is_err() => return None,
         (DataType::Decimal { precision, .. }, Strictness::Declared) => {

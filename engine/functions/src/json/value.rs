@@ -38,18 +38,9 @@ pub(crate) fn exact(token: &str) -> Option<(i128, u8)> {
     decimal::from_text(token).or_else(|| decimal::from_exponent_text(token))
 }
 
-/// The same number without zeros at its end, down to `least` digits behind the point.
-pub(super) fn stripped(mut mantissa: i128, mut scale: u8, least: u8) -> (i128, u8) {
-    while scale > least && mantissa % 10 == 0 {
-        mantissa /= 10;
-        scale -= 1;
-    }
-    (mantissa, scale)
-}
-
 /// Appends a number with at least `least` digits behind the point.
 pub(super) fn push_number(mantissa: i128, scale: u8, least: u8, out: &mut String) {
-    let (mantissa, scale) = stripped(mantissa, scale, least);
+    let (mantissa, scale) = decimal::strip(mantissa, scale, least);
     match decimal::rescale(mantissa, scale, scale.max(least)) {
         Some(padded) => push_digits(padded, scale.max(least), out),
         None => push_digits(mantissa, scale, out),
