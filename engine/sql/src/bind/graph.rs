@@ -396,37 +396,7 @@ fn expressions(node: &mut Node, mut f: impl FnMut(&mut Expr)) {
 /// Every column position in `expr`. Recursion is bounded by the binder's depth limit.
 pub(super) fn columns(expr: &mut Expr, f: &mut impl FnMut(&mut usize)) {
     match &mut expr.kind {
-        ExprKind::Column(c) => f(c),
-        ExprKind::Literal(_) | ExprKind::System(_) => {}
-        ExprKind::Arithmetic { first, rest } => {
-            columns(first, f);
-            rest.iter_mut().for_each(|step| columns(&mut step.operand, f));
-        }
-        ExprKind::Negate(x) | ExprKind::Not(x) | ExprKind::Try(x) => columns(x, f),
-        ExprKind::IsNull { operand, .. } | ExprKind::Cast { operand, .. } => columns(operand, f),
-        ExprKind::Compare { left, right, .. } | ExprKind::Distinct { left, right, .. } => {
-            columns(left, f);
-            columns(right, f);
-        }
-        ExprKind::And(list) | ExprKind::Or(list) | ExprKind::Coalesce(list) | ExprKind::Concat(list) => {
-            list.iter_mut().for_each(|x| columns(x, f));
-        }
-        ExprKind::Call { args, .. } => args.iter_mut().for_each(|x| columns(x, f)),
-        ExprKind::RecordKey { parts, .. } => parts.iter_mut().for_each(|(_, x)| columns(x, f)),
-        ExprKind::Header { headers: first, args: rest, .. } | ExprKind::Headers { before: first, edits: rest } => {
-            columns(first, f);
-            rest.iter_mut().for_each(|x| columns(x, f));
-        }
-        ExprKind::InList { operand, list, .. } => {
-            columns(operand, f);
-            list.iter_mut().for_each(|x| columns(x, f));
-        }
-        ExprKind::Case { branches, otherwise } => {
-            for (when, then) in branches {
-                columns(when, f);
-                columns(then, f);
-            }
-            otherwise.iter_mut().for_each(|x| columns(x, f));
-        }
+        ExprKind::Column(at) => f(at),
+        _ => expr.each_child_mut(&mut |child| columns(child, f)),
     }
 }
