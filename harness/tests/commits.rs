@@ -4,12 +4,16 @@
 //! rows), none is missing, and every row of a query without windows is there at least once. `VELO_SHARE` (`1` or
 //! `1/20`) says which part of the random histories runs.
 
+#[path = "support/share.rs"]
+mod share;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use share::share_of;
 use velostream_exec::commit::Safe;
 use velostream_harness::scenario::compile_app;
 use velostream_harness::sim::{World, WorldOptions};
@@ -47,13 +51,6 @@ const APPS: [(&str, &str); 4] = [
            WITH ('t.window.allowed.lateness' = '70ms');",
     ),
 ];
-
-/// Numerator and denominator of `VELO_SHARE`.
-fn share() -> (u64, u64) {
-    let text = std::env::var("VELO_SHARE").unwrap_or_else(|_| "1/20".to_owned());
-    let (part, whole) = text.split_once('/').unwrap_or((&text, "1"));
-    (part.trim().parse().unwrap_or(1), whole.trim().parse().unwrap_or(1).max(1))
-}
 
 struct Rng(u64);
 
@@ -148,7 +145,7 @@ fn history(plan: &Arc<AppPlan>, lines: &[Vec<String>], rng: &mut Rng, seen: &mut
 #[expect(clippy::disallowed_methods, reason = "the suite says how long it took")]
 fn a_crash_loses_nothing_and_emits_no_partial_window() {
     let begin = Instant::now();
-    let cases = CASES * share().0 / share().1;
+    let cases = share_of(CASES, 1);
     let mut seen = Seen::default();
     for (name, sql) in APPS {
         let sql = format!("{SOURCE}{sql}");

@@ -12,6 +12,8 @@ mod draw;
 mod nodes;
 #[path = "decimals/ratio.rs"]
 mod ratio;
+#[path = "support/share.rs"]
+mod share;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,6 +24,7 @@ use draw::Draw;
 use nodes::{Answer, COLUMNS, Cell, Node, Writer};
 use num_bigint::BigInt;
 use ratio::Ratio;
+use share::share_of;
 use velostream_exec::expr::{EvalContext, Evaluator};
 use velostream_harness::scenario::compile_app;
 use velostream_sql::plan::{Expr, NodeKind};
@@ -183,13 +186,6 @@ impl Told {
     }
 }
 
-/// Numerator and denominator of `VELO_SHARE`.
-fn share() -> (u64, u64) {
-    let text = std::env::var("VELO_SHARE").unwrap_or_else(|_| "1/20".to_owned());
-    let (part, whole) = text.split_once('/').unwrap_or((&text, "1"));
-    (part.trim().parse().unwrap_or(1), whole.trim().parse().unwrap_or(1).max(1))
-}
-
 fn run(first: u64, cases: u64, uses: &mut BTreeMap<&'static str, u64>) -> Result<Told, String> {
     let mut told = Told::default();
     for begin in (first..first + cases).step_by(PER_APP as usize) {
@@ -210,8 +206,7 @@ fn run(first: u64, cases: u64, uses: &mut BTreeMap<&'static str, u64>) -> Result
 
 #[expect(clippy::disallowed_methods, reason = "the suite says how long it took")]
 fn main() -> ExitCode {
-    let (part, whole) = share();
-    let cases = (CASES * part / whole).max(PER_APP);
+    let cases = share_of(CASES, PER_APP);
     let first = std::env::var("VELO_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(SEED);
     let begin = Instant::now();
     let mut uses: BTreeMap<&'static str, u64> = nodes::names().map(|name| (name, 0)).collect();

@@ -7,6 +7,8 @@
 
 #[path = "support/draw.rs"]
 mod draw;
+#[path = "support/share.rs"]
+mod share;
 
 mod differential {
     pub mod apps;
@@ -26,6 +28,7 @@ use differential::apps::{App, CHAIN, CHANGING, KINDS, OF_CHANGES, app};
 use differential::compare::{difference, engine_dead, line, multiset, oracle_dead, place};
 use differential::feeds::{RandomFeed, Shape};
 use draw::Draw;
+use share::share_of;
 use velostream_harness::oracle;
 use velostream_harness::scenario::compile_app;
 use velostream_harness::sim::{World, WorldOptions};
@@ -183,13 +186,6 @@ fn tally(sql: &str, seen: &mut BTreeMap<String, u64>) {
     }
 }
 
-/// Numerator and denominator of `VELO_SHARE`.
-fn share() -> (u64, u64) {
-    let text = std::env::var("VELO_SHARE").unwrap_or_else(|_| "1/20".to_owned());
-    let (part, whole) = text.split_once('/').unwrap_or((&text, "1"));
-    (part.trim().parse().unwrap_or(1), whole.trim().parse().unwrap_or(1).max(1))
-}
-
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
@@ -197,8 +193,7 @@ fn number(name: &str) -> Option<u64> {
 #[expect(clippy::disallowed_methods, reason = "the suite says how long it took")]
 fn main() -> ExitCode {
     let only = number("VELO_SEED");
-    let (part, whole) = share();
-    let cases = if only.is_some() { 1 } else { number("VELO_CASES").unwrap_or(CASES * part / whole).max(1) };
+    let cases = if only.is_some() { 1 } else { number("VELO_CASES").unwrap_or_else(|| share_of(CASES, 1)).max(1) };
     let first = only.unwrap_or(SEED);
     let begin = Instant::now();
     let (mut failed, mut no_app, mut seen) = (0u64, Vec::new(), BTreeMap::new());

@@ -8,6 +8,8 @@
 
 #[path = "support/draw.rs"]
 mod draw;
+#[path = "support/share.rs"]
+mod share;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,6 +17,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use draw::Draw;
+use share::share_of;
 use velostream_harness::oracle::{self, FeedRow};
 use velostream_harness::scenario::compile_app;
 use velostream_harness::sim::{World, WorldOptions};
@@ -59,12 +62,6 @@ const APPS: [(&str, &str, &str); 4] = [
         "k",
     ),
 ];
-
-fn share() -> (u64, u64) {
-    let text = std::env::var("VELO_SHARE").unwrap_or_else(|_| "1/20".to_owned());
-    let (part, whole) = text.split_once('/').unwrap_or((&text, "1"));
-    (part.trim().parse().unwrap_or(1), whole.trim().parse().unwrap_or(1).max(1))
-}
 
 /// What upserts and deletes leave behind.
 #[derive(Default)]
@@ -149,8 +146,7 @@ fn case(seed: u64, bare: bool) -> Result<u64, String> {
 #[expect(clippy::disallowed_methods, reason = "the suite says how long it took")]
 fn no_late_delete_takes_a_live_row_along() {
     let only = std::env::var("VELO_SEED").ok().and_then(|text| text.parse().ok());
-    let (part, whole) = share();
-    let cases = if only.is_some() { 1 } else { (CASES * part / whole).max(20) };
+    let cases = if only.is_some() { 1 } else { share_of(CASES, 20) };
     let first = only.unwrap_or(SEED);
     let begin = Instant::now();
     let mut deletes = 0;

@@ -7,6 +7,8 @@
 
 #[path = "support/draw.rs"]
 mod draw;
+#[path = "support/share.rs"]
+mod share;
 #[path = "sqlite/templates.rs"]
 mod templates;
 
@@ -18,6 +20,7 @@ use std::time::Instant;
 use draw::Draw;
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
+use share::share_of;
 use templates::{Kind, Pair, Writer, names};
 use velostream_exec::expr::{EvalContext, Evaluator};
 use velostream_harness::scenario::compile_app;
@@ -162,13 +165,6 @@ impl Told {
     }
 }
 
-/// Numerator and denominator of `VELO_SHARE`.
-fn share() -> (u64, u64) {
-    let text = std::env::var("VELO_SHARE").unwrap_or_else(|_| "1/20".to_owned());
-    let (part, whole) = text.split_once('/').unwrap_or((&text, "1"));
-    (part.trim().parse().unwrap_or(1), whole.trim().parse().unwrap_or(1).max(1))
-}
-
 fn run(first: u64, cases: u64, uses: &mut BTreeMap<&'static str, u64>) -> Result<Told, String> {
     let sqlite = Connection::open_in_memory().map_err(|e| e.to_string())?;
     sqlite.execute_batch("PRAGMA case_sensitive_like = ON").map_err(|e| e.to_string())?;
@@ -192,8 +188,7 @@ fn run(first: u64, cases: u64, uses: &mut BTreeMap<&'static str, u64>) -> Result
 
 #[expect(clippy::disallowed_methods, reason = "the suite says how long it took")]
 fn main() -> ExitCode {
-    let (part, whole) = share();
-    let cases = (CASES * part / whole).max(PER_APP);
+    let cases = share_of(CASES, PER_APP);
     let first = std::env::var("VELO_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(SEED);
     let begin = Instant::now();
     let mut uses: BTreeMap<&'static str, u64> = names().map(|name| (name, 0)).collect();

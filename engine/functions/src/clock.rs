@@ -41,6 +41,7 @@ pub const FUNCTIONS: &[Function] = &[
         &[
             ("FROM_UNIXTIME(1709164800)", "2024-02-29 00:00:00.000"),
             ("FROM_UNIXTIME(-0.5)", "1969-12-31 23:59:59.500"),
+            ("FROM_UNIXTIME(CAST('6852000479.64' AS DECIMAL(38, 28)))", "2187-02-17 13:27:59.640"),
             ("FROM_UNIXTIME(1709164800000)", "error: the time is outside the years 1677 to 2262"),
         ],
     ),
@@ -135,9 +136,16 @@ fn from_unixtime(call: &mut Call<'_>) -> Column {
         });
     }
     let seconds = call.args.exact(0);
-    let unit = decimal::pow10(seconds.scale());
+    let scale = seconds.scale();
+    let unit = decimal::pow10(scale);
     call.timestamps(|row| {
-        let ns = seconds.at(row).checked_mul(i128::from(NS_PER_SEC)).map(|ns| ns.div_euclid(unit));
+        // Whole seconds and the fraction apart: their product by 10^9 together would not fit for a long fraction.
+        let (whole, rest) = (seconds.at(row).div_euclid(unit), seconds.at(row).rem_euclid(unit));
+        let rest = match scale.checked_sub(9) {
+            Some(beyond) => rest / decimal::pow10(beyond),
+            None => rest * decimal::pow10(9 - scale),
+        };
+        let ns = whole.checked_mul(i128::from(NS_PER_SEC)).and_then(|ns| ns.checked_add(rest));
         ns.and_then(|ns| i64::try_from(ns).ok()).map(Some).ok_or_else(beyond)
     })
 }

@@ -143,7 +143,7 @@ fn plain_call(exprs: &mut Exprs<'_>, function: &'static Function, want: Want, de
 
 /// A nested value: a column, a constant or a call that gives one.
 fn nested(exprs: &mut Exprs<'_>, wanted: Want, kinds: fn(&DataType) -> bool, depth: u32) -> Option<Expr> {
-    if depth > 0 && exprs.draw.once_in(3) {
+    if depth > 0 && exprs.draw.once_in(2) {
         let calls =
             ["ARRAY", "ARRAY_CONCAT", "ARRAY_SORT", "STRING_TO_ARRAY", "MAP", "STRUCT", "JSON_ARRAY", "MAP_KEYS"];
         let name: &str = exprs.draw.pick::<&str>(&calls);

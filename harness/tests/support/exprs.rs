@@ -65,9 +65,14 @@ impl<'d> Exprs<'d> {
         {
             return call;
         }
-        match self.draw.below(5) {
+        match self.draw.below(6) {
             0 => self.case(want, depth - 1),
             1 => self.coalesce(want, depth - 1),
+            2 => {
+                let operand = self.boxed(want, depth - 1);
+                let ty = operand.data_type.clone();
+                self.make(ExprKind::Try(operand), ty)
+            }
             _ => match want {
                 Want::Number => self.number(depth - 1),
                 Want::Boolean => self.boolean(depth - 1),
