@@ -1,7 +1,5 @@
 //! Every function of the catalogue does what its entry says, and the reference page says what the entries say.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
-
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -23,8 +21,8 @@ fn bound(text: &str) -> Result<Expr, String> {
         "CREATE STREAM s (x INTEGER) WITH (type = 'file_source', path = 's.jsonl');
          SELECT CAST({text} AS STRING) AS result FROM s INTO 'out.jsonl'"
     );
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("s.jsonl"), "{\"x\": 1}\n").unwrap();
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("s.jsonl"), "{\"x\": 1}\n").expect("the folder is writable");
     let env = |_: &str| None;
     let mut endpoints = Resolver::new(folder.path().to_path_buf(), &env, Vec::new(), false);
     let mut catalog = velostream_runtime::catalog::FileCatalog::default();
@@ -94,10 +92,14 @@ fn aggregated(call: &str, rows: &str) -> String {
     let mut world = World::new(plan, vec![1], WorldOptions { shards: 2, batch_rows: 2, credits: 2 });
     world.feed(SourceId(0), PartitionId(0), feed.as_bytes());
     world.end();
-    assert!(world.run_to_rest().unwrap());
+    assert!(world.run_to_rest().expect("the run ends"));
     let line = world.take_rows(0).concat();
-    let value = line.trim_end().strip_prefix("{\"result\":").and_then(|rest| rest.strip_suffix('}')).unwrap();
-    match serde_json::from_str(value).unwrap() {
+    let value = line
+        .trim_end()
+        .strip_prefix("{\"result\":")
+        .and_then(|rest| rest.strip_suffix('}'))
+        .expect("an object of one member");
+    match serde_json::from_str(value).expect("JSON") {
         serde_json::Value::Null => "NULL".to_owned(),
         serde_json::Value::String(text) => text,
         _ => value.to_owned(),

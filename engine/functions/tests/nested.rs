@@ -1,8 +1,6 @@
 //! Nested values against a tree model: one text for one value however it is written, an order, paths, and the set
 //! functions of arrays against plain vectors.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
-
 use std::cmp::Ordering;
 
 use proptest::prelude::*;
@@ -143,18 +141,18 @@ proptest! {
     fn one_text_however_it_is_written(tree in trees(), other in trees(), a: u64, b: u64) {
         let (one, two) = (written(&tree, a), written(&tree, b));
         prop_assert_eq!(json::check(&one), Ok(()), "{}", one);
-        let text = canonical(&one, &DataType::Json).unwrap();
+        let text = canonical(&one, &DataType::Json).expect("well-formed");
         prop_assert_eq!(canonical(&two, &DataType::Json), Some(text.clone()), "{} {}", one, two);
         prop_assert_eq!(canonical(&text, &DataType::Json), Some(text.clone()));
         prop_assert_eq!(json::check(&text), Ok(()));
-        prop_assert_eq!(canonical(&written(&other, b), &DataType::Json).unwrap() == text, other == tree);
+        prop_assert_eq!(canonical(&written(&other, b), &DataType::Json).expect("well-formed") == text, other == tree);
     }
 
     #[test]
     fn texts_order_as_their_values_do(rows in prop::collection::vec(prop::collection::vec(-30i32..30, 0..4), 3), s: u64) {
         let of = DataType::array(DataType::decimal(2));
         let tree = |row: &Vec<i32>| Tree::Array(row.iter().map(|n| if *n == 29 { Tree::Null } else { Tree::Number(*n) }).collect());
-        let texts: Vec<String> = rows.iter().map(|row| canonical(&written(&tree(row), s), &of).unwrap()).collect();
+        let texts: Vec<String> = rows.iter().map(|row| canonical(&written(&tree(row), s), &of).expect("of the type")).collect();
         let model = |row: &Vec<i32>| row.iter().map(|n| if *n == 29 { i32::MIN } else { *n }).collect::<Vec<_>>();
         for (x, a) in rows.iter().zip(&texts) {
             for (y, b) in rows.iter().zip(&texts) {
@@ -166,7 +164,7 @@ proptest! {
 
     #[test]
     fn any_json_has_one_order(list in prop::collection::vec(trees(), 3)) {
-        let texts: Vec<String> = list.iter().map(|t| canonical(&written(t, 1), &DataType::Json).unwrap()).collect();
+        let texts: Vec<String> = list.iter().map(|t| canonical(&written(t, 1), &DataType::Json).expect("well-formed")).collect();
         let order = |a: &str, b: &str| json::compare(a, b, &DataType::Json);
         for a in &texts {
             for b in &texts {
@@ -186,8 +184,8 @@ proptest! {
             if steps.is_empty() {
                 continue;
             }
-            let found = Path::parse(&path).unwrap().find(&raw).map(|found| canonical(found, &DataType::Json).unwrap());
-            let expect = follow(&tree, &steps).map(|t| canonical(&written(t, 0), &DataType::Json).unwrap());
+            let found = Path::parse(&path).expect("a path").find(&raw).map(|found| canonical(found, &DataType::Json).expect("well-formed"));
+            let expect = follow(&tree, &steps).map(|t| canonical(&written(t, 0), &DataType::Json).expect("well-formed"));
             prop_assert_eq!(found, expect, "{} in {}", path, raw);
         }
     }
@@ -238,7 +236,7 @@ proptest! {
 
     #[test]
     fn parts_of_a_text_join_to_it(text in "[a,\"é]{1,9}", cut in "[,a]{1,2}") {
-        let parts = call("STRING_TO_ARRAY", &[&Value::Str(text.as_str().into()), &Value::Str(cut.as_str().into())]).unwrap();
+        let parts = call("STRING_TO_ARRAY", &[&Value::Str(text.as_str().into()), &Value::Str(cut.as_str().into())]).expect("two strings");
         let Value::Str(parts) = parts else { panic!("{parts:?} is no text") };
         let list: Vec<_> = json::elements(&parts).map(|raw| json::text_of(raw).into_owned()).collect();
         prop_assert_eq!(list.join(&cut), text.clone());
@@ -262,7 +260,7 @@ fn array(list: &[Option<i64>]) -> Value {
 
 /// The function over constants; text that begins like an array is one of integers.
 fn call(name: &str, args: &[&Value]) -> Result<Value, String> {
-    let function = velostream_functions::find(name).unwrap();
+    let function = velostream_functions::find(name).expect("a function of the registry");
     let typed = |value: &Value| match value {
         Value::Str(text) if text.starts_with('[') => (Value::Json(text.clone()), DataType::array(DataType::Integer)),
         other => (other.clone(), other.data_type()),

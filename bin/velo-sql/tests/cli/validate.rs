@@ -93,10 +93,12 @@ fn the_document_counts_and_names() {
     assert_eq!((ran.code, ran.err.as_str()), (Some(1), ""));
     let document = document(&ran);
     let mut counts = document.clone();
-    counts.as_object_mut().unwrap().remove("files");
+    counts.as_object_mut().expect("the counts are an object").remove("files");
     let expect = json!({ "valid": false, "queries": { "total": 5, "valid": 3 }, "errors": 3, "warnings": 0, "recommendations": 1 });
     assert_eq!(counts, expect);
-    let [broken, limit, none] = document["files"].as_array().unwrap().as_slice() else { panic!("three files") };
+    let [broken, limit, none] = document["files"].as_array().expect("a list of files").as_slice() else {
+        panic!("three files")
+    };
     let found = &broken["diagnostics"][0];
     let brief = json!([found["code"], found["statement"], found["statement_name"], found["line"], found["column"]]);
     assert_eq!(brief, json!(["E0203", 2, "bad", 2, 29]));
@@ -127,7 +129,7 @@ fn the_listing_follows_unless_it_is_not_wanted() {
 #[test]
 fn schemas_are_json() {
     for args in [&["schema"][..], &["schema", "config"], &["schema", "validation"]] {
-        let schema: Value = serde_json::from_str(&world().run(args).ok()).unwrap();
+        let schema: Value = serde_json::from_str(&world().run(args).ok()).expect("the schema is JSON");
         assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
     }
     assert_eq!(world().run(&["schema", "nothing"]).code, Some(2));
