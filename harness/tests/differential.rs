@@ -178,7 +178,7 @@ fn tally(sql: &str, seen: &mut BTreeMap<String, u64>) {
     let own = |at: usize| !sql[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
     let names = velostream_functions::aggregates().map(|a| format!("{}(", a.name));
     for name in names.chain(
-        ["DISTINCT ", "FILTER (", "WITHIN GROUP (", "PRIMARY KEY", "CREATE STREAM changes ", "EVERY "]
+        ["DISTINCT ", "FILTER (", "WITHIN GROUP (", "PRIMARY KEY", "CREATE STREAM changes ", "EVERY ", "state.ttl"]
             .map(str::to_owned),
     ) {
         let count = sql.match_indices(&name).filter(|(at, _)| own(*at)).count() as u64;

@@ -220,6 +220,7 @@ fn sum(clock: Clock) -> Result<Line> {
 fn grouped(clock: Clock, ty: &DataType, column: Column) -> Result<f64> {
     let spec = AggregateSpec {
         headers: None,
+        ttl_ns: None,
         keys: Vec::new(),
         aggregates: vec![AggregateCall::plain(AggregateFn::Sum, vec![0], ty.clone(), Span::new(0, 0))],
         window: None,

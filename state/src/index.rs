@@ -89,6 +89,8 @@ struct KeyStore {
     blocks: Vec<Vec<u8>>,
     /// Bytes of the blocks.
     held: usize,
+    /// Bytes in them of removed keys.
+    dead: usize,
 }
 
 impl KeyStore {
@@ -109,15 +111,19 @@ impl KeyStore {
         &self.blocks[block][offset..offset + len]
     }
 
+    /// TRUE when a long key needs one more block.
+    fn is_full(&self, key: &[u8]) -> bool {
+        let fits = |b: &Vec<u8>| b.capacity() - b.len() >= key.len() && b.len() < 1 << OFFSET_BITS;
+        word(key).is_none() && !self.blocks.last().is_some_and(fits)
+    }
+
     /// Word of a new key.
     fn put(&mut self, key: &[u8], pool: &mut BlockPool) -> Word {
         if let Some(word) = word(key) {
             return word;
         }
         assert!(key.len() < 1 << LEN_BITS, "records and so keys stay below 128 MiB");
-        let fits =
-            self.blocks.last().is_some_and(|b| b.capacity() - b.len() >= key.len() && b.len() < 1 << OFFSET_BITS);
-        if !fits {
+        if self.is_full(key) {
             let block = pool.take_key_block(key.len());
             self.held += block.capacity();
             self.blocks.push(block);
@@ -297,6 +303,9 @@ impl GroupIndex {
     }
 
     fn add(&mut self, key: &[u8], pool: &mut BlockPool) -> u32 {
+        if self.keys.dead * 2 > self.keys.held && self.keys.is_full(key) {
+            self.compact(pool);
+        }
         let word = self.keys.put(key, pool);
         if let Some(group) = self.free.pop() {
             *self.keys.words.at(group) = word;
@@ -308,7 +317,23 @@ impl GroupIndex {
         group as u32
     }
 
-    /// Forgets a group; its number will be given again. Its key bytes stay until the window closes.
+    /// Moves the key bytes of known groups together. At least half of all bytes are those of removed groups then, so a
+    /// removed byte is paid for by less than one that moves.
+    fn compact(&mut self, pool: &mut BlockPool) {
+        let mut known = vec![true; self.high()];
+        self.free.iter().for_each(|group| known[*group as usize] = false);
+        let mut old = KeyStore { blocks: std::mem::take(&mut self.keys.blocks), ..KeyStore::default() };
+        (self.keys.held, self.keys.dead) = (0, 0);
+        for group in (0..self.high() as u32).filter(|group| known[*group as usize]) {
+            let held = *self.keys.words.peek(group);
+            if word_key(&held).is_none() {
+                *self.keys.words.at(group) = self.keys.put(old.at(u64::from_le_bytes(held)), pool);
+            }
+        }
+        pool.give_key_blocks(&mut old.blocks);
+    }
+
+    /// Forgets a group; its number will be given again, and its key bytes once removed keys hold more than half.
     pub fn remove(&mut self, group: u32, hash: u32) {
         let mask = self.slots.len() - 1;
         let wanted = (u64::from(hash) << 32) | u64::from(group + 1);
@@ -318,6 +343,9 @@ impl GroupIndex {
             at = (at + 1) & mask;
         }
         self.slots[at] = REMOVED;
+        if word_key(self.keys.words.peek(group)).is_none() {
+            self.keys.dead += self.keys.key(group).len();
+        }
         self.free.push(group);
     }
 

@@ -34,6 +34,7 @@ fn spec(key: DataType, windowed: bool) -> AggregateSpec {
     };
     AggregateSpec {
         headers: None,
+        ttl_ns: None,
         keys: vec![0],
         aggregates: vec![
             call(AggregateFn::CountStar, None, DataType::Integer),

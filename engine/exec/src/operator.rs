@@ -60,6 +60,8 @@ pub struct NodeCounters {
     pub rounded: u64,
     /// NaN or infinity written as NULL.
     pub not_finite: u64,
+    /// Groups freed because no row touched them for the time of `state.ttl`.
+    pub expired: u64,
     /// Groups now held.
     pub groups: u64,
     /// Bytes of state now held.
@@ -78,6 +80,7 @@ impl NodeCounters {
         self.division_by_zero += other.division_by_zero;
         self.rounded += other.rounded;
         self.not_finite += other.not_finite;
+        self.expired += other.expired;
         self.groups += other.groups;
         self.state_bytes += other.state_bytes;
     }

@@ -463,6 +463,10 @@ pub struct AggregateSpec {
     /// Input column of the rows' headers, where somebody needs a group's: those of its last row by event time. They
     /// are one more output column, the last one.
     pub headers: Option<usize>,
+    /// `state.ttl`: a row that comes this long after the last of its group, ns of event time, begins the group anew, and
+    /// groups that the watermark has left this far behind are freed. Only without a window, with EMIT CHANGES, over rows
+    /// that are not taken back.
+    pub ttl_ns: Option<i64>,
 }
 
 impl AggregateSpec {

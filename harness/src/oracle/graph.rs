@@ -119,6 +119,8 @@ struct Cell {
     first_seen: (i64, i64, u64),
     /// The row that stands for the group downstream.
     emitted: Option<Vec<Value>>,
+    /// Latest event time of its rows.
+    touched: Option<i64>,
 }
 
 /// State of one node.
@@ -363,10 +365,22 @@ impl Run<'_> {
             self.nodes[at].untold.entry(id).or_default().push(row);
             return;
         }
+        self.begin_anew(at, spec, &row);
         self.fold(at, spec, window.map_or(0, |w| w.0), &row);
         if spec.emit == Emit::Changes {
             let keys = key_text(spec.keys.iter().map(|k| &row.values[*k]));
             self.emit_and_clear(at, spec, (window.map_or(0, |w| w.0), keys), Some(&row), given);
+        }
+    }
+
+    /// `state.ttl`: a row that comes long after the last of its group forgets them.
+    fn begin_anew(&mut self, at: usize, spec: &AggregateSpec, row: &Flow) {
+        let Some(ttl) = spec.ttl_ns else { return };
+        let id = (0, key_text(spec.keys.iter().map(|k| &row.values[*k])));
+        let time = row.event_time.unwrap_or(row.timestamp_ms.saturating_mul(NS_PER_MS));
+        let is_over = |cell: &Cell| cell.touched.is_some_and(|t| t.saturating_add(ttl) <= time.max(row.wm_own));
+        if self.nodes[at].cells.get(&id).is_some_and(is_over) {
+            self.nodes[at].cells.remove(&id);
         }
     }
 
@@ -409,6 +423,8 @@ impl Run<'_> {
         });
         cell.first_seen = cell.first_seen.min(seen);
         let place = Place { time: row.event_time.unwrap_or(0), order: row.order, made: row.made };
+        let time = row.event_time.unwrap_or(row.timestamp_ms.saturating_mul(NS_PER_MS));
+        cell.touched = cell.touched.max(Some(time));
         cell.rows.change(&row.values, place, row.weight);
     }
 

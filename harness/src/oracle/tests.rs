@@ -102,6 +102,7 @@ impl Plan {
         });
         self.node(NodeKind::Aggregate(AggregateSpec {
             headers: None,
+            ttl_ns: None,
             keys: keys.to_vec(),
             aggregates: calls.iter().map(call).collect(),
             window,

@@ -259,13 +259,30 @@ impl Writer<'_> {
         let having = if self.one_partition() { self.having() } else { String::new() };
         let (query, identity) = self.group(relation, "", &having, " EMIT CHANGES");
         let agreement = if self.one_partition() { Agreement::Multiset } else { Agreement::Last(identity) };
-        (format!("CREATE STREAM out AS {query};"), agreement)
+        let ttl = self.ttl();
+        let with = if ttl.is_empty() { String::new() } else { format!(" WITH ({ttl})") };
+        (format!("CREATE STREAM out AS {query}{with};"), agreement)
+    }
+
+    /// `state.ttl`, or nothing: rows of several partitions begin groups anew in the order in which they arrive.
+    fn ttl(&mut self) -> String {
+        if !self.one_partition() {
+            return String::new();
+        }
+        match *self.draw.pick(&["", "", "400ms", "3s", "20s"]) {
+            "" => String::new(),
+            ttl => format!("'state.ttl' = '{ttl}'"),
+        }
     }
 
     fn group_table(&mut self, relation: &str) -> (String, Agreement) {
         let having = self.having();
         let (query, identity) = self.group(relation, "", &having, "");
-        (format!("CREATE TABLE out AS {query} WITH ('out.type' = 'stdout');"), Agreement::Last(identity))
+        let ttl = match self.ttl() {
+            ttl if ttl.is_empty() => ttl,
+            ttl => format!(", {ttl}"),
+        };
+        (format!("CREATE TABLE out AS {query} WITH ('out.type' = 'stdout'{ttl});"), Agreement::Last(identity))
     }
 
     fn window(&mut self) -> String {

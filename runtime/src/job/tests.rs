@@ -270,7 +270,16 @@ fn files_to_a_file_on_any_layout() {
             assert_eq!(json["sources"][0]["rows"], 80_000);
             let statement = json["statements"][0].as_object().unwrap();
             let keys: BTreeSet<&str> = statement.keys().map(String::as_str).collect();
-            let counted = ["dead_lettered", "division_by_zero", "dropped", "late", "name", "not_finite", "rounded"];
+            let counted = [
+                "dead_lettered",
+                "division_by_zero",
+                "dropped",
+                "groups_expired",
+                "late",
+                "name",
+                "not_finite",
+                "rounded",
+            ];
             assert_eq!(keys, BTreeSet::from(counted), "what went amiss and nothing else");
         }
     }

@@ -65,3 +65,27 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn key_bytes_of_removed_groups_are_used_again() {
+    let (mut pool, mut index, hasher) = (BlockPool::default(), GroupIndex::new(), KeyHasher::default());
+    let key = |i: u32| format!("a key of more than a word {i}").into_bytes();
+    let kept: Vec<u32> = (0..100)
+        .map(|i| index.find_or_insert(&key(i * 50_000), hasher.hash(&key(i * 50_000)), &mut pool).group)
+        .collect();
+    let mut most = 0;
+    for i in 1..50_000 {
+        index.find_or_insert(&key(i), hasher.hash(&key(i)), &mut pool);
+        if i > 200 {
+            let (old, hash) = (key(i - 200), hasher.hash(&key(i - 200)));
+            let group = index.find(&old, hash).expect("it was not removed");
+            index.remove(group, hash);
+        }
+        most = most.max(index.bytes());
+    }
+    assert!(most < 256 << 10, "{most} bytes for 300 keys");
+    for (i, group) in kept.iter().enumerate() {
+        let key = key(i as u32 * 50_000);
+        assert_eq!((index.key(*group), index.find(&key, hasher.hash(&key))), (&key[..], Some(*group)));
+    }
+}

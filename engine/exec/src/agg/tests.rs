@@ -33,6 +33,7 @@ fn spec(input_changes: bool) -> AggregateSpec {
         input_changes,
         identity: if input_changes { vec![1] } else { Vec::new() },
         headers: None,
+        ttl_ns: None,
     }
 }
 

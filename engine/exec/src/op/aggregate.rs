@@ -11,6 +11,7 @@
 mod changes;
 mod closing;
 mod first_seen;
+mod idle;
 mod runs;
 mod saved;
 pub(crate) mod store;
@@ -126,6 +127,7 @@ impl Aggregate {
     fn pull_closing(&mut self, mut closing: Closing, cx: &mut OpCx<'_>) -> Result<Option<Msg>, Fatal> {
         if self.changes() {
             closing.drop_closed(&mut self.store);
+            self.store.free_idle(cx);
         } else if let Some(batch) = closing.next_batch(&mut self.store, self.forwarded, cx)? {
             self.cursor = Cursor::Closing(closing);
             return Ok(Some(Msg::Batch(batch)));
@@ -221,6 +223,7 @@ impl Operator for Aggregate {
 
     fn snapshot(&self, out: &mut SnapshotWriter) {
         self.store.save(self.forwarded, out);
+        self.store.save_touched(out);
         if let Some(ticks) = &self.ticks {
             ticks.save(&self.store, out);
         }
@@ -229,6 +232,7 @@ impl Operator for Aggregate {
     fn restore(&mut self, from: &SnapshotReader, owns: &dyn Fn(u16) -> bool) -> Result<(), SnapshotError> {
         let forwarded = self.store.load(from, owns)?;
         self.forwarded = forwarded.unwrap_or(self.forwarded);
+        self.store.load_touched(from, owns)?;
         match &mut self.ticks {
             Some(ticks) => ticks.load(&mut self.store, from, owns),
             None => Ok(()),

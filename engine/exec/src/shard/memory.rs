@@ -31,7 +31,7 @@ pub(super) fn exceeded(plan: &AppPlan, counters: &[NodeCounters], held: u64, lim
         )
     });
     Fatal::new(format!(
-        "E0801: the state of the app takes {}, more than the {} it may take{what}; hint: bound it with a WINDOW, or set \
+        "E0801: the state of the app takes {}, more than the {} it may take{what}; hint: bound it with a WINDOW or state.ttl, or set \
          max.memory.mb higher",
         mib(held),
         mib(limit),

@@ -13,6 +13,7 @@ mod expr;
 mod graph;
 mod headers;
 mod identity;
+mod idle;
 mod join;
 mod joined;
 mod memory;
@@ -384,6 +385,7 @@ impl<'a> Binder<'a> {
     }
 
     fn finish(mut self, (explain, explain_verbose): (Vec<usize>, bool)) -> Compiled {
+        self.refuse_kept_tables();
         let failed = self.diagnostics.iter().any(|d| d.severity == Severity::Error);
         let plan = (!failed).then(|| self.plan());
         let mut diagnostics = self.diagnostics;

@@ -250,6 +250,7 @@ impl<'a> Binder<'a> {
         all.chain(order).chain(overs).for_each(|expr| grouped.settle(expr));
         self.identify(&mut grouped, &scope.rel);
         let flow = self.aggregate_nodes(grouped, emit, target, &scope.rel, having, &mut items);
+        self.free_idle_groups(query, &flow);
         Some((flow, items))
     }
 
@@ -337,7 +338,9 @@ impl<'a> Binder<'a> {
         {
             let span = first.span;
             let message = "GROUP BY without WINDOW over unbounded input keeps every group for ever";
-            self.report(Diagnostic::warning("W0403", span, message).hint("add WINDOW TUMBLING(size)"));
+            self.report(
+                Diagnostic::warning("W0403", span, message).hint("add WINDOW TUMBLING(size), or state.ttl in WITH"),
+            );
         }
         match query.emit {
             Some((EmitRule::Changes, _)) => Emit::Changes,
@@ -413,6 +416,7 @@ impl<'a> Binder<'a> {
             input_changes,
             identity,
             headers: None,
+            ttl_ns: None,
         };
         let (statement, graph) = (self.statement, &mut self.graph);
         let project = NodeKind::Project { exprs: project, event_time: None };

@@ -33,7 +33,10 @@ impl<'a> Binder<'a> {
         let retract = emit == Emit::Changes && (target.is_table || changes);
         if window.is_none() && !bounded {
             let message = "DISTINCT over unbounded input keeps every different row for ever";
-            self.report(Diagnostic::warning("W0403", span, message).hint("GROUP BY the columns with a WINDOW"));
+            self.report(
+                Diagnostic::warning("W0403", span, message)
+                    .hint("GROUP BY the columns with a WINDOW, or give state.ttl in WITH"),
+            );
         }
         let first_only = emit == Emit::Changes && !retract;
         let count = AggregateCall::plain(AggregateFn::CountStar, Vec::new(), DataType::Integer, span);
@@ -55,6 +58,7 @@ impl<'a> Binder<'a> {
             input_changes: changes,
             identity: Vec::new(),
             headers: None,
+            ttl_ns: None,
         };
         let graph = &mut self.graph;
         let project = NodeKind::Project { exprs, event_time };
@@ -93,6 +97,7 @@ impl<'a> Binder<'a> {
             is_global: false,
             sorted: false,
         };
+        self.free_idle_groups(query, &flow);
         Some((flow, Items { exprs, fields, primary_key, order, ..Items::default() }))
     }
 

@@ -150,7 +150,7 @@ impl Binder<'_> {
         }
     }
 
-    fn source_time(&mut self, source: usize, rel: &Rel, span: Span, needed: Option<&str>) -> Option<()> {
+    pub(super) fn source_time(&mut self, source: usize, rel: &Rel, span: Span, needed: Option<&str>) -> Option<()> {
         let known = &self.graph.sources[source];
         if known.plan.event_time.is_some() && (needed.is_none() || known.time_span.is_some()) {
             return Some(());

@@ -223,6 +223,10 @@ fn aggregate_state(plan: &AppPlan, node: &Node, spec: &AggregateSpec) -> (Growth
             (Growth::PerKeyAndWindow, format!("{what}{values}; freed when the watermark reaches {until}"))
         }
         (None, true) => (Growth::Constant, format!("one group{values}")),
+        (None, false) if let Some(ttl) = spec.ttl_ns => {
+            let what = format!("one group per key{values}, freed when no row touched it for {}", duration_text(ttl));
+            (Growth::PerKey, what)
+        }
         (None, false) if reaches_live(plan, node) => {
             (Growth::Unbounded, format!("one group per key{values}, for ever: the input may never end"))
         }

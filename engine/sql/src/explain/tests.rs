@@ -134,6 +134,7 @@ fn grouped(watch: bool, window: Option<WindowSpec>, emit: Emit, retract: bool) -
     };
     let spec = AggregateSpec {
         headers: None,
+        ttl_ns: None,
         keys: vec![0],
         aggregates: vec![call(AggregateFn::CountStar, None), call(AggregateFn::Sum, Some(1))],
         window,

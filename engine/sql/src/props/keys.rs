@@ -327,7 +327,7 @@ pub const KEYS: &[Key] = &[
     both("schema.registry.url", &["schema_registry"], Text).kafka().later(),
     both("region", &[], Text),
     // Tables, joins and jobs.
-    both("state.ttl", &[], SECONDS).global().later(),
+    both("state.ttl", &[], SECONDS).global(),
     both("join.type", &[], Text).global().default("interval"),
     both("join.lower_bound", &[], SECONDS).global(),
     both("join.upper_bound", &[], SECONDS).global(),

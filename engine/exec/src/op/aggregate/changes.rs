@@ -87,6 +87,7 @@ impl Changes {
         let hash = store.scratch.hashes[row];
         let key = store.scratch.encoder.keys().key(row);
         let known = store.windows.get(&window).and_then(|groups| groups.index.find(key, hash));
+        let known = store.known_or_freed(known, hash, (&self.batch, row), cx);
         if let Some(group) = known.filter(|_| store.spec.retract) {
             store.settle(window, group);
             let groups = &store.windows[&window];
@@ -101,6 +102,7 @@ impl Changes {
             Some(group) => group,
             None => return Err(Fatal::new("state is corrupt: a folded row has no group")),
         };
+        store.touched(group, known.is_none(), (&self.batch, row));
         store.settle(window, group);
         let groups = &store.windows[&window];
         match groups.states.rows(group) {

@@ -82,8 +82,8 @@ impl WindowStore {
                     self.restored = Some(restored);
                     self.watermark = restored.0;
                 }
-                // Those of EMIT CHANGES EVERY are for `ticks` to read.
-                super::ticks::CHANGED | super::ticks::PENDING => {}
+                // Those of EMIT CHANGES EVERY are for `ticks` to read, those of `state.ttl` for `idle`.
+                super::ticks::CHANGED | super::ticks::PENDING | super::idle::TOUCHED => {}
                 other => return Err(shape(&format!("unknown table {other}"))),
             }
         }

@@ -19,6 +19,7 @@ use velostream_types::{
 
 use super::Place;
 use super::first_seen::FirstSeen;
+use super::idle::Idle;
 use super::runs::{Grid, Run, WHOLE};
 use crate::agg::{Fold, Layout, States};
 use crate::operator::OpCx;
@@ -97,6 +98,8 @@ pub(crate) struct WindowStore {
     pub(crate) watermark: i64,
     /// What this watermark closes was given out before a restart.
     pub(crate) released: i64,
+    /// Last touches, where idle groups are freed.
+    pub(super) idle: Option<Idle>,
     /// Lowest watermarks (taken, given) of the snapshot parts loaded so far.
     pub(super) restored: Option<(i64, i64)>,
     pub(super) hasher: KeyHasher,
@@ -121,6 +124,7 @@ impl WindowStore {
             pool: BlockPool::default(),
             watermark: WM_NONE,
             released: WM_NONE,
+            idle: spec.ttl_ns.map(Idle::new),
             restored: None,
             hasher: KeyHasher::default(),
             scratch: Scratch::default(),
@@ -138,7 +142,7 @@ impl WindowStore {
     /// Brings the gauges up to date.
     pub(crate) fn gauge(&self, cx: &mut OpCx<'_>) {
         cx.counters.groups = self.groups as u64;
-        cx.counters.state_bytes = self.bytes as u64;
+        cx.counters.state_bytes = (self.bytes + self.idle.as_ref().map_or(0, Idle::bytes)) as u64;
     }
 
     /// Watermark that closes the window for good: the end of input where there are no windows.

@@ -25,6 +25,7 @@ fn spec(emit: Emit, window: Option<i64>, lateness_ns: i64) -> AggregateSpec {
     let field = |name: &str, data_type| Field::new(name, data_type);
     AggregateSpec {
         headers: None,
+        ttl_ns: None,
         keys: vec![KEY],
         aggregates: vec![
             call(CountStar, None, DataType::Integer),

@@ -250,3 +250,24 @@ fn a_group_costs_at_most_64_bytes_beside_its_key() {
     assert!(beside_keys <= 64 * groups as u64, "{} bytes a group", beside_keys / groups as u64);
     assert_eq!(rig.send(Msg::Watermark(NS_PER_MS)).len(), 1);
 }
+
+#[test]
+fn groups_that_the_watermark_left_behind_give_their_memory_to_others() {
+    let spec = AggregateSpec { ttl_ns: Some(16 * NS_PER_SEC), ..small(Emit::Changes, None, 0, false) };
+    let mut rig = rig(&spec, 64);
+    let mut bytes = Vec::new();
+    for second in 0..4_000 {
+        let key = format!("user {second:05}");
+        let given = rig.send(Msg::Batch(rows(&[(&key, second, Some(1))])));
+        assert_eq!(signed(&given), [format!("+{key} 1 1")]);
+        rig.send(Msg::Watermark(second * NS_PER_SEC));
+        // An eighth of the time may pass until somebody looks.
+        assert!(rig.counters.groups <= 16 + 2 + 1, "{} groups at {second} s", rig.counters.groups);
+        bytes.push(rig.counters.state_bytes);
+    }
+    assert!(bytes[3_999] <= bytes[100], "state grew from {} to {} bytes", bytes[100], bytes[3_999]);
+    assert_eq!(rig.counters.expired + rig.counters.groups, 4_000);
+    let freed = rig.counters.expired;
+    rig.send(Msg::Watermark(WM_END));
+    assert_eq!(rig.counters.expired, freed, "the end of the input frees nothing");
+}
