@@ -456,7 +456,7 @@ impl Run<'_> {
         if let Some((start, end)) = bounds {
             values.extend([start, end].map(|t| Value::Int(t.div_euclid(NS_PER_MS))));
         }
-        let gone = cell.rows.is_empty() && !spec.keys.is_empty();
+        let gone = cell.rows.is_empty() && (!spec.keys.is_empty() || spec.window.is_some());
         let old = cell.emitted.take().filter(|_| spec.retract);
         // A group that cannot be emitted leaves the relation: what stood for it before is not its result.
         let gone = gone || lost.is_some();

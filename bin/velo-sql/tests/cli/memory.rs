@@ -32,6 +32,19 @@ fn state_beyond_its_limit_stops_the_run() {
 }
 
 #[test]
+fn rows_that_wait_to_be_sorted_count_as_state() {
+    let world = World::with(&[("x.csv", &rows(200_000))]);
+    let sql = "SET 'max.memory.mb' = '2'; SELECT k, v FROM 'x.csv' ORDER BY v DESC INTO 'out.jsonl'";
+    let ran = world.run(&["run", "-e", sql, "--shards", "2", "--output-format", "json"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.err);
+    let summary = ran.summary();
+    let error = summary["error"].as_str().expect("a text");
+    for part in ["E0801", "most of it is in Sort of", "rows on one shard"] {
+        assert!(error.contains(part), "{part} is not in: {error}");
+    }
+}
+
+#[test]
 fn state_within_its_limit_is_nobodys_business() {
     let world = World::with(&[("x.csv", &rows(1_000))]);
     let sql = "CREATE TABLE sums AS SELECT k, SUM(v) AS total FROM 'x.csv' GROUP BY k INTO 'out.jsonl' \

@@ -24,6 +24,8 @@ struct Held {
     batches: Vec<Batch>,
     /// Key, batch, row.
     rows: Vec<(Box<[u8]>, u32, u32)>,
+    /// Of both.
+    bytes: usize,
 }
 
 /// The operator.
@@ -100,15 +102,22 @@ impl Sort {
             let held = self.held.entry(due).or_default();
             if row == 0 || !one_time {
                 let batch = if one_time { shared.take() } else { shared.as_ref().map(|b| b.slice(row, 1)) };
+                held.bytes += batch.as_ref().map_or(0, batch_bytes);
                 held.batches.extend(batch);
             }
             let at = (held.batches.len() - 1) as u32;
+            held.bytes += row_bytes(&key);
             held.rows.push((key, at, if one_time { row as u32 } else { 0 }));
         }
         if let Some(limit) = self.spec.limit {
             let full = |held: &&mut Held| held.rows.len() as u64 >= limit.saturating_mul(2).max(1_024);
             self.held.values_mut().filter(full).for_each(|held| held.keep(limit as usize));
         }
+    }
+
+    fn gauge(&self, cx: &mut OpCx<'_>) {
+        cx.counters.groups = self.held.values().map(|held| held.rows.len() as u64).sum();
+        cx.counters.state_bytes = self.held.values().chain(&self.leaving).map(|held| held.bytes as u64).sum();
     }
 
     /// The next batch of what leaves.
@@ -163,7 +172,24 @@ impl Held {
         }
         self.rows.iter_mut().for_each(|(_, batch, _)| *batch = moved[*batch as usize]);
         self.batches = batches;
+        let keys: usize = self.rows.iter().map(|(key, ..)| row_bytes(key)).sum();
+        self.bytes = keys + self.batches.iter().map(batch_bytes).sum::<usize>();
     }
+}
+
+/// What a batch that waits takes, texts included.
+fn batch_bytes(batch: &Batch) -> usize {
+    let text = |column: &Column| match column {
+        Column::Str(a) => a.lengths().map(|n| n as usize).sum(),
+        Column::Bytes(a) => a.lengths().map(|n| n as usize).sum(),
+        _ => 0,
+    };
+    batch.bytes() + batch.columns.iter().map(text).sum::<usize>()
+}
+
+/// What a waiting row takes besides its batch.
+fn row_bytes(key: &[u8]) -> usize {
+    key.len() + size_of::<(Box<[u8]>, u32, u32)>()
 }
 
 /// Column `c` of these rows. Batches may carry it differently: then values go one by one into the kind that holds all.
@@ -187,7 +213,7 @@ impl Operator for Sort {
             Msg::Batch(batch) => {
                 cx.counters.rows_in += batch.rows as u64;
                 self.take(batch, cx);
-                cx.counters.groups = self.held.values().map(|held| held.rows.len() as u64).sum();
+                self.gauge(cx);
                 return Ok(());
             }
             Msg::Watermark(at) => {
@@ -210,6 +236,7 @@ impl Operator for Sort {
             cx.counters.rows_out += batch.rows as u64;
             return Ok(Some(Msg::Batch(batch)));
         }
+        self.gauge(cx);
         Ok(self.behind.take())
     }
 

@@ -23,8 +23,9 @@ pub(super) fn exceeded(plan: &AppPlan, counters: &[NodeCounters], held: u64, lim
         };
         let by = if keys.is_empty() { String::new() } else { format!(" by {keys}") };
         let statement = plan.statements.get(node.statement).map_or("?", |statement| statement.name.as_str());
+        let what = if matches!(node.kind, NodeKind::Sort(_) | NodeKind::Sink { .. }) { "rows" } else { "groups" };
         format!(
-            "; most of it is in {} of \"{statement}\"{by}: {} for {} groups on one shard",
+            "; most of it is in {} of \"{statement}\"{by}: {} for {} {what} on one shard",
             explain::operator(node),
             mib(counters.state_bytes),
             counters.groups,

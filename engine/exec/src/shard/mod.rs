@@ -298,7 +298,8 @@ impl Shard {
             let slots = &self.slots;
             self.lowered.stages[at].consumers.iter().all(|(to, _)| slots[*to].msg.is_none())
         };
-        match &mut self.lowered.stages[at].kind {
+        let Stage { kind, node, .. } = &mut self.lowered.stages[at];
+        match kind {
             StageKind::Scan(scan) => match free.then(|| scan.take_output()).flatten() {
                 Some(msg) => {
                     self.deliver(at, msg);
@@ -349,6 +350,10 @@ impl Shard {
                     Msg::Barrier(id) => merge.mark(id, &mut out.writes),
                     Msg::Batch(_) | Msg::Idle => {}
                 });
+                if moved {
+                    let counters = &mut self.counters[node.index()];
+                    (counters.groups, counters.state_bytes) = (merge.held_rows() as u64, merge.held_bytes() as u64);
+                }
                 self.credit_local();
                 Ok(moved)
             }

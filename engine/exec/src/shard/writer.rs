@@ -31,6 +31,8 @@ pub struct SinkMerge {
     /// One shard sends, in order already: nothing to merge.
     single: bool,
     held: Vec<Held>,
+    /// What these rows take.
+    held_bytes: usize,
     written: u64,
     window: Option<i64>,
 }
@@ -38,6 +40,10 @@ pub struct SinkMerge {
 type Order = (i64, i64, u64);
 /// A waiting row: order, bytes, key, time in ms.
 type Held = (Order, Vec<u8>, Option<Box<[u8]>>, i64);
+
+fn bytes_of((_, row, key, _): &Held) -> usize {
+    row.len() + key.as_ref().map_or(0, |k| k.len()) + size_of::<Held>()
+}
 
 fn int_at(column: &Column, i: usize) -> i64 {
     match column.value(i) {
@@ -49,12 +55,22 @@ fn int_at(column: &Column, i: usize) -> i64 {
 impl SinkMerge {
     /// The writer of sink number `sink`, fed by `shards` shards.
     pub fn new(sink: usize, rule: WriteRule, shards: u16) -> SinkMerge {
-        SinkMerge { sink, rule, single: shards == 1, held: Vec::new(), written: 0, window: None }
+        SinkMerge { sink, rule, single: shards == 1, held: Vec::new(), held_bytes: 0, written: 0, window: None }
     }
 
     /// Rows that wait for their watermark step.
     pub fn held_rows(&self) -> usize {
         self.held.len()
+    }
+
+    /// Bytes of the rows that wait.
+    pub fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
+    fn hold(&mut self, row: Held) {
+        self.held_bytes += bytes_of(&row);
+        self.held.push(row);
     }
 
     /// Takes rows.
@@ -68,7 +84,7 @@ impl SinkMerge {
         for i in 0..chunk.rows() {
             let key = chunk.keys.get(i).cloned().flatten();
             let time = chunk.times_ms.get(i).copied().unwrap_or_default();
-            self.held.push((chunk.order[i], chunk.row(i).to_vec(), key, time));
+            self.hold((chunk.order[i], chunk.row(i).to_vec(), key, time));
         }
         self.forget_beyond_limit();
     }
@@ -131,7 +147,7 @@ impl SinkMerge {
                     for i in 0..bytes.len() {
                         let order = (int_at(major, i), int_at(minor, i), int_at(tie, i) as u64);
                         let key = (!keys.is_null(i)).then(|| keys.value(i).into());
-                        self.held.push((order, bytes.value(i).to_vec(), key, int_at(times, i)));
+                        self.hold((order, bytes.value(i).to_vec(), key, int_at(times, i)));
                     }
                 }
                 ("written", [written, window]) => {
@@ -151,6 +167,7 @@ impl SinkMerge {
         if self.held.len() >= limit.saturating_mul(2).max(1024) {
             self.held.sort_unstable();
             self.held.truncate(limit);
+            self.held_bytes = self.held.iter().map(bytes_of).sum();
         }
     }
 
@@ -165,6 +182,7 @@ impl SinkMerge {
         }
         let mut chunk = Chunk::default();
         let with_keys = self.held.iter().any(|(_, _, key, _)| key.is_some());
+        self.held_bytes -= self.held[..cut].iter().map(bytes_of).sum::<usize>();
         for (order, bytes, key, time) in self.held.drain(..cut) {
             if let Some(limit) = self.rule.limit {
                 if self.rule.limit_per_window && self.window != Some(order.0) {

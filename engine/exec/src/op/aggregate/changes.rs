@@ -1,7 +1,8 @@
 //! CHANGES emission: state is updated row by row, and each row gives its group's new result.
 //!
 //! With retraction (a TABLE) the old result leaves first, weight −1, and the new one follows, weight +1; the two are
-//! never split over batches. A group whose rows fall to 0 leaves with −1 alone and is freed. Keys of the whole batch
+//! never split over batches. A group whose rows fall to 0 leaves with −1 alone and is freed; below 0, a retraction came
+//! before its row, for which the group waits. Keys of the whole batch
 //! are encoded and hashed once; accumulators are updated through ranges of one row. Sequence follows the input.
 
 use velostream_state::build::ColumnBuilder;
@@ -92,7 +93,7 @@ impl Changes {
             store.settle(window, group);
             let groups = &store.windows[&window];
             // A result that could not be emitted needs no retraction.
-            if groups.states.rows(group) > 0 && groups.states.overflow(&store.layout, group).is_none() {
+            if store.stands(groups, group) && groups.states.overflow(&store.layout, group).is_none() {
                 rows.push(store, window, group, row, -1)?;
             }
         }
@@ -105,14 +106,13 @@ impl Changes {
         store.touched(group, known.is_none(), (&self.batch, row));
         store.settle(window, group);
         let groups = &store.windows[&window];
-        match groups.states.rows(group) {
-            1.. => match groups.states.overflow(&store.layout, group) {
+        if store.stands(groups, group) {
+            match groups.states.overflow(&store.layout, group) {
                 None => rows.push(store, window, group, row, 1)?,
                 Some(call) => store.lose(groups, window, group, call, cx),
-            },
-            0 => store.forget(window, group, hash),
-            // A retraction before its row: the group waits for it.
-            _ => {}
+            }
+        } else if groups.states.rows(group) == 0 {
+            store.forget(window, group, hash);
         }
         Ok(())
     }

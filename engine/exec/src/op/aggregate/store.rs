@@ -272,6 +272,13 @@ impl WindowStore {
         }
     }
 
+    /// TRUE when a group stands for a row: it has rows, or is the one group of a query without keys and windows, whose
+    /// COUNT of nothing is 0. FALSE, too, while a retraction waits for its row.
+    pub(super) fn stands(&self, groups: &Groups, group: u32) -> bool {
+        let rows = groups.states.rows(group);
+        rows > 0 || rows == 0 && self.spec.keys.is_empty() && self.grid.is_none()
+    }
+
     /// Frees one group of a window.
     pub(super) fn forget(&mut self, window: i64, group: u32, hash: u32) {
         if let Some(groups) = self.windows.get_mut(&window) {

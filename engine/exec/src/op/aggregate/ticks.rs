@@ -222,7 +222,7 @@ fn note(changed: &mut Changed, store: &mut WindowStore, window: i64, group: u32)
     store.settle(window, group);
     let groups = &store.windows[&window];
     // A result that could not be emitted needs no retraction.
-    if groups.states.rows(group) <= 0 || groups.states.overflow(&store.layout, group).is_some() {
+    if !store.stands(groups, group) || groups.states.overflow(&store.layout, group).is_some() {
         return Ok(None);
     }
     let mut told: Vec<ColumnBuilder> = store.key_builders().into_iter().chain(store.layout.builders()).collect();
@@ -299,20 +299,17 @@ impl Telling {
             rows.columns.iter_mut().zip(&notes[at as usize]).for_each(|(out, value)| out.push_value(value));
             rows.add(window, seen, -1);
         }
-        match groups.states.rows(group) {
-            1.. => match groups.states.overflow(&store.layout, group) {
+        if store.stands(groups, group) {
+            match groups.states.overflow(&store.layout, group) {
                 None => {
                     emit(store, window, group, &mut rows.columns)?;
                     rows.add(window, seen, 1);
                 }
                 Some(call) => store.lose(groups, window, group, call, cx),
-            },
-            0 => {
-                let hash = store.hasher.hash(groups.index.key(group));
-                store.forget(window, group, hash);
             }
-            // A retraction before its row: the group waits for it.
-            _ => {}
+        } else if groups.states.rows(group) == 0 {
+            let hash = store.hasher.hash(groups.index.key(group));
+            store.forget(window, group, hash);
         }
         Ok(())
     }
