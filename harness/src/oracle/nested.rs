@@ -88,6 +88,12 @@ pub(super) fn parts(text: &str, of: &DataType) -> Option<Vec<Vec<Value>>> {
             print(tree, nested, &mut text);
             Value::Json(text.into())
         }
+        // A number of an inferred type may have more digits than it says.
+        (Tree::Number(text), exact) if exact.exact_scale().is_some() => {
+            let digits = text.split_once('.').map_or(0, |(_, fraction)| fraction.len() as u8);
+            let wider = exact.exact_scale().is_some_and(|scale| scale < digits);
+            scalar(tree, &if wider { DataType::decimal(digits) } else { exact.clone() })
+        }
         _ => scalar(tree, data_type),
     };
     match (parse(text)?, of) {
