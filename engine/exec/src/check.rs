@@ -43,6 +43,7 @@ impl Checked {
             NodeKind::Sort(_) => ("Sort", Some(node.schema.len()), false),
             NodeKind::Materialize { .. } => ("Materialize", Some(node.schema.len()), false),
             NodeKind::Events => ("Events", Some(node.schema.len()), false),
+            NodeKind::Unnest(_) => ("Unnest", Some(node.schema.len()), false),
             NodeKind::Union => ("Union", Some(node.schema.len()), true),
             NodeKind::Join(_) | NodeKind::Subqueries(_) | NodeKind::Over(_) => {
                 ("Relation", Some(node.schema.len()), false)
@@ -102,10 +103,14 @@ fn check_meta(name: &str, batch: &Batch) {
     if let Offsets::List(list) = &meta.offsets {
         equal("offset", Some(list.len()));
     }
-    if let RowOrder::Derived { major, minor, tie } = &meta.order {
-        equal("order", Some(major.len()));
-        equal("order", Some(minor.len()));
-        equal("order", Some(tie.len()));
+    match &meta.order {
+        RowOrder::Source => {}
+        RowOrder::Nth(tie) => equal("order", Some(tie.len())),
+        RowOrder::Derived { major, minor, tie } => {
+            equal("order", Some(major.len()));
+            equal("order", Some(minor.len()));
+            equal("order", Some(tie.len()));
+        }
     }
     assert!(meta.event_time.is_none() || meta.wm_own.is_some(), "{name}: event time without own watermark");
 }

@@ -20,6 +20,7 @@ use crate::op::materialize::Materialize;
 use crate::op::project::Project;
 use crate::op::sort::Sort;
 use crate::op::union::Union;
+use crate::op::unnest::Unnest;
 use crate::operator::Operator;
 use crate::route::KeyRouter;
 use crate::shard::{DeadMerge, Inlet, Outlet, Scan, ShardOptions, SinkMerge, Target, WriteRule};
@@ -200,6 +201,7 @@ impl Lowering<'_> {
                 Box::new(Aggregate::new(spec, partial, self.place(node)))
             }
             NodeKind::Sort(spec) => Box::new(Sort::new(spec, &node.schema, node.id)),
+            NodeKind::Unnest(spec) => Box::new(Unnest::new(spec, Arc::clone(&self.names), node.dlq)),
             NodeKind::Union => Box::new(Union::new(node.inputs.len())),
             NodeKind::Materialize { key } => Box::new(Materialize::new(key, &node.schema)),
             NodeKind::Events => Box::new(Events::default()),

@@ -2,8 +2,10 @@
 
 use velostream_types::{DataType, StructField, unify};
 
-/// The type that values of both types go into; `None` without one. What meets JSON becomes JSON.
-pub(crate) fn common(a: &DataType, b: &DataType) -> Option<DataType> {
+/// The type that values of both types go into inside a collection; `None` without one. What meets JSON becomes JSON, as
+/// the text of a value tells less of its type than a column does. Structs have fields of the same names, in the order of
+/// the first. Recursion is bounded by the types.
+pub fn common(a: &DataType, b: &DataType) -> Option<DataType> {
     use DataType::*;
     match (a, b) {
         (Null, other) | (other, Null) => Some(other.clone()),
@@ -14,11 +16,12 @@ pub(crate) fn common(a: &DataType, b: &DataType) -> Option<DataType> {
         (Array(x), Array(y)) => common(x, y).map(DataType::array),
         (Map(x), Map(y)) => common(x, y).map(DataType::map),
         (Struct(x), Struct(y)) if x.len() == y.len() => {
-            let field = |(x, y): (&StructField, &StructField)| {
-                let data_type = common(&x.data_type, &y.data_type).filter(|_| x.name == y.name)?;
-                Some(StructField { name: x.name.clone(), data_type })
+            let field = |own: &StructField| {
+                let other = y.iter().find(|other| other.name == own.name)?;
+                let data_type = common(&own.data_type, &other.data_type)?;
+                Some(StructField { name: own.name.clone(), data_type })
             };
-            x.iter().zip(y.iter()).map(field).collect::<Option<_>>().map(Struct)
+            x.iter().map(field).collect::<Option<_>>().map(Struct)
         }
         _ => None,
     }

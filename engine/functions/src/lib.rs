@@ -43,5 +43,6 @@ pub use analytic::{Analytic, OverFn, OverForm, analytics, find_analytic};
 pub use array::has_order;
 pub use call::{Arg, Args, Call, Exact, Fail, Failure, Floats, Ints, Outcome, RowContext, Texts, shortened};
 pub use catalogue::{all, find};
+pub use collection::common;
 pub use function::{ArgType, BadConstant, Function, Group, Nulls, Param, Prepare, Prepared, Returns, Taken};
 pub use zone::zone_exists;

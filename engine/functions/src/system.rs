@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use velostream_types::Column;
+use velostream_types::{Column, NTH_MASK};
 
 use crate::call::{Call, RowContext};
 use crate::function::{Function, Group, Param, Returns};
@@ -55,7 +55,9 @@ fn mixed(mut x: u64) -> u64 {
 /// Number `n` of the row's random words.
 fn word(context: &RowContext<'_>, row: usize, n: u64) -> u64 {
     let meta = &context.batch.meta;
-    [context.site, u64::from(meta.partition), meta.offsets.at(row) as u64, n]
+    // Rows that were made of one record each have their own.
+    let nth = meta.order_at(row).2 & NTH_MASK;
+    [context.site, u64::from(meta.partition), meta.offsets.at(row) as u64, nth << 8 | n]
         .into_iter()
         .fold(mixed(context.seed), |state, part| mixed(state ^ part))
 }

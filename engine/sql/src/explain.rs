@@ -169,6 +169,7 @@ pub fn operator(node: &Node) -> String {
         NodeKind::Aggregate(_) => "Aggregate",
         NodeKind::Materialize { .. } => "Materialize",
         NodeKind::Events => "Events",
+        NodeKind::Unnest(_) => "Unnest",
         NodeKind::Join(_) => "Join",
         NodeKind::Subqueries(_) => "Subqueries",
         NodeKind::Over(_) => "Over",

@@ -12,6 +12,7 @@ mod expr;
 mod join;
 mod over;
 mod subquery;
+mod unnest;
 mod window;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ pub use expr::{ArithmeticOp, ArithmeticStep, CompareOp, Expr, ExprKind, HeaderCa
 pub use join::{JoinColumn, JoinKind, JoinMode, JoinSpec, Side};
 pub use over::{Frame, FrameBound, OverCall, OverFn, OverKind, OverSpec};
 pub use subquery::{FoldSpec, SubqueryKind, SubquerySpec};
+pub use unnest::UnnestSpec;
 pub use window::{LateStrategy, WindowKind, WindowSpec, ZoneName};
 
 /// Groups a [`NodeKind::Combine`] holds on one shard; more than this leave at once. Beyond it the table falls out of
@@ -415,6 +417,8 @@ pub enum NodeKind {
     },
     /// A relation that changes becomes events: rows stay, and those taken back are left out.
     Events,
+    /// A row per element of a collection.
+    Unnest(UnnestSpec),
     /// Pairs rows of two inputs.
     Join(Box<JoinSpec>),
     /// Values of subqueries, one input each behind that of the rows: one column per subquery, then the rows' columns.

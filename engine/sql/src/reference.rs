@@ -6,6 +6,7 @@ use std::fmt::Write;
 use crate::bind::{BOUND_CALLS, CALLS, HEADER_CALLS};
 pub use crate::parse::kinds::{Answer, KINDS, Kind};
 pub use crate::parse::types::NAMES as TYPE_NAMES;
+use crate::parse::unnest::WORDS as ELEMENT_CALLS;
 
 /// A name with its type, meaning and use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +73,7 @@ pub const WINDOW_BOUNDS: &[Entry] = &[
 /// Names with arguments behind them that are no functions of the catalogue: forms that evaluate only some of their
 /// operands, window bounds and header functions.
 pub fn special_calls() -> impl Iterator<Item = &'static str> {
-    CALLS.iter().chain(&BOUND_CALLS).chain(&HEADER_CALLS).copied()
+    CALLS.iter().chain(&BOUND_CALLS).chain(&HEADER_CALLS).chain(&ELEMENT_CALLS).copied()
 }
 
 /// The listing behind the findings of `velo-sql validate`. Writing to a `String` cannot fail.

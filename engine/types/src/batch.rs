@@ -41,6 +41,9 @@ impl Offsets {
 pub enum RowOrder {
     /// Rows of a source: major = offset, minor = 0, tie = source and partition.
     Source,
+    /// Rows of a source, several of which may stem from one record: as [`RowOrder::Source`], the tie with each row's number
+    /// among those of its record in its last [`NTH_BITS`].
+    Nth(ScalarBuffer<u64>),
     /// Rows an operator made: one triple a row.
     Derived {
         /// Window end, or the offset of the row that caused it.
@@ -50,6 +53,20 @@ pub enum RowOrder {
         /// [`RowMeta::tie_of`] of the first-seen row.
         tie: ScalarBuffer<u64>,
     },
+}
+
+/// Bits of a tie that number the rows made of one row; a number beyond them stands beside the last one.
+pub const NTH_BITS: u32 = 27;
+/// The number in a tie.
+pub const NTH_MASK: u64 = (1 << NTH_BITS) - 1;
+/// Bits of a tie for the partition; what lies beyond stands beside the last one.
+const PARTITION_BITS: u32 = 20;
+
+impl RowOrder {
+    /// TRUE when the rows of a batch ascend.
+    pub fn ascends(&self) -> bool {
+        !matches!(self, RowOrder::Derived { .. })
+    }
 }
 
 /// The framed records that a batch's rows came from, to find a row's key and headers by its offset.
@@ -118,9 +135,21 @@ impl RowMeta {
         }
     }
 
-    /// Tie-break of rows with equal offsets: the source first, then the partition.
+    /// Tie-break of rows with equal offsets: the source first, then the partition. Its last bits are for the number of a row
+    /// among those made of one row; the sign bit is free.
     pub fn tie_of(&self) -> u64 {
-        (u64::from(self.source.0) << 32) | u64::from(self.partition)
+        let partition = u64::from(self.partition).min((1 << PARTITION_BITS) - 1);
+        (u64::from(self.source.0) << PARTITION_BITS | partition) << NTH_BITS
+    }
+
+    /// What orders row `i` among those of its event time: source, partition, offset, number in the record; of rows an
+    /// operator made, the order it gave them.
+    pub fn order_in_time(&self, i: usize) -> [i64; 3] {
+        let (major, minor, tie) = self.order_at(i);
+        match self.order {
+            RowOrder::Derived { .. } => [major, minor, tie as i64],
+            RowOrder::Source | RowOrder::Nth(_) => [(tie >> NTH_BITS) as i64, major, (tie & NTH_MASK) as i64],
+        }
     }
 
     /// The order triple of row `i`.
@@ -128,6 +157,7 @@ impl RowMeta {
     pub fn order_at(&self, i: usize) -> (i64, i64, u64) {
         match &self.order {
             RowOrder::Source => (self.offsets.at(i), 0, self.tie_of()),
+            RowOrder::Nth(tie) => (self.offsets.at(i), 0, tie[i]),
             RowOrder::Derived { major, minor, tie } => (major[i], minor[i], tie[i]),
         }
     }
@@ -152,6 +182,7 @@ impl RowMeta {
             offsets,
             order: match &self.order {
                 RowOrder::Source => RowOrder::Source,
+                RowOrder::Nth(tie) => RowOrder::Nth(ties(tie)),
                 RowOrder::Derived { major, minor, tie } => {
                     RowOrder::Derived { major: num(major), minor: num(minor), tie: ties(tie) }
                 }

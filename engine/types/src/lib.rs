@@ -19,7 +19,7 @@ pub mod topic;
 mod value;
 pub mod vnode;
 
-pub use batch::{Batch, Offsets, RecordSlab, RowMeta, RowOrder};
+pub use batch::{Batch, NTH_BITS, NTH_MASK, Offsets, RecordSlab, RowMeta, RowOrder};
 pub use chunk::Chunk;
 pub use column::Column;
 pub use datatype::{DataType, Field, Schema, SchemaRef, StructField, unify};

@@ -14,9 +14,10 @@ use velostream_sql::plan::{
 use velostream_types::time::{WM_END, WM_NONE};
 use velostream_types::{ErrorCode, NodeId, SourceId, Value};
 
+use super::elements::{Numbered, taken_apart};
 use super::eval::{Row, eval};
 use super::event_time::nanoseconds;
-use super::group::{Group, Place};
+use super::group::{Group, Order, Place};
 use super::keyed::Keyed;
 use super::sort::sorted;
 
@@ -101,7 +102,7 @@ pub(super) struct Flow {
     pub(super) partition: u32,
     pub(super) offset: i64,
     /// What orders the row among those of its relation; see [`Place`].
-    pub(super) order: (i64, i64, u64),
+    pub(super) order: Order,
     /// An aggregate ordered it.
     pub(super) made: bool,
     /// Bounds of the window the row is a result of.
@@ -116,7 +117,7 @@ struct Cell {
     keys: Vec<Value>,
     rows: Group,
     /// Order of the group's first row.
-    first_seen: (i64, i64, u64),
+    first_seen: Order,
     /// The row that stands for the group downstream.
     emitted: Option<Vec<Value>>,
     /// Latest event time of its rows.
@@ -140,6 +141,8 @@ struct NodeState {
     untold: BTreeMap<(i64, i64, String), Vec<Flow>>,
     /// Rows a Materialize holds, by their key.
     keyed: BTreeMap<String, Keyed>,
+    /// What an Unnest has numbered.
+    numbered: Numbered,
     /// Rows a Sort holds, by the time that releases them.
     waiting: BTreeMap<i64, Vec<Flow>>,
 }
@@ -223,7 +226,7 @@ impl Run<'_> {
             timestamp_ms: record.timestamp_ms.unwrap_or(0),
             partition: record.partition,
             offset: record.offset,
-            order: (record.offset, 0, u64::from(record.source.0) << 32 | u64::from(record.partition)),
+            order: (record.offset, 0, (record.source.0, record.partition, 0)),
             made: false,
             window: None,
             record: Rc::clone(&record.record),
@@ -295,6 +298,10 @@ impl Run<'_> {
             NodeKind::Union | NodeKind::Combine(_) | NodeKind::Exchange { .. } | NodeKind::Sink { .. } => {
                 given.push(row)
             }
+            NodeKind::Unnest(spec) => match taken_apart(spec, &row) {
+                Some(rows) => given.extend(self.nodes[at].numbered.number(rows)),
+                None => self.bury(at, ErrorCode::Cast, row.partition, row.offset),
+            },
             NodeKind::Join(_) | NodeKind::Subqueries(_) | NodeKind::Over(_) => {
                 unreachable!("the compiler gives no plan of an app that has them: see Compiled::cannot_run")
             }
@@ -510,7 +517,7 @@ impl Run<'_> {
             NodeKind::Project { event_time: Some(_), .. } => held = self.window_size(node),
             NodeKind::Sort(spec) => {
                 while let Some(first) = self.nodes[at].waiting.first_entry().filter(|e| *e.key() <= input) {
-                    given.extend(sorted(spec, first.remove()));
+                    given.extend(sorted(spec, &node.schema, first.remove()));
                 }
             }
             _ => {}

@@ -5,24 +5,29 @@ use velostream_types::{DataType, ErrorCode, Schema, Value};
 
 use super::convert;
 use super::eval::{OracleError, float, order, same};
+use super::nested::ordering;
 use super::number::Number;
 use super::statistics;
+
+/// What orders the rows of a relation: (offset, 0, (source, partition, number among the rows made of one)) of a record; of
+/// a row an operator made, what orders its rows.
+pub(super) type Order = (i64, i64, (u16, u32, u64));
 
 /// Where a row stands among those of all partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     /// Event time.
     pub time: i64,
-    /// (offset, 0, source and partition) of a record; of a row an operator made, what orders its rows.
-    pub order: (i64, i64, u64),
+    pub order: Order,
     /// An operator made the row.
     pub made: bool,
 }
 
 impl Place {
     /// Event time, then source, partition and offset; rows an operator made stand in the order it gave them.
-    fn by_time(&self) -> (i64, u64, (i64, i64, u64)) {
-        (self.time, if self.made { 0 } else { self.order.2 }, self.order)
+    fn by_time(&self) -> (i64, (u16, u32), Order) {
+        let (source, partition, _) = self.order.2;
+        (self.time, if self.made { (0, 0) } else { (source, partition) }, self.order)
     }
 }
 
@@ -67,8 +72,8 @@ impl Group {
             Count | ApproxCountDistinct => Value::Int(different_rows(&members, &call.arguments) as i64),
             Sum => return sum(&different(values, call.distinct), call),
             Avg => return average(&different(values, call.distinct), call),
-            Min | Delta => extreme(&values, |new, old| order(new, old).is_some_and(|o| o.is_lt())),
-            Max => extreme(&values, |new, old| order(new, old).is_some_and(|o| o.is_gt())),
+            Min | Delta => extreme(&values, |new, old| ordering(new, old, &data_type).is_some_and(|o| o.is_lt())),
+            Max => extreme(&values, |new, old| ordering(new, old, &data_type).is_some_and(|o| o.is_gt())),
             First | Last | Earliest | Latest | LastSeen => chosen(call, &members),
             VarSamp | VarPop | StddevSamp | StddevPop => {
                 statistics::spread(call.function, &different(values, call.distinct))

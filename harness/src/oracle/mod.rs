@@ -9,6 +9,7 @@
 //! feed, `group` holds the rows of a group, `statistics` computes from their definitions, `event_time` reads event times.
 
 mod convert;
+mod elements;
 mod eval;
 mod event_time;
 mod graph;

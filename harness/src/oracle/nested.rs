@@ -35,6 +35,14 @@ pub(super) fn compare(op: CompareOp, left: &Value, right: &Value, data_type: &Da
     }
 }
 
+/// Order of two values of one type; nested ones by their parts.
+pub(super) fn ordering(left: &Value, right: &Value, data_type: &DataType) -> Option<Ordering> {
+    match (tree_of(left, data_type), tree_of(right, data_type)) {
+        (Some(l), Some(r)) => Some(trees(&l, &r, data_type)),
+        _ => order(left, right),
+    }
+}
+
 fn tree_of(value: &Value, data_type: &DataType) -> Option<Tree> {
     match value {
         Value::Str(text) | Value::Json(text) if data_type.is_nested() => parse(text),
@@ -69,6 +77,34 @@ fn scalar(tree: &Tree, data_type: &DataType) -> Value {
         Tree::Array(_) | Tree::Object(_) => return Value::Null,
     };
     convert::cast(&text, &DataType::String, data_type).unwrap_or(Value::Null)
+}
+
+/// The elements of a collection, of a map key and value; `None` for JSON that is no array.
+pub(super) fn parts(text: &str, of: &DataType) -> Option<Vec<Vec<Value>>> {
+    let leaf = |tree: &Tree, data_type: &DataType| match (tree, data_type) {
+        (Tree::Null, _) => Value::Null,
+        (_, nested) if nested.is_nested() => {
+            let mut text = String::new();
+            print(tree, nested, &mut text);
+            Value::Json(text.into())
+        }
+        // A number of an inferred type may have more digits than it says.
+        (Tree::Number(text), exact) if exact.exact_scale().is_some() => {
+            let digits = text.split_once('.').map_or(0, |(_, fraction)| fraction.len() as u8);
+            let wider = exact.exact_scale().is_some_and(|scale| scale < digits);
+            scalar(tree, &if wider { DataType::decimal(digits) } else { exact.clone() })
+        }
+        _ => scalar(tree, data_type),
+    };
+    match (parse(text)?, of) {
+        (Tree::Null, _) => Some(Vec::new()),
+        (Tree::Array(list), DataType::Array(of)) => Some(list.iter().map(|t| vec![leaf(t, of)]).collect()),
+        (Tree::Array(list), DataType::Json) => Some(list.iter().map(|t| vec![leaf(t, of)]).collect()),
+        (Tree::Object(map), DataType::Map(of)) => {
+            Some(map.iter().map(|(key, t)| vec![Value::Str(key.as_str().into()), leaf(t, of)]).collect())
+        }
+        _ => None,
+    }
 }
 
 /// `CAST(value AS to)` between nested types, and from JSON text; `None` when it does not convert.

@@ -2,6 +2,8 @@
 
 use super::draw::Draw;
 use super::feeds::{DECLARED, Shape};
+use super::nested;
+pub use super::nested_apps::COUNTED as NESTED_PARTS;
 
 /// How the outputs must agree.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,9 +25,9 @@ pub struct App {
     pub agreement: Agreement,
 }
 
-struct Writer<'d> {
-    draw: &'d mut Draw,
-    shape: Shape,
+pub struct Writer<'d> {
+    pub(super) draw: &'d mut Draw,
+    pub(super) shape: Shape,
 }
 
 /// A random app of the kind that `kind` says.
@@ -43,16 +45,18 @@ pub fn app(draw: &mut Draw, shape: Shape, kind: u64) -> App {
         4 => writer.window_final(&relation),
         5 => writer.window_changes(&relation),
         6 => writer.chain(&relation),
+        kind if NESTED.contains(&kind) => writer.nested(&relation),
         _ => writer.changing(&relation),
     };
     // A statement that waits for the end of its input needs an input that ends; memory never does.
-    let waits = statements.split(';').any(|s| s.contains("EMIT FINAL") && !s.contains("WINDOW"));
+    let waits =
+        statements.split(';').any(|s| (s.contains("EMIT FINAL") || s.contains("ORDER BY")) && !s.contains("WINDOW"));
     let (source, create) = writer.source(bound, late, memory && !waits);
     App { sql: create + &statements, source, agreement }
 }
 
 /// Kinds of app.
-pub const KINDS: u64 = 8;
+pub const KINDS: u64 = 11;
 
 /// Those among them whose aggregates may emit at every row.
 pub const CHANGING: [u64; 3] = [2, 3, 5];
@@ -62,6 +66,9 @@ pub const CHAIN: u64 = 6;
 
 /// TABLEs with keys of their own, and what is made of their changes.
 pub const OF_CHANGES: u64 = 7;
+
+/// Queries over nested columns.
+pub const NESTED: [u64; 3] = [8, 9, 10];
 
 /// Properties of the source: event time, how far rows may be out of order, what becomes of late ones.
 fn properties(bound: &str, late: &str) -> Vec<String> {
@@ -102,10 +109,11 @@ impl Writer<'_> {
             properties.push(format!("path = '{path}'"));
             path
         };
-        (name, format!("CREATE STREAM t ({DECLARED}) WITH ({});\n", properties.join(", ")))
+        let nested = if self.shape.nested { format!(", {}", nested::DECLARED) } else { String::new() };
+        (name, format!("CREATE STREAM t ({DECLARED}{nested}) WITH ({});\n", properties.join(", ")))
     }
 
-    fn one_partition(&self) -> bool {
+    pub(super) fn one_partition(&self) -> bool {
         self.shape.partitions == 1
     }
 
@@ -285,7 +293,7 @@ impl Writer<'_> {
         (format!("CREATE TABLE out AS {query} WITH ('out.type' = 'stdout'{ttl});"), Agreement::Last(identity))
     }
 
-    fn window(&mut self) -> String {
+    pub(super) fn window(&mut self) -> String {
         let size = *self.draw.pick(&["1s", "2500ms", "10s", "7ms"]);
         let grace = *self.draw.pick(&["", "", ", GRACE 1s", ", GRACE 300ms"]);
         format!(" WINDOW TUMBLING({size}{grace})")

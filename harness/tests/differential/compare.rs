@@ -47,8 +47,8 @@ fn json(value: &Value, data_type: &DataType) -> String {
         Value::Decimal { mantissa, scale } => exact(*mantissa, *scale),
         Value::Float(x) if !x.is_finite() => "null".to_owned(),
         Value::Bool(_) | Value::Float(_) | Value::Json(_) => value.to_string(),
-        // The token of an inferred number.
-        Value::Str(s) if data_type.is_numeric() => s.to_string(),
+        // What was inferred and leaves as it came.
+        Value::Str(s) if data_type.is_numeric() || data_type.is_nested() => s.to_string(),
         other => quoted(&other.to_string()),
     }
 }
@@ -97,18 +97,20 @@ fn last_rows(lines: &[String], keys: &[String]) -> BTreeMap<Vec<String>, String>
     last
 }
 
-/// Fields of a flat JSON object as the text they have.
+/// Fields of a JSON object as the text they have.
 fn fields(line: &str) -> BTreeMap<String, String> {
-    let inner = line.trim_start_matches('{').trim_end_matches('}');
+    let inner = line.strip_prefix('{').and_then(|line| line.strip_suffix('}')).unwrap_or(line);
     let (mut fields, mut start, mut colon) = (BTreeMap::new(), 0, None);
-    let (mut in_text, mut escaped) = (false, false);
+    let (mut in_text, mut escaped, mut depth) = (false, false, 0);
     for (at, c) in inner.char_indices().chain([(inner.len(), ',')]) {
         match c {
             _ if escaped => escaped = false,
             '\\' if in_text => escaped = true,
             '"' => in_text = !in_text,
+            '[' | '{' if !in_text => depth += 1,
+            ']' | '}' if !in_text => depth -= 1,
             ':' if !in_text && colon.is_none() => colon = Some(at),
-            ',' if !in_text => {
+            ',' if !in_text && depth == 0 => {
                 if let Some(colon) = colon.take() {
                     fields.insert(inner[start..colon].to_owned(), inner[colon + 1..at].to_owned());
                 }

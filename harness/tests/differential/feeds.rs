@@ -6,6 +6,7 @@ use velostream_sql::plan::{AppPlan, Repr};
 use velostream_types::{SourceId, Value, decimal};
 
 use super::draw::Draw;
+use super::nested::{self, Tree};
 
 /// What a feed is like.
 #[derive(Clone, Copy, Debug)]
@@ -18,9 +19,19 @@ pub struct Shape {
     /// Fractions and more digits after the first chunk.
     pub widens: bool,
     pub bad: bool,
+    /// Arrays, maps, structs and JSON, too.
+    pub nested: bool,
 }
 
-/// Columns in the order of a CSV line.
+impl Shape {
+    /// Columns in the order of a CSV line.
+    fn columns(&self) -> Vec<&'static str> {
+        let nested: &[&str] = if self.nested { &nested::NAMES } else { &[] };
+        COLUMNS.iter().chain(nested).copied().collect()
+    }
+}
+
+/// Columns that are not nested.
 pub const COLUMNS: [&str; 9] = ["id", "k", "g", "a", "d", "f", "b", "s", "ts"];
 
 /// The column list of a declared source.
@@ -32,6 +43,14 @@ pub const DECLARED: &str =
 struct Cell {
     text: String,
     value: Option<Value>,
+    /// What the value is of if the column is nested.
+    tree: Option<Tree>,
+}
+
+impl Cell {
+    fn new(text: String, value: Option<Value>) -> Cell {
+        Cell { text, value, tree: None }
+    }
 }
 
 /// One record of a partition.
@@ -93,7 +112,7 @@ impl RandomFeed {
     pub fn bytes(&self, chunk: usize) -> Vec<Vec<u8>> {
         let mut bytes = vec![Vec::new(); self.shape.partitions as usize];
         if self.shape.csv && chunk == 0 {
-            bytes.iter_mut().for_each(|b| b.extend_from_slice((COLUMNS.join(",") + "\n").as_bytes()));
+            bytes.iter_mut().for_each(|b| b.extend_from_slice((self.shape.columns().join(",") + "\n").as_bytes()));
         }
         for (i, (partition, record)) in self.chunks[chunk].iter().enumerate() {
             bytes[*partition as usize].extend_from_slice(self.line(record, i).as_bytes());
@@ -109,7 +128,7 @@ impl RandomFeed {
             Record::Fields(cells) if self.shape.csv => {
                 cells.iter().map(|c| c.text.as_str()).collect::<Vec<_>>().join(",")
             }
-            Record::Fields(cells) => object(cells, turn),
+            Record::Fields(cells) => object(&self.shape.columns(), cells, turn),
         }
     }
 
@@ -117,6 +136,7 @@ impl RandomFeed {
     pub fn for_oracle(&self, plan: &AppPlan) -> OracleFeed {
         let mut feed = OracleFeed { rows: Vec::new(), dead: Vec::new() };
         let source = &plan.sources[0];
+        let columns = self.shape.columns();
         let mut offsets = vec![0i64; self.shape.partitions as usize];
         for (turn, (partition, record)) in self.chunks.iter().flat_map(|chunk| chunk.iter().enumerate()) {
             let offset = offsets[*partition as usize];
@@ -132,8 +152,9 @@ impl RandomFeed {
                 .read
                 .iter()
                 .map(|read| {
-                    let at = COLUMNS.iter().position(|c| *c == read.name)?;
-                    let value = cells[at].value.clone()?;
+                    let at = columns.iter().position(|c| *c == read.name)?;
+                    let own = cells[at].value.clone()?;
+                    let value = cells[at].tree.as_ref().map_or(own, |tree| tree.value(&read.data_type));
                     let token = read.repr == Repr::Token && !value.is_null();
                     Some(if token { Value::Str(cells[at].text.clone().into()) } else { value })
                 })
@@ -155,7 +176,7 @@ impl RandomFeed {
 }
 
 /// A JSON object; some leave NULLs out, some have fields nobody reads, some have a key twice.
-fn object(cells: &[Cell], turn: usize) -> String {
+fn object(columns: &[&str], cells: &[Cell], turn: usize) -> String {
     let mut fields: Vec<String> = Vec::new();
     if turn % 5 == 1 {
         fields.push("\"unread\":{\"x\":[1,\"}\"]}".to_owned());
@@ -163,7 +184,7 @@ fn object(cells: &[Cell], turn: usize) -> String {
     if turn % 7 == 2 {
         fields.push("\"a\":77".to_owned());
     }
-    for (name, cell) in COLUMNS.iter().zip(cells) {
+    for (name, cell) in columns.iter().zip(cells) {
         if cell.text == "null" && turn.is_multiple_of(3) && turn % 7 != 2 {
             continue;
         }
@@ -189,7 +210,7 @@ fn record(draw: &mut Draw, shape: Shape, id: i64, ts: i64, wide: bool, calm: boo
     }
     let null = |draw: &mut Draw| !calm && draw.once_in(6);
     let mut cells = Vec::new();
-    for name in COLUMNS {
+    for name in shape.columns() {
         let is_null = match name {
             "id" => !shape.inferred && shape.bad && draw.once_in(40),
             "ts" => !calm && draw.once_in(40),
@@ -197,14 +218,18 @@ fn record(draw: &mut Draw, shape: Shape, id: i64, ts: i64, wide: bool, calm: boo
         };
         if is_null {
             let text = if shape.csv { "" } else { "null" };
-            cells.push(Cell { text: text.to_owned(), value: Some(Value::Null) });
+            cells.push(Cell::new(text.to_owned(), Some(Value::Null)));
             continue;
         }
         // One reason per record: which of two is told first is nobody's promise.
         let good = cells.iter().all(|c: &Cell| c.text != "null" && !c.text.is_empty()) || shape.inferred;
         if shape.bad && good && !calm && name == "a" && draw.once_in(40) && (!shape.inferred || wide) {
             let text = if shape.csv { "x!" } else { "\"x!\"" };
-            cells.push(Cell { text: text.to_owned(), value: None });
+            cells.push(Cell::new(text.to_owned(), None));
+            continue;
+        }
+        if nested::NAMES.contains(&name) {
+            cells.push(nested_cell(draw, shape, name, id, calm));
             continue;
         }
         cells.push(cell(draw, shape, name, id, ts, wide));
@@ -213,7 +238,7 @@ fn record(draw: &mut Draw, shape: Shape, id: i64, ts: i64, wide: bool, calm: boo
 }
 
 fn cell(draw: &mut Draw, shape: Shape, name: &str, id: i64, ts: i64, wide: bool) -> Cell {
-    let int = |i: i64| Cell { text: i.to_string(), value: Some(Value::Int(i)) };
+    let int = |i: i64| Cell::new(i.to_string(), Some(Value::Int(i)));
     match name {
         "id" => int(id),
         "ts" => int(ts),
@@ -245,11 +270,11 @@ fn cell(draw: &mut Draw, shape: Shape, name: &str, id: i64, ts: i64, wide: bool)
             let quarter = ["00", "25", "5", "75"][draw.below(4) as usize];
             let text = format!("{}.{quarter}", draw.below(64));
             let value = if shape.inferred { number(&text).value } else { text.parse().ok().map(Value::Float) };
-            Cell { text, value }
+            Cell::new(text, value)
         }
         "b" => {
             let b = draw.once_in(2);
-            Cell { text: b.to_string(), value: Some(Value::Bool(b)) }
+            Cell::new(b.to_string(), Some(Value::Bool(b)))
         }
         _ => {
             let texts: &[&str] =
@@ -264,7 +289,7 @@ fn cell(draw: &mut Draw, shape: Shape, name: &str, id: i64, ts: i64, wide: bool)
             } else {
                 s.to_owned()
             };
-            Cell { text, value: Some(Value::Str(s.into())) }
+            Cell::new(text, Some(Value::Str(s.into())))
         }
     }
 }
@@ -274,7 +299,14 @@ fn number(text: &str) -> Cell {
         Ok(i) if scale == 0 => Value::Int(i),
         _ => Value::Decimal { mantissa, scale },
     });
-    Cell { text: text.to_owned(), value }
+    Cell::new(text.to_owned(), value)
+}
+
+fn nested_cell(draw: &mut Draw, shape: Shape, name: &str, id: i64, calm: bool) -> Cell {
+    let tree = nested::tree(draw, name, shape.inferred, calm, id as u64);
+    let json = tree.written(draw, !shape.inferred);
+    let text = if shape.csv { format!("\"{}\"", json.replace('"', "\"\"")) } else { json };
+    Cell { tree: Some(tree), ..Cell::new(text, Some(Value::Null)) }
 }
 
 fn declared_decimal(value: Value) -> Value {

@@ -27,6 +27,14 @@ fn a_bare_select_prints_one_row_per_symbol() {
 }
 
 #[test]
+fn elements_need_no_relation() {
+    let sql = "SELECT x, n FROM UNNEST(ARRAY['a', 'b']) WITH ORDINALITY AS u(x, n)";
+    assert_eq!(trades().run(&["run", "-e", sql]).ok(), "{\"x\":\"a\",\"n\":1}\n{\"x\":\"b\",\"n\":2}\n");
+    let sql = "SELECT SUM(k) AS total FROM UNNEST(ARRAY[1, 2, 3]) AS k";
+    assert_eq!(quiet(trades().run(&["run", "-e", sql]).ok()), "{\"total\":6}");
+}
+
+#[test]
 fn every_layout_gives_the_same_rows() {
     let json = trades().run(&["run", "-e", COUNTS]).ok();
     for shards in ["1", "2", "4"] {

@@ -7,7 +7,7 @@
 
 use velostream_state::block::BlockPool;
 use velostream_state::build::ColumnBuilder;
-use velostream_types::{Column, DataType, RowMeta, RowOrder, Value};
+use velostream_types::{Column, DataType, RowMeta, Value};
 
 /// Where a row stands among others.
 type Place = (i64, i64, i64, i64);
@@ -56,9 +56,11 @@ impl Ordered {
     fn place(&self, meta: &RowMeta, row: usize) -> Place {
         let (major, minor, tie) = meta.order_at(row);
         let time = || meta.event_time.as_ref().or(meta.timestamp.as_ref()).map_or(0, |t| t[row]);
-        match (self.which, &meta.order) {
-            (Which::First | Which::Last, RowOrder::Source) => (time(), tie as i64, major, minor),
-            (Which::First | Which::Last, RowOrder::Derived { .. }) => (time(), major, minor, tie as i64),
+        match self.which {
+            Which::First | Which::Last => {
+                let [first, second, third] = meta.order_in_time(row);
+                (time(), first, second, third)
+            }
             _ => (0, major, minor, tie as i64),
         }
     }

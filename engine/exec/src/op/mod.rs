@@ -11,3 +11,4 @@ pub mod project;
 pub mod sort;
 pub mod sort_key;
 pub mod union;
+pub mod unnest;

@@ -13,11 +13,10 @@ use crate::{base64, read};
 /// How closely values have to follow a type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strictness {
-    /// The type was declared or computed: numbers are rounded to its scale, members it does not name are left out and
-    /// all that it names are there.
+    /// The type was declared or computed: numbers are rounded to its scale, members it does not name are left out.
     Declared,
-    /// The type was seen in a sample: numbers keep more digits, members that came later stay (behind the others, by key)
-    /// and those that are NULL are left out.
+    /// The type was seen in a sample: numbers keep more digits, and members that came later stay, behind the others by key,
+    /// but for those that are NULL.
     Inferred,
 }
 
@@ -122,7 +121,6 @@ fn map(raw: &str, of: &DataType, strictness: Strictness, out: &mut String) -> Re
 fn structure(raw: &str, fields: &[StructField], strictness: Strictness, out: &mut String) -> Result<(), Misfit> {
     let given = by_key(raw);
     let value_of = |name: &str| given.binary_search_by(|(key, _)| key.as_ref().cmp(name)).ok().map(|i| given[i].1);
-    let keep_null = strictness == Strictness::Declared;
     out.push('{');
     let start = out.len();
     let open = |name: &str, out: &mut String| {
@@ -133,11 +131,10 @@ fn structure(raw: &str, fields: &[StructField], strictness: Strictness, out: &mu
         out.push(':');
     };
     for field in fields {
+        // A member that is missing and one that is NULL are the same value.
         let value = value_of(&field.name).unwrap_or("null");
-        if keep_null || kind(value) != Kind::Null {
-            open(&field.name, out);
-            canonical(value, &field.data_type, strictness, out).map_err(|m| m.below(&format!(".{}", field.name)))?;
-        }
+        open(&field.name, out);
+        canonical(value, &field.data_type, strictness, out).map_err(|m| m.below(&format!(".{}", field.name)))?;
     }
     if strictness == Strictness::Inferred {
         for (key, value) in &given {
@@ -233,7 +230,9 @@ mod tests {
             "{\"x\":7,\"at\":\"2024-02-29 12:00:00.000\"}",
             "{\"x\":7,\"at\":\"2024-02-29 12:00:00.000\",\"more\":{\"z\":1}}",
         );
-        check("{}", &point, "{\"x\":null,\"at\":null}", "{}");
+        let nulls = "{\"x\":null,\"at\":null}";
+        check("{}", &point, nulls, nulls);
+        check("{\"at\":null,\"late\":null}", &point, nulls, nulls);
         let nested = DataType::array(point);
         check("[{\"x\":\"7\"}]", &nested, "[1].x is no INTEGER: \"7\"", "[1].x is no INTEGER: \"7\"");
         check(

@@ -1,8 +1,8 @@
 //! JSON text: how arrays, maps, structs and untyped nested values are carried in text columns.
 //!
 //! A column of a nested type holds *canonical* text, so that equal values have equal bytes and may be hashed, grouped
-//! and joined as text: no white space, members of a struct in the order of its type (all of them where it was declared,
-//! those that are not NULL where it was inferred), members of a map sorted by key, numbers as their type prints them, text
+//! and joined as text: no white space, all members of a struct in the order of its type, NULL where one is missing (and
+//! behind them, where it was inferred, those that came later), members of a map sorted by key, numbers as their type prints them, text
 //! with the shortest escapes. `canonical` makes it from any JSON text and is where values that do not fit their type are
 //! found. Everything else here walks text that is
 //! known to be well formed: slices of it, without a tree. Cost: one pass over the bytes up to what is asked for.

@@ -249,6 +249,18 @@ pub fn elements(array: &str) -> Elements<'_> {
     Elements { text, at: 1 }
 }
 
+impl Elements<'_> {
+    /// Where the walk stands, for [`Elements::resumed`].
+    pub fn place(&self) -> usize {
+        self.at
+    }
+
+    /// The walk from a place of an earlier one over the same array on.
+    pub fn resumed(self, place: usize) -> Self {
+        Elements { at: place, ..self }
+    }
+}
+
 impl<'a> Iterator for Elements<'a> {
     type Item = &'a str;
 
@@ -278,6 +290,18 @@ pub fn members(object: &str) -> Members<'_> {
     let open = object.trim_start_matches([' ', '\t', '\n', '\r']);
     let text = if open.starts_with('{') { open } else { "" };
     Members { text, at: 1 }
+}
+
+impl Members<'_> {
+    /// Where the walk stands, for [`Members::resumed`].
+    pub fn place(&self) -> usize {
+        self.at
+    }
+
+    /// The walk from a place of an earlier one over the same object on.
+    pub fn resumed(self, place: usize) -> Self {
+        Members { at: place, ..self }
+    }
 }
 
 impl<'a> Iterator for Members<'a> {

@@ -9,7 +9,7 @@ use velostream_types::{DataType, Span, StructField, Value};
 
 use super::Binder;
 use super::expr::{cast_to, literal};
-use super::scope::{Scope, system_column};
+use super::scope::{Rel, Scope, system_column};
 use super::typing;
 use crate::diag::Diagnostic;
 use crate::parse::ast::{self, Ident};
@@ -30,6 +30,9 @@ impl Binder<'_> {
             return true;
         }
         let is_alias = || scope.aliases.get(first.name.as_str()).is_some_and(|(item, _)| *item < scope.visible);
+        if let Some(part) = part_of(rel, &first.name) {
+            return part.has(&first.name) && !part.has(&name.name) && system_column(&name.name).is_none();
+        }
         if rel.answers_to(&first.name) {
             return rel.has(&first.name) && !rel.has(&name.name) && system_column(&name.name).is_none();
         }
@@ -49,19 +52,21 @@ impl Binder<'_> {
             let name = Ident { name: whole, span: expr.span };
             return self.bind_name(None, &name, expr.span, expr, scope);
         }
-        let column = ast::ExprKind::Column { qualifier: None, name: first.clone() };
+        // A relation with a column of its own name: `item.price` of UNNEST(…) AS item.
+        let qualifier = part_of(&scope.rel, &first.name).map(|_| first.clone());
+        let column = ast::ExprKind::Column { qualifier: qualifier.clone(), name: first.clone() };
         let column = ast::Expr { kind: column, span: first.span, depth: 1 };
         let is_column = scope.rel.has(&first.name);
         let value = match self.bind_group_key(&column, scope) {
             Some(key) => key,
             None if is_column && scope.grouped.is_some() => {
                 let grouped = scope.grouped.take();
-                let row = self.bind_name(None, first, first.span, expr, scope);
+                let row = self.bind_name(qualifier.as_ref(), first, first.span, expr, scope);
                 let row = row.and_then(|row| self.field(row, name, expr.span));
                 scope.grouped = grouped;
                 return self.last_seen(row?, &whole, expr, scope);
             }
-            None => self.bind_name(None, first, first.span, expr, scope)?,
+            None => self.bind_name(qualifier.as_ref(), first, first.span, expr, scope)?,
         };
         self.field(value, name, expr.span)
     }
@@ -203,6 +208,12 @@ impl Binder<'_> {
         self.report(Diagnostic::error("E0304", expr.span, message).detail(reason));
         None
     }
+}
+
+/// The joined relation of this name.
+fn part_of<'r>(rel: &'r Rel, name: &str) -> Option<&'r Rel> {
+    let joined = rel.joined.as_ref()?;
+    joined.part(name, false).map(|at| &joined.parts[at].rel)
 }
 
 /// Two names as one.

@@ -253,6 +253,11 @@ impl Binder<'_> {
             self.report(Diagnostic::error("E0427", name.span, message).hint(hint));
             return None;
         }
+        if crate::parse::unnest::WORDS.contains(&upper) {
+            let message = format!("{upper} stands in FROM, or is an item of SELECT itself");
+            self.report(Diagnostic::error("E0436", name.span, message).hint(crate::parse::unnest::FORM));
+            return None;
+        }
         let mut diagnostic =
             Diagnostic::error("E0206", name.span, format!("function \"{}\" does not exist", name.name));
         let catalogue = velostream_functions::all().flat_map(|f| f.aliases.iter().chain([&f.name]).copied());

@@ -4,7 +4,7 @@
 //! to the Scan (or Project) without disturbing anything; Scan columns are referred to by Filter and Project nodes only.
 //! `finish` drops Scan columns nobody reads, orders them as in the schema, and numbers schemas.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use velostream_types::{DataType, DlqId, Field, NodeId, Schema, SchemaRef, SourceId, Span};
@@ -39,6 +39,8 @@ pub(super) struct Graph {
     pub edits: BTreeMap<usize, Vec<Expr>>,
     /// Keys of objects, by the Project that computes their rows.
     pub keys: BTreeMap<usize, Keyed>,
+    /// Projects whose first column an Unnest takes apart: behind it nobody finds it as a column.
+    pub collections: BTreeSet<usize>,
 }
 
 impl Graph {
@@ -131,6 +133,7 @@ impl Graph {
                     ExprKind::Column(below) => column = below,
                     _ => return None,
                 },
+                NodeKind::Unnest(spec) => column = spec.below(column)?,
                 _ => return None,
             }
             path.push(node);
@@ -154,7 +157,7 @@ impl Graph {
     pub fn is_single(&self, node: usize) -> bool {
         match &self.nodes[node].kind {
             NodeKind::Aggregate(spec) => spec.keys.is_empty() && spec.window.is_none(),
-            NodeKind::Scan { .. } | NodeKind::Union => false,
+            NodeKind::Scan { .. } | NodeKind::Union | NodeKind::Unnest(_) => false,
             _ => self.input(node).is_some_and(|input| self.is_single(input)),
         }
     }
@@ -189,6 +192,7 @@ impl Graph {
             NodeKind::Project { exprs, .. } => {
                 matches!(exprs[column].kind, ExprKind::Column(from) if below(node, from))
             }
+            NodeKind::Unnest(spec) => spec.below(column).is_some_and(|from| below(node, from)),
             NodeKind::Union => self.nodes[node].inputs.iter().all(|input| self.has_token(input.index(), column)),
             _ => false,
         }
@@ -207,6 +211,11 @@ impl Graph {
                 let ExprKind::Column(from) = exprs[column].kind else { return column };
                 let position = self.hand_on_token(inputs[0], from);
                 self.hand_on(node, position)
+            }
+            NodeKind::Unnest(spec) => {
+                let Some(from) = spec.below(column) else { return column };
+                let position = self.hand_on_token(inputs[0], from);
+                self.behind_elements(node, position)
             }
             NodeKind::Union => {
                 let mut columns = Vec::with_capacity(inputs.len());
@@ -266,10 +275,11 @@ impl Graph {
                 below.and_then(|b| self.column_field(b, position)).unwrap_or_else(|| Field::new("", DataType::Null))
             }
         };
+        let first = usize::from(self.collections.contains(&node));
         let node = &mut self.nodes[node];
         let NodeKind::Project { exprs, .. } = &mut node.kind else { return position };
-        if let Some(found) = exprs.iter().position(|e| e.kind == ExprKind::Column(position)) {
-            return found;
+        if let Some(found) = exprs.iter().skip(first).position(|e| e.kind == ExprKind::Column(position)) {
+            return first + found;
         }
         let kind = ExprKind::Column(position);
         exprs.push(Expr { kind, data_type: field.data_type.clone(), span: Span::default() });
@@ -329,6 +339,7 @@ impl Graph {
                 | NodeKind::Materialize { .. }
                 | NodeKind::Events
                 | NodeKind::Union => self.input(index).map(|i| self.nodes[i].schema.clone()).unwrap_or_default(),
+                NodeKind::Unnest(_) => self.unnested(index),
                 _ => continue,
             };
             self.nodes[index].schema = schema;

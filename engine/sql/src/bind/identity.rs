@@ -70,6 +70,10 @@ impl Graph {
                 let (name, data_type) = column_of(repr);
                 Some(self.join_output(node, JoinColumn::Of(Side::Left, below), &Field::new(name, data_type)))
             }
+            NodeKind::Unnest(_) => {
+                let below = self.carry_key(self.input(node)?, repr)?;
+                Some(self.behind_elements(node, below))
+            }
             NodeKind::Subqueries(_) | NodeKind::Over(_) => {
                 let below = self.carry_key(self.input(node)?, repr)?;
                 Some(self.behind_results(node, below, repr))
@@ -94,6 +98,10 @@ impl Graph {
                 let below = self.carry_headers(self.input(node)?)?;
                 let (name, data_type) = column_of(Repr::Headers);
                 Some(self.join_output(node, JoinColumn::Of(Side::Left, below), &Field::new(name, data_type)))
+            }
+            NodeKind::Unnest(_) => {
+                let below = self.carry_headers(self.input(node)?)?;
+                Some(self.behind_elements(node, below))
             }
             NodeKind::Subqueries(_) | NodeKind::Over(_) => {
                 let below = self.carry_headers(self.input(node)?)?;

@@ -53,6 +53,10 @@ impl<'a> Binder<'a> {
         let rel = self.relation(query);
         let mut from = From { rel, pending: Vec::new() };
         for written in &query.joins {
+            if let JoinOn::Elements(elements) = &written.on {
+                from = self.elements(from, written, elements);
+                continue;
+            }
             let right = self.one_relation(&written.relation, &query.with);
             from = self.join(from, right, written, target);
         }
@@ -105,10 +109,16 @@ impl<'a> Binder<'a> {
             ExprKind::Column(position) => Some(position),
             _ => None,
         };
-        names.into_iter().filter_map(column).collect()
+        let key: Vec<usize> = names.into_iter().filter_map(column).collect();
+        if key.is_empty() {
+            return key;
+        }
+        // Of several rows made of one, each has its number.
+        let numbers = (0..joined.levels.len()).filter_map(|at| self.graph.number_of(&joined.levels, at));
+        key.into_iter().chain(numbers.collect::<Vec<_>>()).collect()
     }
 
-    fn is_named_twice(&mut self, left: &Rel, right: &Rel, written: &ast::Join) -> bool {
+    pub(super) fn is_named_twice(&mut self, left: &Rel, right: &Rel, written: &ast::Join) -> bool {
         let twice = match &left.joined {
             Some(joined) => joined.names().contains(&right.shown()),
             None => left.shown() == right.shown(),
@@ -226,7 +236,7 @@ impl<'a> Binder<'a> {
     /// What ON or USING asks for, as a list of conditions over the join's output.
     fn conditions_of(&mut self, on: &'a JoinOn, merged: &[String], scope: &mut Scope<'a>) -> Option<Vec<Expr>> {
         match on {
-            JoinOn::Everything => Some(Vec::new()),
+            JoinOn::Everything | JoinOn::Elements(_) => Some(Vec::new()),
             JoinOn::Condition(condition) => {
                 let bound = self.bind_condition(condition, scope)?;
                 let mut list = Vec::new();
@@ -350,7 +360,9 @@ impl<'a> Binder<'a> {
         window: Option<WindowSpec>,
     ) -> bool {
         let mut sound = true;
-        for (n, join) in pending.into_iter().enumerate() {
+        for join in pending {
+            let levels = rel.joined.iter().flat_map(|joined| &joined.levels);
+            let n = levels.take_while(|level| level.join != join.level.join).count();
             let on = join.conditions.clone();
             let mode = match join.meeting {
                 Meeting::Streams => match window {

@@ -37,7 +37,7 @@ pub(super) struct Part {
     pub first: usize,
 }
 
-/// One join: the node, the Projects of its sides.
+/// One join: the node, the Projects of its sides; of an Unnest the one in front of it, twice.
 #[derive(Clone, Copy)]
 pub(super) struct Level {
     pub join: usize,
@@ -67,11 +67,17 @@ impl Joined {
 pub(super) fn origin_in<'g>(levels: &[Level], graph: &'g Graph, position: usize) -> Option<(usize, &'g Expr)> {
     let mut position = position;
     for (n, level) in levels.iter().enumerate().rev() {
-        let NodeKind::Join(spec) = &graph.nodes[level.join].kind else { return None };
-        let JoinColumn::Of(side, column) = spec.output.get(position)? else { return None };
-        let project = if *side == Side::Left { level.left } else { level.right };
+        let (side, column) = match &graph.nodes[level.join].kind {
+            NodeKind::Join(spec) => match spec.output.get(position)? {
+                JoinColumn::Of(side, column) => (*side, *column),
+                _ => return None,
+            },
+            NodeKind::Unnest(spec) => (Side::Left, spec.below(position)?),
+            _ => return None,
+        };
+        let project = if side == Side::Left { level.left } else { level.right };
         let NodeKind::Project { exprs, .. } = &graph.nodes[project].kind else { return None };
-        let expr = exprs.get(*column)?;
+        let expr = exprs.get(column)?;
         match (side, n) {
             (Side::Right, _) => return Some((n + 1, expr)),
             (Side::Left, 0) => return Some((0, expr)),
@@ -87,11 +93,12 @@ pub(super) fn origin_in<'g>(levels: &[Level], graph: &'g Graph, position: usize)
 impl Graph {
     /// Place in a Project of this expression over its input, added unless it is there.
     pub fn project_column(&mut self, project: usize, expr: Expr, field: &Field) -> usize {
+        let first = usize::from(self.collections.contains(&project));
         let node = &mut self.nodes[project];
         let NodeKind::Project { exprs, .. } = &mut node.kind else { return 0 };
         let same = |e: &Expr| e.kind == expr.kind && e.data_type == expr.data_type;
-        if let Some(known) = exprs.iter().position(same) {
-            return known;
+        if let Some(known) = exprs.iter().skip(first).position(same) {
+            return first + known;
         }
         exprs.push(expr);
         Arc::make_mut(&mut node.schema).fields.push(field.clone());
@@ -100,6 +107,9 @@ impl Graph {
 
     /// Place of a column in a Join's output, added unless it is there.
     pub fn join_output(&mut self, join: usize, column: JoinColumn, field: &Field) -> usize {
+        if let (NodeKind::Unnest(_), JoinColumn::Of(_, column)) = (&self.nodes[join].kind, &column) {
+            return self.behind_elements(join, *column);
+        }
         let node = &mut self.nodes[join];
         let NodeKind::Join(spec) = &mut node.kind else { return 0 };
         if let Some(known) = spec.output.iter().position(|c| *c == column) {
@@ -111,11 +121,16 @@ impl Graph {
     }
 
     /// Place in the top join's output of an expression over the rows of a part.
-    fn part_column(&mut self, levels: &[Level], part: usize, expr: Expr, mut field: Field) -> usize {
+    pub(super) fn part_column(&mut self, levels: &[Level], part: usize, expr: Expr, mut field: Field) -> usize {
         let from = part.saturating_sub(1);
         let mut expr = expr;
         for (n, level) in levels.iter().enumerate().skip(from) {
             let side = if n == from && part > 0 { Side::Right } else { Side::Left };
+            // What elements give is no column of a Project.
+            let is_element = side == Side::Right && matches!(self.nodes[level.join].kind, NodeKind::Unnest(_));
+            if is_element && matches!(expr.kind, ExprKind::Column(_)) {
+                continue;
+            }
             let project = if side == Side::Left { level.left } else { level.right };
             let column = self.project_column(project, expr.clone(), &field);
             field.nullable |= level.kind.keeps(side.other());

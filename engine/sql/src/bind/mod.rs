@@ -9,6 +9,7 @@ mod access;
 mod aggregate;
 mod bound;
 mod call;
+mod elements;
 mod expr;
 mod graph;
 mod headers;

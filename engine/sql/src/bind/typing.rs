@@ -1,7 +1,7 @@
 //! Type rules: what an operator makes of its operands' types. Pure; the binder inserts the casts these rules ask for.
 
 pub(super) use velostream_functions::has_order;
-use velostream_types::{DataType, decimal, unify};
+use velostream_types::{DataType, decimal};
 
 use crate::plan::{ArithmeticOp, Expr, ExprKind};
 
@@ -91,45 +91,12 @@ pub(super) fn comparison(left: &DataType, right: &DataType) -> Option<Pair> {
     }
 }
 
-/// Common type of CASE branches and COALESCE operands.
+/// Common type of CASE branches and COALESCE operands: that of elements of a collection, but that a column of text stays
+/// one beside JSON.
 pub(super) fn common(left: &DataType, right: &DataType) -> Option<DataType> {
-    use DataType::*;
     match (left, right) {
-        (Null, other) | (other, Null) => Some(other.clone()),
-        (l, r) if l == r => Some(l.clone()),
-        (l, r) if l.is_numeric() && r.is_numeric() => Some(unify(l, r)),
-        (Date, Timestamp) | (Timestamp, Date) => Some(Timestamp),
-        (Json, String) | (String, Json) => Some(String),
-        (Json, other) | (other, Json) if castable(other, &Json) => Some(Json),
-        (l, r) if l.is_nested() && r.is_nested() => common_nested(l, r),
-        _ => None,
-    }
-}
-
-/// Common type of two nested values: of their elements, or of fields of the same names.
-fn common_nested(left: &DataType, right: &DataType) -> Option<DataType> {
-    use DataType::*;
-    Some(match (left, right) {
-        (Json, _) | (_, Json) => Json,
-        (Array(l), Array(r)) => DataType::array(common_inside(l, r)?),
-        (Map(l), Map(r)) => DataType::map(common_inside(l, r)?),
-        (Struct(l), Struct(r)) if l.len() == r.len() => {
-            let mut fields = Vec::with_capacity(l.len());
-            for field in l.iter() {
-                let other = r.iter().find(|other| other.name == field.name)?;
-                fields.push((field.name.clone(), common_inside(&field.data_type, &other.data_type)?));
-            }
-            DataType::structure(fields)
-        }
-        _ => return None,
-    })
-}
-
-/// Inside nested values, JSON takes in whatever is beside it.
-fn common_inside(left: &DataType, right: &DataType) -> Option<DataType> {
-    match (left, right) {
-        (DataType::Json, other) | (other, DataType::Json) if *other != DataType::Null => Some(DataType::Json),
-        _ => common(left, right),
+        (DataType::Json, DataType::String) | (DataType::String, DataType::Json) => Some(DataType::String),
+        (l, r) => velostream_functions::common(l, r),
     }
 }
 

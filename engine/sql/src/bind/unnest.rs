@@ -211,6 +211,6 @@ fn folds(statement: &Statement) -> bool {
         Item::Star(_) | Item::QualifiedStar { .. } => false,
     });
     // What is joined is a table when it changes.
-    let joins = !query.joins.is_empty();
+    let joins = query.joins.iter().any(|join| !join.is_of_elements());
     joins || is_table || aggregates || !query.group_by.is_empty() || query.window.is_some() || query.distinct.is_some()
 }

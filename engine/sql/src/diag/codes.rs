@@ -85,6 +85,7 @@ pub const CODES: &[Code] = &[
     code("E0433", "tables joined outside a TABLE", "The join of two tables changes whenever one of them does, so it is a table itself."),
     code("E0434", "clause that does not fit the join", "WITHIN is for two streams; FOR SYSTEM_TIME AS OF is for a stream that is joined to a table, at a time of the stream."),
     code("E0435", "bounds that exclude each other", "The conditions on the times of a join allow no pair of rows."),
+    code("E0436", "UNNEST that gives no rows", "UNNEST, or EXPLODE, takes one collection of each row apart and stands in FROM: `FROM t, UNNEST(t.items) AS item`, or behind LEFT JOIN with ON TRUE. A name list names every column it gives."),
     code("E0502", "properties in the wrong place", "Properties of a declared source belong to its declaration."),
     code("E0503", "declared TABLE without PRIMARY KEY", "Rows of a declared TABLE replace each other by key. Mark the key columns PRIMARY KEY, or declare a STREAM."),
     code("E0504", "file not found", "No file matches the path of a source. Relative paths resolve from the folder of the SQL file; the detail says what was searched."),

@@ -70,6 +70,7 @@ pub fn headline(plan: &AppPlan, node: &Node) -> String {
                 format!("Exchange by {} (edge {edge})", names(input, key))
             }
         }
+        NodeKind::Unnest(spec) => relation::unnest(spec, input, &node.schema),
         NodeKind::Join(spec) => {
             let right =
                 node.inputs.get(1).and_then(|i| plan.nodes.get(i.index())).map_or(&empty, |n| n.schema.as_ref());

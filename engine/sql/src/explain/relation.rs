@@ -6,7 +6,7 @@ use velostream_types::time::duration_text;
 use super::Growth;
 use super::expr::sql;
 use super::node::names;
-use crate::plan::{JoinMode, JoinSpec, OverKind, OverSpec, Side, SubqueryKind, SubquerySpec};
+use crate::plan::{JoinMode, JoinSpec, OverKind, OverSpec, Side, SubqueryKind, SubquerySpec, UnnestSpec};
 
 /// `inputs`: the schemas of both sides; `own`: the join's.
 pub fn join(spec: &JoinSpec, inputs: [&Schema; 2], own: &Schema) -> String {
@@ -47,6 +47,13 @@ pub fn join_state(spec: &JoinSpec) -> (Growth, String) {
         JoinMode::Lookup { .. } => (Growth::PerKey, "the rows of the table".to_owned()),
         JoinMode::Tables => (Growth::PerKey, "the rows of both tables".to_owned()),
     }
+}
+
+/// `input`: columns of the Project in front; `own`: the Unnest's.
+pub fn unnest(spec: &UnnestSpec, input: &Schema, own: &Schema) -> String {
+    let made: Vec<usize> = (0..spec.made()).collect();
+    let rest = if spec.keeps_empty { ", a row without elements once" } else { "" };
+    format!("Unnest {} as {}{rest}", names(input, &[0]), names(own, &made))
 }
 
 /// What subqueries there are.

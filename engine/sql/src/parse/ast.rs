@@ -150,7 +150,8 @@ pub(crate) struct OrderKey {
 impl Query {
     /// What stands in FROM and its joins.
     pub(crate) fn relations(&self) -> impl Iterator<Item = &Relation> {
-        self.from.iter().chain(self.joins.iter().map(|join| &join.relation))
+        let named = self.joins.iter().filter(|join| !join.is_of_elements());
+        self.from.iter().chain(named.map(|join| &join.relation))
     }
 
     /// These items and nothing else.
@@ -244,6 +245,13 @@ pub(crate) struct Join {
     pub span: Span,
 }
 
+impl Join {
+    /// TRUE for UNNEST, which reads nothing but the rows it is joined to.
+    pub(crate) fn is_of_elements(&self) -> bool {
+        matches!(self.on, JoinOn::Elements(_))
+    }
+}
+
 /// Which pairs a join makes.
 #[derive(Clone, Debug)]
 pub(crate) enum JoinOn {
@@ -251,6 +259,18 @@ pub(crate) enum JoinOn {
     Everything,
     Condition(Expr),
     Using(Vec<Ident>),
+    /// A row with each of its elements; the relation is but their name.
+    Elements(Box<Elements>),
+}
+
+/// `UNNEST(operand) [WITH ORDINALITY] AS name(column, …)`
+#[derive(Clone, Debug)]
+pub(crate) struct Elements {
+    pub operand: Expr,
+    /// WITH ORDINALITY
+    pub numbered: bool,
+    /// Names of the columns, if given.
+    pub columns: Vec<Ident>,
 }
 
 /// `left time − before ≤ right time ≤ left time + after`

@@ -21,6 +21,7 @@ mod statement;
 #[cfg(test)]
 mod tests;
 pub(crate) mod types;
+pub(crate) mod unnest;
 mod window;
 
 use crate::diag::Diagnostic;

@@ -67,6 +67,12 @@ impl Parser<'_> {
     pub(super) fn joins(&mut self) -> Parse<Vec<Join>> {
         let mut joins = Vec::new();
         loop {
+            if self.is(Sym::Comma) && self.is_unnest(1) {
+                let start = self.span();
+                self.bump();
+                joins.push(self.unnest(JoinKind::Inner, start)?);
+                continue;
+            }
             if self.is(Sym::Comma) {
                 return Err(self.comma());
             }
@@ -115,6 +121,9 @@ impl Parser<'_> {
         }
         self.expect_word("JOIN")?;
         let span = start.to(self.last_span());
+        if self.is_unnest(0) {
+            return self.joined_unnest(kind.unwrap_or(JoinKind::Inner), span);
+        }
         let relation = self.relation()?;
         let mut within = self.within()?;
         let on = self.join_on(cross)?;

@@ -10,6 +10,7 @@ use super::relation::JOINS;
 use super::server::STRATEGIES;
 use super::window::WINDOWS;
 use crate::diag::Diagnostic;
+use crate::plan::JoinKind;
 use crate::props::keys::{is_of_sinks_only, reaches_sources};
 
 /// Clauses behind FROM in the order a bare SELECT keeps.
@@ -31,8 +32,14 @@ impl Parser<'_> {
         }
         let mut query = Query { distinct, ..Query::of(self.items()?, start) };
         if self.take_word("FROM") {
-            query.from = Some(self.relation()?);
-            query.joins = self.joins()?;
+            // Without a relation in front it is the elements of one row.
+            if self.is_unnest(0) {
+                let start = self.span();
+                query.joins.push(self.unnest(JoinKind::Inner, start)?);
+            } else {
+                query.from = Some(self.relation()?);
+            }
+            query.joins.extend(self.joins()?);
         }
         let clauses = self.span();
         self.clauses(&mut query, strict)?;
@@ -45,6 +52,7 @@ impl Parser<'_> {
             query.with.extend(from.with.extract_if(.., |entry| is_shared(&entry.key)));
         }
         query.span = start.to(self.last_span());
+        self.explode_items(&mut query)?;
         Ok(query)
     }
 

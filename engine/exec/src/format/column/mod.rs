@@ -195,7 +195,7 @@ impl Kinded {
             (DataType::String, _) => Kinded::Texts(Texts::string(inferred)),
             (nested, Repr::Token) if nested.is_nested() => Kinded::Texts(Texts::json()),
             (DataType::Json | DataType::Array(_) | DataType::Map(_) | DataType::Struct(_), _) => {
-                Kinded::Nested(Nested::new(&column.data_type, inferred))
+                Kinded::Nested(Nested::new(&column.data_type, inferred, column.not_null))
             }
             (DataType::Bytes, _) => Kinded::Blobs(Blobs::default()),
             (ty @ (DataType::Date | DataType::Timestamp | DataType::Time | DataType::Interval), _) => {

@@ -18,16 +18,18 @@ use crate::format::number::Grammar;
 pub(super) struct Nested {
     data_type: DataType,
     strictness: Strictness,
+    not_null: bool,
     strings: StrBuilder,
     /// The canonical text of the value under way.
     canonical: String,
 }
 
 impl Nested {
-    pub(super) fn new(data_type: &DataType, inferred: bool) -> Nested {
+    pub(super) fn new(data_type: &DataType, inferred: bool, not_null: bool) -> Nested {
         Nested {
             data_type: data_type.clone(),
             strictness: if inferred { Strictness::Inferred } else { Strictness::Declared },
+            not_null,
             strings: StrBuilder::default(),
             canonical: String::new(),
         }
@@ -81,6 +83,9 @@ impl Builder for Nested {
         }
         // The null of a CSV field.
         if self.canonical == "null" {
+            if self.not_null {
+                return Err(Refusal::Bad(ErrorCode::NullInNotNull));
+            }
             self.strings.push_null();
             return Ok(());
         }

@@ -4,7 +4,7 @@
 //! Rows that come after everything held, the usual case, are not looked at.
 
 use velostream_state::block::{BlockPool, Blocks};
-use velostream_types::{RowMeta, RowOrder};
+use velostream_types::RowMeta;
 
 /// (major, minor, tie) of a row.
 pub(crate) type Triple = (i64, i64, u64);
@@ -72,7 +72,7 @@ impl FirstSeen {
             self.set(groups[*i as usize], meta.order_at(start + *i as usize), pool);
         }
         // Rows of a source ascend, so the first one tells whether any comes before what was held.
-        let after = matches!(meta.order, RowOrder::Source) && known.is_none_or(|k| meta.order_at(start) >= k);
+        let after = meta.order.ascends() && known.is_none_or(|k| meta.order_at(start) >= k);
         if after {
             return;
         }

@@ -13,9 +13,7 @@ use velostream_state::build::ColumnBuilder;
 use velostream_state::index::{Found, GroupIndex, KeyHasher};
 use velostream_state::key::{KeyEncoder, decode};
 use velostream_types::time::{WM_NONE, duration_text, timestamp_text};
-use velostream_types::{
-    Batch, Column, DataType, DeadLetter, ErrorCode, Fatal, RecordError, RowMeta, RowOrder, SourceId, Stage,
-};
+use velostream_types::{Batch, Column, DataType, DeadLetter, ErrorCode, Fatal, RecordError, RowMeta, SourceId, Stage};
 
 use super::Place;
 use super::first_seen::FirstSeen;
@@ -470,7 +468,7 @@ impl Groups {
         let (group, rows, high) = (found.group, run.to - run.from, self.index.high());
         self.states.grow(high, pool);
         // Of a group's rows the first in order counts; those of a source ascend.
-        let seen = if matches!(batch.meta.order, RowOrder::Source) { 1 } else { rows };
+        let seen = if batch.meta.order.ascends() { 1 } else { rows };
         let fresh: &[u32] = if found.fresh { &[0] } else { &[] };
         groups.clear();
         groups.resize(seen, group);

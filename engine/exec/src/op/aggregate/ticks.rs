@@ -433,14 +433,15 @@ impl Ticks {
         };
         let fixed: Vec<&[i64]> = fixed.iter().map(ints).collect::<Result<_, _>>()?;
         let all = |at: usize| fixed[at].to_vec().into();
-        let made = RowOrder::Derived {
-            major: all(4),
-            minor: all(5),
-            tie: fixed[6].iter().map(|tie| *tie as u64).collect::<Vec<_>>().into(),
+        let tie = fixed[6].iter().map(|tie| *tie as u64).collect::<Vec<_>>().into();
+        let order = match fixed[7][0] {
+            0 => RowOrder::Source,
+            1 => RowOrder::Derived { major: all(4), minor: all(5), tie },
+            _ => RowOrder::Nth(tie),
         };
         let meta = RowMeta {
             offsets: Offsets::List(all(3)),
-            order: if fixed[7][0] == 0 { RowOrder::Source } else { made },
+            order,
             event_time: Some(all(8)),
             wm_own: Some(all(9)),
             weight: Some(fixed[10].iter().map(|weight| *weight as i8).collect::<Vec<_>>().into()),
@@ -461,7 +462,11 @@ fn pending_table(tick: i64, batch: &Batch, keys: &[usize]) -> StateTable {
     let meta = &batch.meta;
     let each = |f: &dyn Fn(usize) -> i64| Column::ints(picked.iter().map(|row| f(*row as usize)).collect(), None);
     let time = |times: &Option<arrow_buffer::ScalarBuffer<i64>>, row: usize| times.as_ref().map_or(WM_NONE, |t| t[row]);
-    let made = i64::from(matches!(meta.order, RowOrder::Derived { .. }));
+    let order = match meta.order {
+        RowOrder::Source => 0,
+        RowOrder::Derived { .. } => 1,
+        RowOrder::Nth(_) => 2,
+    };
     let mut columns = vec![
         each(&|_| tick),
         each(&|_| i64::from(meta.source.0)),
@@ -470,7 +475,7 @@ fn pending_table(tick: i64, batch: &Batch, keys: &[usize]) -> StateTable {
         each(&|row| meta.order_at(row).0),
         each(&|row| meta.order_at(row).1),
         each(&|row| meta.order_at(row).2 as i64),
-        each(&|_| made),
+        each(&|_| order),
         each(&|row| time(&meta.event_time, row)),
         each(&|row| time(&meta.wm_own, row)),
         each(&|row| i64::from(meta.weight_at(row))),

@@ -52,6 +52,7 @@ pub(super) fn kind(kind: &NodeKind) -> String {
         NodeKind::Combine(spec) => format!("combine {}", aggregate(spec)),
         NodeKind::Exchange { edge, route } => format!("exchange {edge} {route:?}"),
         NodeKind::Aggregate(spec) => format!("aggregate {}", aggregate(spec)),
+        NodeKind::Unnest(spec) => format!("unnest {spec:?}"),
         NodeKind::Join(spec) => {
             let residual = spec.residual.as_ref().map(|r| format!(" if {}", expr(r)));
             let columns: Vec<String> = spec.output.iter().map(join_column).collect();
