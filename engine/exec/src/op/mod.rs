@@ -11,3 +11,5 @@ pub mod project;
 pub mod sort;
 pub mod sort_key;
 pub mod union;
+pub mod upsert;
+pub mod values;
