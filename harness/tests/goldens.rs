@@ -86,7 +86,6 @@ fn hints_and_details_are_written_one_way() {
 /// Codes no scenario can show, and why.
 const NOT_SHOWN: &[(&str, &str)] = &[
     ("E0100", "about the arguments of `velo-sql validate`: its tests show it"),
-    ("E0205", "kept for what it meant: E0501 says more and is what is reported now"),
     ("E0509", "needs a broker: shown by the tests of velo-sql over topics"),
     ("E0510", "needs a broker: shown by the tests of velo-sql over topics"),
     ("E0522", "needs a broker: shown by the tests of velo-sql over topics"),

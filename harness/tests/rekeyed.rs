@@ -1,4 +1,5 @@
-//! TABLEs whose key is not the group: rows of one key come from groups of different shards, and each may leave late.
+//! TABLEs whose key is not the group: rows of one key come from groups of different shards, and each may leave late. And those
+//! whose rows replace each other by key: declared ones with deletes, and targets of INSERT, with keys in several partitions.
 //!
 //! Every case is one seed: updates that make groups hop between few keys, fed in random chunks to three partitions of
 //! four shards that are turned in random order, so that messages overtake each other as they do between cores. Whenever
@@ -33,7 +34,7 @@ const PARTITIONS: u32 = 3;
 const SOURCE: &str = "CREATE STREAM t (k INT, v INT) WITH (type = 'memory', format = 'json');";
 
 /// Name, statements, and the key column of what `out` writes.
-const APPS: [(&str, &str, &str); 4] = [
+const APPS: [(&str, &str, &str); 7] = [
     (
         "groups",
         "CREATE TABLE out AS SELECT SUM(v) % 4 AS slot PRIMARY KEY, k, COUNT(*) AS n FROM t GROUP BY k
@@ -61,7 +62,29 @@ const APPS: [(&str, &str, &str); 4] = [
          CREATE TABLE out AS SELECT COUNT(*) AS n, k FROM slots GROUP BY k WITH ('out.type' = 'stdout');",
         "k",
     ),
+    (
+        "declared TABLE",
+        "CREATE TABLE d (k INT PRIMARY KEY, v INT) WITH (type = 'memory', format = 'json', 'delete.field' = 'gone');
+         CREATE TABLE out AS SELECT k, v FROM d WHERE v <> 1 WITH ('out.type' = 'stdout');",
+        "k",
+    ),
+    (
+        "groups of a declared TABLE",
+        "CREATE TABLE d (k INT PRIMARY KEY, v INT) WITH (type = 'memory', format = 'json', 'delete.field' = 'gone');
+         CREATE TABLE out AS SELECT v, COUNT(*) AS n, SUM(k) AS total FROM d GROUP BY v WITH ('out.type' = 'stdout');",
+        "v",
+    ),
+    (
+        "INSERT into a TABLE",
+        "CREATE TABLE out (k INT PRIMARY KEY, v INT) WITH ('type' = 'stdout');
+         INSERT INTO out SELECT k, v FROM t WHERE v <> 3;
+         INSERT INTO out SELECT k, v + 10 FROM t WHERE v = 3;",
+        "k",
+    ),
 ];
+
+/// The first of them materialize by key.
+const MATERIALIZED: u64 = 4;
 
 /// What upserts and deletes leave behind.
 #[derive(Default)]
@@ -98,7 +121,7 @@ fn truth(plan: &AppPlan, fed: &[FeedRow], key: &str) -> BTreeMap<String, String>
 
 /// Runs one case; answers how many deletes were written. `bare`: rows go to the sink as their groups give them.
 fn case(seed: u64, bare: bool) -> Result<u64, String> {
-    let (name, statements, key) = APPS[(seed % APPS.len() as u64) as usize];
+    let (name, statements, key) = APPS[(seed % if bare { MATERIALIZED } else { APPS.len() as u64 }) as usize];
     let mut draw = Draw::new(seed);
     let plan = compile_app(&format!("{SOURCE}{statements}"), &BTreeMap::new(), Path::new("."));
     let mut plan = plan.map_err(|text| format!("{name}: {text}"))?;
@@ -115,10 +138,19 @@ fn case(seed: u64, bare: bool) -> Result<u64, String> {
     for _ in 0..3 + draw.below(3) {
         for _ in 0..1 + draw.below(30) {
             let (partition, k, v) = (draw.below(u64::from(PARTITIONS)) as u32, draw.below(7), draw.below(4));
-            world.feed(SourceId(0), PartitionId(partition), format!("{{\"k\":{k},\"v\":{v}}}\n").as_bytes());
+            let gone = v == 0;
+            let line = format!("{{\"k\":{k},\"v\":{v},\"gone\":{gone}}}\n");
+            world.feed(SourceId(0), PartitionId(partition), line.as_bytes());
             let offset = offsets[partition as usize];
             offsets[partition as usize] += 1;
-            let values = vec![Value::Int(k as i64), Value::Int(v as i64)];
+            let value = |name: &str| match name {
+                "k" => Value::Int(k as i64),
+                "v" => Value::Int(v as i64),
+                "gone" => Value::Bool(gone),
+                "_tombstone" => Value::Bool(false),
+                _ => Value::Null,
+            };
+            let values = plan.sources[0].read.iter().map(|column| value(&column.name)).collect();
             fed.push(FeedRow { source: SourceId(0), partition, offset, values, timestamp_ms: None, record: "".into() });
             for _ in 0..draw.below(4) {
                 let shard = ShardId(draw.below(u64::from(SHARDS)) as u16);

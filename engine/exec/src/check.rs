@@ -42,6 +42,8 @@ impl Checked {
             NodeKind::Aggregate(_) => ("Aggregate", Some(node.schema.len()), false),
             NodeKind::Sort(_) => ("Sort", Some(node.schema.len()), false),
             NodeKind::Materialize { .. } => ("Materialize", Some(node.schema.len()), false),
+            NodeKind::Values { .. } => ("Values", Some(node.schema.len()), false),
+            NodeKind::Upsert { .. } => ("Upsert", Some(node.schema.len()), false),
             NodeKind::Events => ("Events", Some(node.schema.len()), false),
             NodeKind::Unnest(_) => ("Unnest", Some(node.schema.len()), false),
             NodeKind::Union => ("Union", Some(node.schema.len()), true),

@@ -275,7 +275,7 @@ fn holders(plan: &AppPlan) -> (Vec<Holder>, Vec<Vec<usize>>) {
             })),
             // Rows of a window leave when its end passes, as if it were a window of their own time alone.
             NodeKind::Sort(spec) => Some(spec.per_window.then_some((1, 0))),
-            NodeKind::Limit { .. } | NodeKind::Materialize { .. } => Some(None),
+            NodeKind::Limit { .. } | NodeKind::Materialize { .. } | NodeKind::Upsert { .. } => Some(None),
             // New times break the tie between a row's offset and its time: the rows behind it are held for good.
             NodeKind::Project { event_time: Some(_), .. } if feeds.0.is_empty() => Some(None),
             _ => None,

@@ -21,6 +21,8 @@ use crate::op::project::Project;
 use crate::op::sort::Sort;
 use crate::op::union::Union;
 use crate::op::unnest::Unnest;
+use crate::op::upsert::Upsert;
+use crate::op::values::Values;
 use crate::operator::Operator;
 use crate::route::KeyRouter;
 use crate::shard::{DeadMerge, Inlet, Outlet, Scan, ShardOptions, SinkMerge, Target, WriteRule};
@@ -204,6 +206,10 @@ impl Lowering<'_> {
             NodeKind::Unnest(spec) => Box::new(Unnest::new(spec, Arc::clone(&self.names), node.dlq)),
             NodeKind::Union => Box::new(Union::new(node.inputs.len())),
             NodeKind::Materialize { key } => Box::new(Materialize::new(key, &node.schema)),
+            NodeKind::Values { rows } => {
+                Box::new(Values::new(rows, &node.schema, ctx, Arc::clone(&self.names), node.dlq))
+            }
+            NodeKind::Upsert { key, deleted } => Box::new(Upsert::new(key, *deleted, &node.schema)),
             NodeKind::Events => Box::new(Events::default()),
             NodeKind::Scan { .. } | NodeKind::Exchange { .. } | NodeKind::Sink { .. } => {
                 unreachable!("lowered on their own")

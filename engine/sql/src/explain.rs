@@ -168,6 +168,8 @@ pub fn operator(node: &Node) -> String {
         NodeKind::Exchange { .. } => "Exchange",
         NodeKind::Aggregate(_) => "Aggregate",
         NodeKind::Materialize { .. } => "Materialize",
+        NodeKind::Values { .. } => "Values",
+        NodeKind::Upsert { .. } => "Upsert",
         NodeKind::Events => "Events",
         NodeKind::Unnest(_) => "Unnest",
         NodeKind::Join(_) => "Join",

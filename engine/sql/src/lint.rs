@@ -10,7 +10,7 @@ mod query;
 use velostream_types::Span;
 
 use crate::diag::Diagnostic;
-use crate::parse::ast::{Query, StatementKind};
+use crate::parse::ast::{InsertRows, Query, StatementKind};
 use crate::parse::{Script, kinds, parse};
 use crate::plan::AppPlan;
 
@@ -69,6 +69,10 @@ fn query_of(kind: &StatementKind) -> Option<&Query> {
     match kind {
         StatementKind::Query(query) => Some(query),
         StatementKind::Create(create) => Some(&create.query),
+        StatementKind::Insert(insert) => match &insert.rows {
+            InsertRows::Query(query) => Some(query),
+            InsertRows::Values(_) => None,
+        },
         _ => None,
     }
 }

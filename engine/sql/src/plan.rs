@@ -129,7 +129,7 @@ pub struct SourcePlan {
     pub read: Vec<ScanColumn>,
     /// Event time and watermark; `None` when no query needs them.
     pub event_time: Option<EventTimeSpec>,
-    /// A declared TABLE: key columns as positions in `schema`. Rows upsert by key.
+    /// A declared TABLE: key columns as positions in `schema`. An Upsert behind the Scan makes rows replace each other.
     pub table_key: Option<Vec<usize>>,
     /// A query needs the original bytes (dead letters of expressions, pass-through).
     pub needs_raw: bool,
@@ -170,12 +170,14 @@ pub enum Repr {
     KeyBytes,
     /// The record's headers in the form of `velostream_types::headers`; never NULL.
     Headers,
+    /// TRUE for a record without a value, which then is a row of NULLs; never NULL.
+    Tombstone,
 }
 
 impl Repr {
     /// TRUE for what stands beside a record's value.
     pub const fn is_identity(self) -> bool {
-        matches!(self, Repr::KeyText | Repr::KeyBytes | Repr::Headers)
+        matches!(self, Repr::KeyText | Repr::KeyBytes | Repr::Headers | Repr::Tombstone)
     }
 }
 
@@ -414,6 +416,20 @@ pub enum NodeKind {
     Materialize {
         /// Key columns.
         key: Vec<usize>,
+    },
+    /// For each row of the input one row per list, of one value per column: VALUES, whose input is the one row without
+    /// columns.
+    Values {
+        /// The rows, in order.
+        rows: Vec<Vec<Expr>>,
+    },
+    /// Of rows that only come, the last one per key by their order stands: each takes back the one before it. Behind an
+    /// Exchange by the key.
+    Upsert {
+        /// Key columns.
+        key: Vec<usize>,
+        /// Column that is TRUE for a row that only ends the one before it.
+        deleted: Option<usize>,
     },
     /// A relation that changes becomes events: rows stay, and those taken back are left out.
     Events,

@@ -18,7 +18,7 @@ use super::elements::{Numbered, taken_apart};
 use super::eval::{Row, eval};
 use super::event_time::nanoseconds;
 use super::group::{Group, Order, Place};
-use super::keyed::Keyed;
+use super::keyed::{Keyed, Upserted};
 use super::sort::sorted;
 
 const NS_PER_MS: i64 = 1_000_000;
@@ -143,6 +143,8 @@ struct NodeState {
     keyed: BTreeMap<String, Keyed>,
     /// What an Unnest has numbered.
     numbered: Numbered,
+    /// The last row an Upsert has seen, by its key.
+    upserted: BTreeMap<String, Upserted>,
     /// Rows a Sort holds, by the time that releases them.
     waiting: BTreeMap<i64, Vec<Flow>>,
 }
@@ -153,8 +155,6 @@ struct Run<'p> {
     /// Watermark of each partition of each source; partitions are known from the start.
     partitions: BTreeMap<(u16, u32), i64>,
     records: BTreeMap<(u16, u32), u64>,
-    /// Current row of each key of a declared table.
-    tables: BTreeMap<(u16, String), Vec<Value>>,
     /// Keys an upsert sink has written and not deleted.
     written: Vec<BTreeMap<String, ()>>,
     result: OracleResult,
@@ -171,7 +171,6 @@ pub fn run(plan: &AppPlan, feed: &[FeedRow]) -> OracleResult {
             .collect(),
         partitions: feed.iter().map(|r| ((r.source.0, r.partition), WM_NONE)).collect(),
         records: BTreeMap::new(),
-        tables: BTreeMap::new(),
         written: plan.sinks.iter().map(|_| BTreeMap::new()).collect(),
         result: OracleResult { sinks: vec![Vec::new(); plan.sinks.len()], ..OracleResult::default() },
     };
@@ -231,24 +230,12 @@ impl Run<'_> {
             window: None,
             record: Rc::clone(&record.record),
         };
-        let rows = self.upserted(record.source, row);
-        self.step(&scans.iter().map(|s| (*s, rows.clone())).collect(), false);
+        self.step(&scans.iter().map(|s| (*s, vec![row.clone()])).collect(), false);
         if let (Some(t), true, Some(spec)) = (event_time, advances, &source.event_time) {
             let wm = self.partitions.entry(place).or_insert(WM_NONE);
             *wm = (*wm).max(t.saturating_sub(spec.bound_ns));
             self.step(&BTreeMap::new(), true);
         }
-    }
-
-    /// A row of a declared table takes the place of the one with its key.
-    fn upserted(&mut self, source: SourceId, row: Flow) -> Vec<Flow> {
-        let plan = &self.plan.sources[source.index()];
-        let Some(key) = &plan.table_key else { return vec![row] };
-        let read = |column: &usize| plan.read.iter().position(|r| r.name == plan.schema.fields[*column].name);
-        let text = key_text(key.iter().filter_map(read).map(|i| &row.values[i]));
-        let old = self.tables.insert((source.0, text), row.values.clone());
-        let retracted = old.map(|values| Flow { values, weight: -1, ..row.clone() });
-        retracted.into_iter().chain([row]).collect()
     }
 
     fn bury(&mut self, node: usize, code: ErrorCode, partition: u32, offset: i64) {
@@ -306,6 +293,17 @@ impl Run<'_> {
                 unreachable!("the compiler gives no plan of an app that has them: see Compiled::cannot_run")
             }
             NodeKind::Aggregate(spec) => self.aggregate(at, spec, row, given),
+            NodeKind::Values { rows } => {
+                for (offset, exprs) in (0..).zip(rows) {
+                    let made = Flow { offset, order: (offset, 0, row.order.2), ..row.clone() };
+                    self.project(at, exprs, None, made, given);
+                }
+            }
+            NodeKind::Upsert { key, deleted } => {
+                let text = key_text(key.iter().map(|k| &row.values[*k]));
+                let ends = deleted.is_some_and(|column| row.values[column] == Value::Bool(true));
+                self.nodes[at].upserted.entry(text).or_default().take(row, ends, given);
+            }
             NodeKind::Events => given.extend(Some(row).filter(|row| row.weight > 0)),
             NodeKind::Materialize { key } => {
                 let text = key_text(key.iter().map(|k| &row.values[*k]));

@@ -1,4 +1,4 @@
-//! One row per key of a relation that changes: all that live, of which the greatest stands.
+//! One row per key: of a relation that changes, all that live, of which the greatest stands; of rows that only come, the last.
 
 use std::cmp::Ordering;
 
@@ -33,6 +33,27 @@ impl Keyed {
 
     fn greatest(&self) -> Option<&Vec<Value>> {
         self.rows.iter().max_by(|a, b| compare(a, b))
+    }
+}
+
+/// The last row of one key by order.
+#[derive(Default)]
+pub(super) struct Upserted {
+    last: Option<Flow>,
+    /// It only ended the one before.
+    ended: bool,
+}
+
+impl Upserted {
+    /// Takes a row; gives the one it replaces and itself. An earlier one is no news.
+    pub fn take(&mut self, row: Flow, ends: bool, given: &mut Vec<Flow>) {
+        if self.last.as_ref().is_some_and(|last| last.order > row.order) {
+            return;
+        }
+        let before = self.last.replace(row.clone()).filter(|_| !self.ended);
+        self.ended = ends;
+        given.extend(before.map(|before| Flow { values: before.values, weight: -1, ..row.clone() }));
+        given.extend(Some(row).filter(|_| !ends));
     }
 }
 

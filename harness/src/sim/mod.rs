@@ -13,7 +13,7 @@ use velostream_exec::operator::NodeCounters;
 use velostream_exec::shard::{
     Demand, Inbox, Outbox, PartitionProgress, Progress, STOP_BARRIER, Shard, ShardOptions, Write,
 };
-use velostream_sql::plan::AppPlan;
+use velostream_sql::plan::{AppPlan, SourceConnector};
 use velostream_types::time::{WM_END, WM_NONE};
 use velostream_types::{Fatal, PartitionId, RecordRef, ShardId, Slab, SlabKind, SourceId, SourcePoll};
 
@@ -103,6 +103,11 @@ impl World {
         for (source, count) in partitions.iter().enumerate() {
             for p in 0..*count {
                 feeds.insert((SourceId(source as u16), PartitionId(p)), Feed::default());
+            }
+        }
+        for (source, _) in plan.sources.iter().enumerate().filter(|(_, s)| s.connector == SourceConnector::OneRow) {
+            if let Some(feed) = feeds.get_mut(&(SourceId(source as u16), PartitionId(0))) {
+                feed.bytes.extend_from_slice(b"{}\n");
             }
         }
         let (sinks, dlqs) = (plan.sinks.len(), plan.dlqs.len());

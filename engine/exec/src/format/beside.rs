@@ -24,6 +24,11 @@ impl Beside {
         Beside { keys_are_text: columns.contains(&Repr::KeyText), columns }
     }
 
+    /// TRUE when records without a value are rows.
+    pub(super) fn keeps_tombstones(&self) -> bool {
+        self.columns.contains(&Repr::Tombstone)
+    }
+
     /// FALSE for a key that cannot be read as the plan wants it.
     pub(super) fn takes(&self, bytes: &[u8], key: Option<(u32, u32)>) -> bool {
         !self.keys_are_text || key.is_none_or(|(start, end)| is_utf8(&bytes[start as usize..end as usize]))
@@ -32,6 +37,10 @@ impl Beside {
     /// Appends one column each. `rows` stand in the order of their records; those of a stream have nothing beside them.
     pub(super) fn append(&self, rows: &[Record], records: &[RecordRef], slab: &Utf8Slab, out: &mut Vec<Column>) {
         for repr in &self.columns {
+            if *repr == Repr::Tombstone {
+                out.push(Column::Bool(rows.iter().map(|row| Some(row.is_tombstone)).collect()));
+                continue;
+            }
             let mut records = records.iter();
             let ranges = rows.iter().map(|row| {
                 let record = records.by_ref().find(|record| record.offset == row.offset);

@@ -90,6 +90,8 @@ pub(super) struct Record {
     pub(super) offset: i64,
     /// Record timestamp, ms; 0 where the source has none.
     pub(super) timestamp_ms: i64,
+    /// It has no value: all its cells are NULL.
+    pub(super) is_tombstone: bool,
 }
 
 /// Up to [`BLOCK_ROWS`] records.

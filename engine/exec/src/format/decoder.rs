@@ -303,13 +303,17 @@ impl Decoder {
             at += 1;
             self.next_offset = offset + 1;
             let Some((start, end)) = value else {
-                if self.null_is_bad {
+                if self.beside.keeps_tombstones() && self.beside.takes(bytes, key) {
+                    self.block.blank();
+                    self.block.end_row(Record { start: 0, end: 0, offset, timestamp_ms, is_tombstone: true });
+                } else if self.null_is_bad {
                     let error = record_error(ErrorCode::Malformed, "the record has no value".to_owned());
                     bad.push(BadRecord { offset, position: None, error, bytes: Vec::new(), full_length: None });
                 }
                 continue;
             };
-            let record = Record { start: start as usize, end: end as usize, offset, timestamp_ms };
+            let (start, end) = (start as usize, end as usize);
+            let record = Record { start, end, offset, timestamp_ms, is_tombstone: false };
             if record.end - record.start > self.max_record {
                 let mut long = LongRecord::new(offset, 0);
                 long.pass(&bytes[record.start..record.end]);
@@ -373,7 +377,9 @@ impl Decoder {
         for (i, column) in self.columns.iter_mut().enumerate() {
             let cut = column.append(source, self.block.column(i), &mut self.column_faults);
             limit = limit.min(cut.unwrap_or(limit));
-            self.faults.extend(self.column_faults.drain(..).map(|f| (f, i)));
+            // A record without a value may leave out what others may not.
+            let is_fault = |f: &Fault| !self.block.records()[f.row].is_tombstone;
+            self.faults.extend(self.column_faults.drain(..).filter(is_fault).map(|f| (f, i)));
         }
         limit
     }
@@ -433,7 +439,11 @@ impl Decoder {
             Framing::Records(records) => {
                 let records = &records[first..cursor.at];
                 let times: Vec<i64> = self.rows.iter().map(|r| r.timestamp_ms).collect();
-                let nulls = if self.null_is_bad { 0 } else { records.iter().filter(|r| r.value.is_none()).count() };
+                let nulls = if self.null_is_bad || self.beside.keeps_tombstones() {
+                    0
+                } else {
+                    records.iter().filter(|r| r.value.is_none()).count()
+                };
                 let event_times = self.header_times.then(|| self.event_times(cursor.slab.bytes(), records).into());
                 (Some(times.into()), event_times, nulls as u64)
             }

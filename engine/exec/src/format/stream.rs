@@ -106,7 +106,7 @@ impl Feed<'_> {
     pub(super) fn record(&mut self, start: usize, end: usize) -> Record {
         let offset = self.next_offset;
         self.next_offset += 1;
-        Record { start, end, offset, timestamp_ms: 0 }
+        Record { start, end, offset, timestamp_ms: 0, is_tombstone: false }
     }
 
     /// A record that is bad as a whole.

@@ -12,3 +12,5 @@ pub mod sort;
 pub mod sort_key;
 pub mod union;
 pub mod unnest;
+pub mod upsert;
+pub mod values;

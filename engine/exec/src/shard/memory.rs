@@ -18,7 +18,7 @@ pub(super) fn exceeded(plan: &AppPlan, counters: &[NodeCounters], held: u64, lim
     let what = largest.map_or_else(String::new, |(node, counters)| {
         let keys = match &node.kind {
             NodeKind::Aggregate(spec) | NodeKind::Combine(spec) => names(&spec.input, &spec.keys),
-            NodeKind::Materialize { key } => names(&node.schema, key),
+            NodeKind::Materialize { key } | NodeKind::Upsert { key, .. } => names(&node.schema, key),
             _ => String::new(),
         };
         let by = if keys.is_empty() { String::new() } else { format!(" by {keys}") };

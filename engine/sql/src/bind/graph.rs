@@ -53,10 +53,9 @@ impl Graph {
         statement: usize,
     ) -> usize {
         let index = self.sources.len();
-        let changelog = plan.table_key.is_some();
         plan.read.clear();
         let open = plan.schema.is_empty() && spec.is_some();
-        let node = self.add(NodeKind::Scan { source: SourceId(index as u16) }, None, Vec::new(), changelog, statement);
+        let node = self.add(NodeKind::Scan { source: SourceId(index as u16) }, None, Vec::new(), false, statement);
         let (places, known) = (Vec::new(), BTreeMap::new());
         self.sources.push(Source { plan, spec, node, open, bounded, time_span: None, places, known });
         index
@@ -297,6 +296,7 @@ impl Graph {
                 | NodeKind::Sort(_)
                 | NodeKind::Exchange { .. }
                 | NodeKind::Materialize { .. }
+                | NodeKind::Upsert { .. }
                 | NodeKind::Events
                 | NodeKind::Union => node = self.input(node)?,
                 NodeKind::Scan { source } => {
@@ -337,6 +337,7 @@ impl Graph {
                 | NodeKind::Sort(_)
                 | NodeKind::Exchange { .. }
                 | NodeKind::Materialize { .. }
+                | NodeKind::Upsert { .. }
                 | NodeKind::Events
                 | NodeKind::Union => self.input(index).map(|i| self.nodes[i].schema.clone()).unwrap_or_default(),
                 NodeKind::Unnest(_) => self.unnested(index),
@@ -400,6 +401,7 @@ fn expressions(node: &mut Node, mut f: impl FnMut(&mut Expr)) {
     match &mut node.kind {
         NodeKind::Filter { predicate } => f(predicate),
         NodeKind::Project { exprs, event_time } => exprs.iter_mut().chain(event_time).for_each(f),
+        NodeKind::Values { rows } => rows.iter_mut().flatten().for_each(f),
         _ => {}
     }
 }

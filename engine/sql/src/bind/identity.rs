@@ -57,6 +57,7 @@ impl Graph {
             | NodeKind::Sort(_)
             | NodeKind::Exchange { .. }
             | NodeKind::Materialize { .. }
+            | NodeKind::Upsert { .. }
             | NodeKind::Events => self.carry_key(self.input(node)?, repr),
             NodeKind::Union => self.carry_union(node, repr, |graph, below| graph.carry_key(below, repr)),
             NodeKind::Project { .. } if self.keys.contains_key(&node) => self.object_key(node, repr),
@@ -78,7 +79,7 @@ impl Graph {
                 let below = self.carry_key(self.input(node)?, repr)?;
                 Some(self.behind_results(node, below, repr))
             }
-            NodeKind::Combine(_) | NodeKind::Aggregate(_) | NodeKind::Sink { .. } => None,
+            NodeKind::Combine(_) | NodeKind::Aggregate(_) | NodeKind::Values { .. } | NodeKind::Sink { .. } => None,
         }
     }
 
@@ -91,6 +92,7 @@ impl Graph {
             | NodeKind::Sort(_)
             | NodeKind::Exchange { .. }
             | NodeKind::Materialize { .. }
+            | NodeKind::Upsert { .. }
             | NodeKind::Events => self.carry_headers(self.input(node)?),
             NodeKind::Union => self.carry_union(node, Repr::Headers, Graph::carry_headers),
             NodeKind::Project { .. } => self.project_headers(node),
@@ -109,7 +111,7 @@ impl Graph {
             }
             NodeKind::Aggregate(_) if self.nodes[self.input(node)?].changelog => None,
             NodeKind::Aggregate(_) => self.group_headers(node),
-            NodeKind::Combine(_) | NodeKind::Sink { .. } => None,
+            NodeKind::Combine(_) | NodeKind::Values { .. } | NodeKind::Sink { .. } => None,
         }
     }
 

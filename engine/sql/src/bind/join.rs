@@ -101,10 +101,7 @@ impl<'a> Binder<'a> {
     /// Columns that identify a row of a join of tables: those of its left table.
     pub(super) fn joined_identity(&mut self, joined: &Joined) -> Vec<usize> {
         let Some(first) = joined.parts.first() else { return Vec::new() };
-        let names: Vec<usize> = match first.rel.source {
-            Some(source) => self.graph.sources[source].plan.table_key.clone().unwrap_or_default(),
-            None => self.outputs.get(&first.rel.name).map(|o| o.key.clone()).unwrap_or_default(),
-        };
+        let names = self.outputs.get(&first.rel.name).map(|o| o.key.clone()).unwrap_or_default();
         let column = |place| match self.joined_column(joined, place, Span::default()).kind {
             ExprKind::Column(position) => Some(position),
             _ => None,

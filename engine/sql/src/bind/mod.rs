@@ -9,12 +9,14 @@ mod access;
 mod aggregate;
 mod bound;
 mod call;
+mod change;
 mod elements;
 mod expr;
 mod graph;
 mod headers;
 mod identity;
 mod idle;
+mod insert;
 mod join;
 mod joined;
 mod memory;
@@ -26,6 +28,7 @@ mod refine;
 mod scope;
 mod sink;
 mod source;
+mod table;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -34,7 +37,7 @@ mod union;
 mod unnest;
 mod window;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 pub(crate) use call::FORMS as CALLS;
@@ -44,10 +47,11 @@ pub(crate) use window::BOUNDS as BOUND_CALLS;
 
 use crate::diag::{Diagnostic, Severity};
 use crate::endpoint::{Catalog, Endpoints, WithEntry};
-use crate::parse::ast::{Declare, Ident, Query, Relation, Role, Statement, StatementKind};
+use crate::parse::ast::{Declare, Ident, InsertRows, Relation, Role, Statement, StatementKind};
 use crate::parse::{Script, parse};
 use crate::plan::{AppPlan, Failure, SinkFormat, SinkPlan, StatementPlan};
 use graph::Graph;
+use insert::Inserted;
 use query::{Output, Target};
 use sink::DlqDraft;
 
@@ -122,6 +126,10 @@ struct Binder<'a> {
     objects: BTreeMap<String, Object<'a>>,
     outputs: BTreeMap<String, Output>,
     declared_sources: BTreeMap<String, Option<usize>>,
+    /// Rows of INSERTs whose object is not bound yet, by its name.
+    inserted: BTreeMap<String, Vec<Inserted<'a>>>,
+    /// Objects of INSERTs that have a mistake.
+    inserts_failed: BTreeSet<String>,
     graph: Graph,
     sinks: Vec<SinkPlan>,
     /// By statement.
@@ -148,7 +156,7 @@ pub fn compile(
     catalog: &mut dyn Catalog,
 ) -> Compiled {
     let Script { statements, failed_names, diagnostics, .. } = parse(text);
-    let statements = unnest::unnest(statements);
+    let statements = unnest::unnest(insert::adopt(statements));
     let mut binder = Binder {
         options,
         endpoints,
@@ -160,6 +168,8 @@ pub fn compile(
         objects: failed_names.into_iter().map(|name| (name, Object::Failed)).collect(),
         outputs: BTreeMap::new(),
         declared_sources: BTreeMap::new(),
+        inserted: BTreeMap::new(),
+        inserts_failed: BTreeSet::new(),
         graph: Graph::default(),
         sinks: Vec::new(),
         dlqs: Vec::new(),
@@ -180,7 +190,13 @@ impl<'a> Binder<'a> {
     /// Binds all statements; answers which plan statements are explained, and whether verbosely.
     fn script(&mut self, statements: &'a [Statement]) -> (Vec<usize>, bool) {
         let skipped = self.collect(statements);
-        let reads: Vec<Vec<usize>> = statements.iter().map(|s| self.reads(s)).collect();
+        let mut inserts: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (at, statement) in statements.iter().enumerate() {
+            if let Some(target) = written(statement) {
+                inserts.entry(target).or_default().push(at);
+            }
+        }
+        let reads: Vec<Vec<usize>> = statements.iter().map(|s| self.reads(s, &inserts)).collect();
         let mut readers = vec![0usize; statements.len()];
         reads.iter().flatten().for_each(|read| readers[*read] += 1);
         let sorted = order::sort(&reads);
@@ -194,47 +210,50 @@ impl<'a> Binder<'a> {
                 continue;
             }
             self.number = statement.number;
-            let (name, role, query) = match &statement.kind {
-                StatementKind::Query(query) => (None, Role::Stream, &**query),
-                StatementKind::Create(create) => (Some(&create.name), create.role, &create.query),
-                StatementKind::Declare(_) | StatementKind::Set(_) => continue,
-            };
+            let is_source = |d: &Declare| !matches!(self.objects.get(&d.name.name), Some(Object::Query(_)));
+            match &statement.kind {
+                StatementKind::Set(_) => continue,
+                StatementKind::Declare(declare) if is_source(declare) => continue,
+                _ => {}
+            }
             if let Some(explain) = statement.explain {
                 explained.0.push(self.statements.len());
                 explained.1 |= explain.verbose;
             }
-            self.bind_statement(statement, name, role, query, readers[index] > 0);
+            self.bind_statement(statements, statement, readers[index] > 0);
         }
         self.number = 0;
         explained
     }
 
-    fn bind_statement(
-        &mut self,
-        statement: &'a Statement,
-        name: Option<&'a Ident>,
-        role: Role,
-        query: &'a Query,
-        has_readers: bool,
-    ) {
-        let fallback = format!("query_{}", statement.number);
-        let shown = name.map_or(fallback, |n| n.name.clone());
-        self.statement = self.statements.len();
-        self.dlqs.push(DlqDraft {
-            name: shown.clone(),
-            path: None,
-            topic: None,
-            enabled: true,
-            failure: Failure::DeadLetter,
-        });
-        self.limit_memory(&query.with);
+    fn bind_statement(&mut self, statements: &'a [Statement], statement: &'a Statement, has_readers: bool) {
+        let (name, role, with, span) = match &statement.kind {
+            StatementKind::Query(query) => (None, Role::Stream, &query.with, query.span),
+            StatementKind::Create(create) => (Some(&create.name), create.role, &create.query.with, create.name.span),
+            StatementKind::Declare(declare) => {
+                let role = if declare.is_table { Role::Table } else { Role::Stream };
+                (Some(&declare.name), role, &declare.with, declare.name.span)
+            }
+            StatementKind::Insert(insert) => {
+                self.begin(format!("insert_{}", statement.number), false, statement.span);
+                return self.insert(statements, statement, insert);
+            }
+            StatementKind::Change(change) => return self.change(statements, statement, change),
+            StatementKind::Set(_) => return,
+        };
+        let shown = name.map_or_else(|| format!("query_{}", statement.number), |n| n.name.clone());
         let is_table = matches!(role, Role::Table | Role::Inline { retracts: true, .. });
         let is_inline = matches!(role, Role::Inline { .. });
         let is_bare = name.is_none() || matches!(role, Role::Inline { bare: true, .. });
-        self.statements.push(StatementPlan { name: shown.clone(), is_table, span: statement.span });
-        let span = name.map_or(query.span, |n| n.span);
+        self.begin(shown.clone(), is_table, statement.span);
+        self.limit_memory(with);
         let target = Target { name, is_table, is_inline, is_bare, has_readers, span };
-        let output = self.query(query, &target);
+        let output = match &statement.kind {
+            StatementKind::Query(query) => self.query(query, &target),
+            StatementKind::Create(create) => self.query(&create.query, &target),
+            StatementKind::Declare(declare) => self.declared_target(declare, &target),
+            _ => None,
+        };
         if name.is_none() {
             return;
         }
@@ -248,10 +267,25 @@ impl<'a> Binder<'a> {
         }
     }
 
+    /// A statement of the plan; nodes added from now on are its.
+    fn begin(&mut self, name: String, is_table: bool, span: Span) {
+        self.statement = self.statements.len();
+        self.dlqs.push(DlqDraft {
+            name: name.clone(),
+            path: None,
+            topic: None,
+            enabled: true,
+            failure: Failure::DeadLetter,
+            shared_with: None,
+        });
+        self.statements.push(StatementPlan { name, is_table, span });
+    }
+
     /// Takes settings and objects; answers statements that IF NOT EXISTS or a duplicate name takes out.
     fn collect(&mut self, statements: &'a [Statement]) -> Vec<usize> {
         let mut places: BTreeMap<&str, Span> = BTreeMap::new();
         let mut skipped = Vec::new();
+        let written: BTreeSet<&str> = statements.iter().filter_map(written).collect();
         for (index, statement) in statements.iter().enumerate() {
             let (name, if_not_exists, object) = match &statement.kind {
                 StatementKind::Set(entry) => {
@@ -260,7 +294,10 @@ impl<'a> Binder<'a> {
                     self.settings.push(entry.clone());
                     continue;
                 }
-                StatementKind::Query(_) => continue,
+                StatementKind::Query(_) | StatementKind::Insert(_) | StatementKind::Change(_) => continue,
+                StatementKind::Declare(d) if written.contains(d.name.name.as_str()) => {
+                    (&d.name, d.if_not_exists, Object::Query(index))
+                }
                 StatementKind::Declare(d) => (&d.name, d.if_not_exists, Object::Declared(d)),
                 StatementKind::Create(c) => (&c.name, c.if_not_exists, Object::Query(index)),
             };
@@ -303,29 +340,42 @@ impl<'a> Binder<'a> {
         self.report(diagnostic.hint(format!("call it {better}")));
     }
 
-    /// The statements that create what `statement` reads.
-    fn reads<'s>(&self, statement: &'s Statement) -> Vec<usize> {
-        let query = match &statement.kind {
-            StatementKind::Query(query) => query,
-            StatementKind::Create(create) => &create.query,
-            StatementKind::Declare(_) | StatementKind::Set(_) => return Vec::new(),
-        };
+    /// The statements that create what `statement` reads, and the INSERTs into what it makes.
+    fn reads<'s>(&self, statement: &'s Statement, inserts: &BTreeMap<&str, Vec<usize>>) -> Vec<usize> {
         let created = |name: &String| match self.objects.get(name) {
             Some(Object::Query(index)) => Some(*index),
             _ => None,
+        };
+        let made = |name: &Ident| inserts.get(name.name.as_str()).cloned().unwrap_or_default();
+        let (query, mut reads) = match &statement.kind {
+            StatementKind::Query(query) => (&**query, Vec::new()),
+            StatementKind::Create(create) => (&create.query, made(&create.name)),
+            StatementKind::Insert(insert) => match &insert.rows {
+                InsertRows::Query(query) => (&**query, Vec::new()),
+                InsertRows::Values(_) => return Vec::new(),
+            },
+            StatementKind::Declare(declare) => return made(&declare.name),
+            StatementKind::Change(change) => return created(&change.target.name).into_iter().collect(),
+            StatementKind::Set(_) => return Vec::new(),
         };
         let names = |relation: &'s Relation| {
             let own = relation.union.is_empty().then_some(&relation.name);
             own.into_iter().chain(&relation.union)
         };
-        query.relations().filter(|r| !r.is_location).flat_map(names).filter_map(created).collect()
+        reads.extend(query.relations().filter(|r| !r.is_location).flat_map(names).filter_map(created));
+        reads
     }
 
     fn cycle(&mut self, cycle: &[usize], statements: &[Statement]) {
         let named = |i: &usize| match &statements[*i].kind {
             StatementKind::Create(create) => Some(&create.name),
+            StatementKind::Declare(declare) => Some(&declare.name),
             _ => None,
         };
+        let inserts = cycle.iter().filter_map(|i| match &statements[*i].kind {
+            StatementKind::Insert(insert) => Some(insert.target.span),
+            _ => None,
+        });
         let names: Vec<&Ident> = cycle.iter().filter_map(named).collect();
         let Some(first) = names.first() else { return };
         let chain: Vec<&str> = names.iter().chain([first]).map(|n| n.name.as_str()).collect();
@@ -333,6 +383,9 @@ impl<'a> Binder<'a> {
         let mut diagnostic = Diagnostic::error("E0202", first.span, message);
         for name in names.iter().skip(1).take(8) {
             diagnostic = diagnostic.also(name.span, "part of the circle");
+        }
+        for span in inserts.take(8) {
+            diagnostic = diagnostic.also(span, "this INSERT is part of the circle");
         }
         self.report(diagnostic.hint("to read a source of the same name, give the object another name"));
     }
@@ -423,5 +476,13 @@ impl<'a> Binder<'a> {
             edges,
             memory_limit: self.memory_limit,
         }
+    }
+}
+
+/// Name of the object that an INSERT writes.
+fn written(statement: &Statement) -> Option<&str> {
+    match &statement.kind {
+        StatementKind::Insert(insert) => Some(insert.target.name.as_str()),
+        _ => None,
     }
 }

@@ -197,14 +197,7 @@ impl<'a> Binder<'a> {
         if let Some(joined) = &rel.joined {
             return self.joined_identity(joined);
         }
-        match rel.source {
-            Some(source) => {
-                let key = self.graph.sources[source].plan.table_key.clone().unwrap_or_default();
-                let value = crate::plan::Repr::Value;
-                key.into_iter().map(|field| self.graph.scan_column(source, field, value)).collect()
-            }
-            None => self.outputs.get(&rel.name).map(|o| o.key.clone()).unwrap_or_default(),
-        }
+        self.outputs.get(&rel.name).map(|o| o.key.clone()).unwrap_or_default()
     }
 
     fn grouped(
@@ -615,7 +608,7 @@ impl<'a> Binder<'a> {
             None => (flow, items),
         };
         let (flow, items) = self.sorted(query, target, flow, items)?;
-        self.emit_nodes(query, target, flow, items)
+        self.emit_with_inserted(query, target, flow, items)
     }
 }
 

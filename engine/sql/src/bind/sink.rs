@@ -25,14 +25,16 @@ pub(super) struct DlqDraft {
     pub topic: Option<Box<KafkaSink>>,
     pub enabled: bool,
     pub failure: Failure,
+    /// The statement whose dead letters these are part of.
+    pub shared_with: Option<usize>,
 }
 
-impl<'a> Binder<'a> {
+impl Binder<'_> {
     /// Project → LIMIT → Sink. Where records pass through, the Project is there for other readers only, and the Sink
     /// stands beside it.
     pub(super) fn emit_nodes(
         &mut self,
-        query: &'a Query,
+        query: &Query,
         target: &Target<'_>,
         flow: Flow,
         mut items: Items,
@@ -139,8 +141,14 @@ impl<'a> Binder<'a> {
         let sink = NodeKind::Sink { sink: self.sinks.len(), edge: EdgeId(0) };
         let node = self.graph.add(sink, Some(node), Vec::new(), changelog, statement);
         self.graph.nodes[node].schema = schema.clone();
-        self.dlqs[statement] =
-            DlqDraft { name: name.clone(), path: dlq_path, topic: dlq_topic, enabled: dlq_enabled, failure };
+        self.dlqs[statement] = DlqDraft {
+            name: name.clone(),
+            path: dlq_path,
+            topic: dlq_topic,
+            enabled: dlq_enabled,
+            failure,
+            shared_with: None,
+        };
         self.sinks.push(SinkPlan {
             name,
             connector,
@@ -275,7 +283,7 @@ impl<'a> Binder<'a> {
     }
 
     /// Key columns of the result: PRIMARY KEY, else what identifies its rows.
-    fn key(&mut self, target: &Target<'_>, flow: &Flow, items: &Items) -> Option<Vec<usize>> {
+    pub(super) fn key(&mut self, target: &Target<'_>, flow: &Flow, items: &Items) -> Option<Vec<usize>> {
         let changes = target.is_table && flow.changelog;
         if !items.primary_key.is_empty() {
             return Some(items.primary_key.clone());
@@ -344,9 +352,16 @@ impl<'a> Binder<'a> {
                 topic: spec.and_then(|s| s.dlq_topic.clone()),
                 enabled: spec.is_some_and(|s| s.dlq_enabled),
                 failure: spec.map(|s| s.failure).unwrap_or_default(),
+                shared_with: None,
             });
         }
-        let statements: Vec<DlqId> = std::mem::take(&mut self.dlqs).into_iter().map(|d| plans.add(d)).collect();
+        let drafts = std::mem::take(&mut self.dlqs);
+        let shared: Vec<Option<usize>> = drafts.iter().map(|d| d.shared_with).collect();
+        let add = |draft: DlqDraft| if draft.shared_with.is_some() { DlqId(0) } else { plans.add(draft) };
+        let mut statements: Vec<DlqId> = drafts.into_iter().map(add).collect();
+        for (at, with) in shared.into_iter().enumerate() {
+            statements[at] = with.map_or(statements[at], |with| statements[with]);
+        }
         for node in &mut self.graph.nodes {
             node.dlq = match &node.kind {
                 NodeKind::Scan { source } => self.graph.sources[source.index()].plan.dlq,

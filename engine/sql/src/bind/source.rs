@@ -36,19 +36,7 @@ impl<'a> Binder<'a> {
                 let declare = *declare;
                 self.declared(declare, relation)
             }
-            Some(Object::Query(_)) => self.outputs.get(&relation.name).map_or_else(
-                || Rel::poisoned(&relation.name),
-                |output| {
-                    let mut rel = Rel::new(&relation.name, output.node, output.schema.clone());
-                    rel.roots = output.roots.clone();
-                    rel.raw = output.raw;
-                    rel.ordered = output.ordered;
-                    rel.changelog = output.changelog;
-                    rel.topic = output.topic.clone();
-                    rel.kind = if output.is_table { RelKind::Table } else { RelKind::Stream };
-                    rel
-                },
-            ),
+            Some(Object::Query(_)) => self.object_rel(&relation.name),
             None => self.external(relation, with),
         };
         rel.alias = relation.alias.as_ref().map(|a| a.name.clone());
@@ -56,7 +44,7 @@ impl<'a> Binder<'a> {
     }
 
     /// SELECT without FROM reads one row without columns.
-    fn one_row(&mut self) -> Rel {
+    pub(super) fn one_row(&mut self) -> Rel {
         let known = self.graph.sources.iter().position(|s| s.plan.connector == SourceConnector::OneRow);
         let source = known.unwrap_or_else(|| {
             let plan = SourcePlan {
@@ -84,8 +72,6 @@ impl<'a> Binder<'a> {
         rel.source = Some(source);
         rel.roots = vec![source];
         rel.raw = true;
-        rel.changelog = known.plan.table_key.is_some();
-        rel.kind = if rel.changelog { RelKind::Table } else { RelKind::Stream };
         rel
     }
 
@@ -154,13 +140,20 @@ impl<'a> Binder<'a> {
         }
         if let Some(source) = self.declared_sources.get(&declare.name.name) {
             return match source {
+                Some(_) if declare.is_table => self.object_rel(&relation.name),
                 Some(source) => self.scan(*source, &relation.name),
                 None => Rel::poisoned(&relation.name),
             };
         }
         let rel = self.first_use(declare);
         self.declared_sources.insert(declare.name.name.clone(), rel.source);
-        rel
+        match rel.source.filter(|_| declare.is_table) {
+            Some(source) => {
+                self.table_of(declare, source);
+                self.object_rel(&relation.name)
+            }
+            None => rel,
+        }
     }
 
     fn first_use(&mut self, declare: &'a Declare) -> Rel {
@@ -176,9 +169,6 @@ impl<'a> Binder<'a> {
             }
         };
         let Some((schema, key)) = columns else { return Rel::poisoned(&name.name) };
-        if declare.is_table {
-            self.not_yet(name.span, "reading a declared TABLE");
-        }
         if let Some(watermark) = &declare.watermark {
             spec.event_time_field = Some((watermark.column.name.clone(), watermark.column.span));
             spec.watermark_bound_ns = Some(watermark.bound.map_or(0, |b| b.ns));
@@ -242,7 +232,7 @@ impl<'a> Binder<'a> {
     }
 
     /// Columns and key positions of a declaration.
-    fn declared_columns(&mut self, declare: &Declare) -> Option<(Schema, Vec<usize>)> {
+    pub(super) fn declared_columns(&mut self, declare: &Declare) -> Option<(Schema, Vec<usize>)> {
         let mut names = BTreeSet::new();
         let mut sound = true;
         for column in &declare.columns {

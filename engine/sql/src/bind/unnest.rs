@@ -10,7 +10,7 @@ use velostream_types::Span;
 
 use super::aggregate::find_call;
 use crate::endpoint::WithEntry;
-use crate::parse::ast::{Create, Explain, Ident, Item, Query, Relation, Role, Statement, StatementKind};
+use crate::parse::ast::{Create, Explain, Ident, InsertRows, Item, Query, Relation, Role, Statement, StatementKind};
 use crate::props::keys::reaches_sources;
 
 /// The statements, each behind the queries that are nested in it.
@@ -18,12 +18,16 @@ pub(super) fn unnest(statements: Vec<Statement>) -> Vec<Statement> {
     let created = |s: &Statement| match &s.kind {
         StatementKind::Create(c) => Some(c.name.name.clone()),
         StatementKind::Declare(d) => Some(d.name.name.clone()),
-        StatementKind::Query(_) | StatementKind::Set(_) => None,
+        _ => None,
     };
     let taken = statements.iter().filter_map(created).collect();
     let mut unnest = Unnest { taken, counts: BTreeMap::new(), out: Vec::with_capacity(statements.len()) };
     for mut statement in statements {
-        let bare = matches!(statement.kind, StatementKind::Query(_));
+        let bare = match &statement.kind {
+            StatementKind::Query(_) => true,
+            StatementKind::Insert(insert) => insert.is_bare,
+            _ => false,
+        };
         let (number, explain) = (statement.number, statement.explain);
         if let Some(query) = query_of(&mut statement) {
             let with = query.with.iter().filter(|e| reaches_sources(&e.key)).cloned().collect();
@@ -40,7 +44,11 @@ fn query_of(statement: &mut Statement) -> Option<&mut Query> {
     match &mut statement.kind {
         StatementKind::Query(query) => Some(query),
         StatementKind::Create(create) => Some(&mut create.query),
-        StatementKind::Declare(_) | StatementKind::Set(_) => None,
+        StatementKind::Insert(insert) => match &mut insert.rows {
+            InsertRows::Query(query) => Some(query),
+            InsertRows::Values(_) => None,
+        },
+        StatementKind::Declare(_) | StatementKind::Set(_) | StatementKind::Change(_) => None,
     }
 }
 
@@ -183,7 +191,8 @@ fn mark_retracting(statements: &mut [Statement]) {
             places.insert(create.name.name.clone(), i);
         }
     }
-    let mut work: Vec<usize> = (0..statements.len()).filter(|i| folds(&statements[*i])).collect();
+    let tables: BTreeSet<String> = statements.iter().filter_map(table_name).collect();
+    let mut work: Vec<usize> = (0..statements.len()).filter(|i| folds(&statements[*i], &tables)).collect();
     while let Some(reader) = work.pop() {
         let Some(query) = query_of(&mut statements[reader]) else { continue };
         let names = query.relations().flat_map(|r| r.union.iter().chain([&r.name]));
@@ -199,12 +208,25 @@ fn mark_retracting(statements: &mut [Statement]) {
     }
 }
 
-/// TRUE when the statement groups what it reads, or is a table of it.
-fn folds(statement: &Statement) -> bool {
+/// Name of the TABLE that the statement makes.
+fn table_name(statement: &Statement) -> Option<String> {
+    match &statement.kind {
+        StatementKind::Create(create) if create.role == Role::Table => Some(create.name.name.clone()),
+        StatementKind::Declare(declare) if declare.is_table => Some(declare.name.name.clone()),
+        _ => None,
+    }
+}
+
+/// TRUE when the statement groups what it reads, or is a table of it, or goes into one of `tables`.
+fn folds(statement: &Statement, tables: &BTreeSet<String>) -> bool {
     let (query, is_table) = match &statement.kind {
         StatementKind::Query(query) => (&**query, false),
         StatementKind::Create(create) => (&create.query, create.role == Role::Table),
-        StatementKind::Declare(_) | StatementKind::Set(_) => return false,
+        StatementKind::Insert(insert) => match &insert.rows {
+            InsertRows::Query(query) => (&**query, tables.contains(&insert.target.name)),
+            InsertRows::Values(_) => return false,
+        },
+        StatementKind::Declare(_) | StatementKind::Set(_) | StatementKind::Change(_) => return false,
     };
     let aggregates = query.items.iter().any(|item| match item {
         Item::Expr { expr, .. } => find_call(expr).is_some(),

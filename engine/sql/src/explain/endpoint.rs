@@ -44,6 +44,7 @@ pub fn source(plan: &AppPlan, source: &SourcePlan, verbose: bool) -> Vec<String>
             Repr::KeyText => Some("key as text"),
             Repr::KeyBytes => Some("key as bytes"),
             Repr::Headers => Some("headers"),
+            Repr::Tombstone => Some("whether there is one"),
             Repr::Value | Repr::Token => None,
         })
         .collect();

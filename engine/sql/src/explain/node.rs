@@ -58,6 +58,9 @@ pub fn headline(plan: &AppPlan, node: &Node) -> String {
         }
         NodeKind::Union => "Union all rows".to_owned(),
         NodeKind::Materialize { key } => format!("Materialize by {}", names(input, key)),
+        NodeKind::Values { rows } if rows.len() == 1 => "Values: 1 row".to_owned(),
+        NodeKind::Values { rows } => format!("Values: {} rows", spelled(rows.len())),
+        NodeKind::Upsert { key, .. } => format!("Upsert by {}", names(input, key)),
         NodeKind::Events => "Events: rows taken back are left out".to_owned(),
         NodeKind::Sort(spec) => sort(spec, input),
         NodeKind::Limit { rows } => format!("Limit {rows}"),
@@ -185,6 +188,10 @@ pub fn state(plan: &AppPlan, node: &Node) -> (Growth, String) {
         NodeKind::Materialize { .. } => {
             let growth = if reaches_live(plan, node) { Growth::Unbounded } else { Growth::PerKey };
             (growth, "every live row by its key, of which the greatest stands".to_owned())
+        }
+        NodeKind::Upsert { .. } => {
+            let growth = if reaches_live(plan, node) { Growth::Unbounded } else { Growth::PerKey };
+            (growth, "the last row of every key, and where deleted ones ended".to_owned())
         }
         NodeKind::Join(spec) => relation::join_state(spec),
         NodeKind::Subqueries(list) => relation::subquery_state(list),

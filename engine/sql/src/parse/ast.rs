@@ -42,6 +42,46 @@ pub(crate) enum StatementKind {
     Declare(Box<Declare>),
     /// SET key = value.
     Set(WithEntry),
+    /// INSERT INTO.
+    Insert(Box<Insert>),
+    /// UPDATE and DELETE.
+    Change(Box<Change>),
+}
+
+/// INSERT INTO target [(columns)] rows.
+#[derive(Clone, Debug)]
+pub(crate) struct Insert {
+    pub target: Ident,
+    /// Empty: by position.
+    pub columns: Vec<Ident>,
+    pub rows: InsertRows,
+    /// Written as SELECT … INTO target.
+    pub is_bare: bool,
+}
+
+/// What an INSERT adds.
+#[derive(Clone, Debug)]
+pub(crate) enum InsertRows {
+    /// At least one row, all of as many values.
+    Values(Vec<ValuesRow>),
+    Query(Box<Query>),
+}
+
+/// `(value, …)`
+#[derive(Clone, Debug)]
+pub(crate) struct ValuesRow {
+    pub exprs: Vec<Expr>,
+    pub span: Span,
+}
+
+/// UPDATE target SET … [WHERE …] and DELETE FROM target [WHERE …].
+#[derive(Clone, Debug)]
+pub(crate) struct Change {
+    pub target: Relation,
+    pub is_delete: bool,
+    /// Of an UPDATE.
+    pub assignments: Vec<(Ident, Expr)>,
+    pub filter: Option<Expr>,
 }
 
 /// CREATE STREAM|TABLE … AS SELECT.

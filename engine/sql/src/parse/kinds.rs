@@ -38,7 +38,7 @@ pub const KINDS: &[Kind] = &[
     kind("CREATE TABLE … AS SELECT", "CREATE", Runs),
     kind("CREATE VIEW … AS SELECT", "CREATE", Runs),
     kind("CREATE STREAM (declaration)", "CREATE", Runs),
-    kind("CREATE TABLE (declaration)", "CREATE", Later),
+    kind("CREATE TABLE (declaration)", "CREATE", Runs),
     kind("SET", "SET", Runs),
     kind("EXPLAIN", "EXPLAIN", Runs),
     kind("DROP", "DROP", NeedsServer),
@@ -51,7 +51,7 @@ pub const KINDS: &[Kind] = &[
     kind("RESUME JOB", "RESUME", NeedsServer),
     kind("DEPLOY JOB", "DEPLOY", NeedsServer),
     kind("ROLLBACK JOB", "ROLLBACK", NeedsServer),
-    kind("INSERT", "INSERT", Later),
+    kind("INSERT", "INSERT", Runs),
     kind("UPDATE", "UPDATE", Later),
     kind("DELETE", "DELETE", Later),
     kind("VALUES", "VALUES", Later),
@@ -74,6 +74,9 @@ pub(crate) fn of(statement: &Statement) -> &'static str {
         StatementKind::Declare(declare) if declare.is_table => "CREATE TABLE (declaration)",
         StatementKind::Declare(_) => "CREATE STREAM (declaration)",
         StatementKind::Set(_) => "SET",
+        StatementKind::Insert(_) => "INSERT",
+        StatementKind::Change(change) if change.is_delete => "DELETE",
+        StatementKind::Change(_) => "UPDATE",
     }
 }
 
@@ -107,6 +110,7 @@ mod tests {
     #[test]
     fn every_word_the_parser_knows_is_a_kind() {
         let words = crate::parse::server::WORDS.iter().chain(&crate::parse::statement::LATER);
+        let words = words.chain(&crate::parse::insert::WORDS);
         for word in words {
             assert!(KINDS.iter().any(|kind| kind.word == *word), "{word}");
         }
@@ -119,6 +123,9 @@ mod tests {
             ("CREATE STREAM t AS SELECT 1", "CREATE STREAM … AS SELECT"),
             ("EXPLAIN SELECT 1", "EXPLAIN"),
             ("SET a = 1", "SET"),
+            ("INSERT INTO t VALUES (1)", "INSERT"),
+            ("UPDATE t SET a = 1", "UPDATE"),
+            ("DELETE FROM t", "DELETE"),
         ] {
             assert_eq!(parse(text).statements.iter().map(of).collect::<Vec<_>>(), [kind]);
             assert!(KINDS.iter().any(|known| known.name == kind), "{kind}");

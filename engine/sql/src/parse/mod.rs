@@ -10,6 +10,7 @@ mod cursor;
 mod duration;
 mod expr;
 mod forms;
+mod insert;
 pub(crate) mod kinds;
 mod lex;
 mod modifiers;

@@ -10,7 +10,7 @@ use crate::diag::Diagnostic;
 use crate::endpoint::WithEntry;
 
 /// First words of statements the dialect has and this engine does not do yet.
-pub(super) const LATER: [&str; 5] = ["INSERT", "UPDATE", "DELETE", "VALUES", "ALTER"];
+pub(super) const LATER: [&str; 2] = ["VALUES", "ALTER"];
 
 /// What CREATE says before the columns or the query.
 struct Head {
@@ -54,6 +54,8 @@ impl Parser<'_> {
             self.create(failed_names)?
         } else if explain.is_none() && self.take_word("SET") {
             StatementKind::Set(self.with_entry()?)
+        } else if self.is_any(0, &super::insert::WORDS) {
+            self.change()?
         } else if self.is_any(0, &super::server::WORDS) {
             return Err(self.server_statement());
         } else if self.is_word("DROP") {

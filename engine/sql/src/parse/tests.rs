@@ -34,6 +34,10 @@ fn accepts_the_grammar() {
         "CREATE TABLE a (id INT, b VARCHAR(20), PRIMARY KEY (id, b))",
         "CREATE STREAM a WITH ('path' = 'x.csv')",
         "SET watermark.strategy = 'ascending'; EXPLAIN VERBOSE SELECT 1; EXPLAIN CREATE STREAM a AS SELECT 1",
+        "INSERT INTO t VALUES (1, 'a'), (-x, NOW()); INSERT INTO t (a, `select`) VALUES (1, 2); INSERT INTO t SELECT 1",
+        "INSERT INTO t (SELECT a FROM u WHERE a > 1); INSERT INTO t (a) WITH x AS (SELECT 1 AS a) SELECT a FROM x",
+        "UPDATE t SET a = a + 1, b = 'x' WHERE a > 1 OR b IS NULL; UPDATE t AS u SET a = u.a; UPDATE t u SET a = 1",
+        "DELETE FROM t; DELETE FROM t WHERE a = 1; DELETE FROM t x WHERE x.a = 1; EXPLAIN INSERT INTO t SELECT 1",
         "SELECT timestamp, date, status, type, key, count, window, rows, version FROM t window WHERE left = right",
         "SELECT CASE WHEN a THEN 1 ELSE 2 END, CASE a WHEN 1 THEN 'x' END, CAST(a AS DECIMAL(10, 2)), TRY_CAST(b AS INT)",
         "SELECT a BETWEEN 1 AND 2 AND b IN (1, 2) OR c NOT IN ('x') AND d IS NOT DISTINCT FROM e, -a, +b, - -1, ts - 5s",
@@ -98,7 +102,7 @@ fn several_mistakes_are_all_reported() {
 #[test]
 fn what_comes_later_is_said_so() {
     for (text, what) in [
-        ("INSERT INTO t VALUES (1)", "INSERT"),
+        ("VALUES (1)", "VALUES"),
         ("SELECT a FROM t WHERE a IN (SELECT 1)", "a subquery"),
         ("SELECT (SELECT 1)", "a subquery"),
         ("SELECT a FROM t WHERE EXISTS (SELECT 1)", "EXISTS"),

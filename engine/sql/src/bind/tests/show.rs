@@ -46,6 +46,10 @@ pub(super) fn kind(kind: &NodeKind) -> String {
         }
         NodeKind::Union => "union".to_owned(),
         NodeKind::Materialize { key } => format!("materialize {key:?}"),
+        NodeKind::Values { rows } => format!("values {}", rows.iter().map(|r| list(r)).collect::<Vec<_>>().join(" ")),
+        NodeKind::Upsert { key, deleted } => {
+            format!("upsert {key:?}{}", deleted.map_or(String::new(), |d| format!(" but {d}")))
+        }
         NodeKind::Events => "events".to_owned(),
         NodeKind::Sort(spec) => format!("sort {:?}", spec),
         NodeKind::Limit { rows } => format!("limit {rows}"),
