@@ -30,7 +30,7 @@ impl Binder<'_> {
             return true;
         }
         let is_alias = || scope.aliases.get(first.name.as_str()).is_some_and(|(item, _)| *item < scope.visible);
-        if rel.answers_to(&first.name) {
+        if rel.answers_to(&first.name, scope.folded) {
             return rel.has(&first.name) && !rel.has(&name.name) && system_column(&name.name).is_none();
         }
         rel.has(&first.name) || is_alias() || rel.source.is_some_and(|source| self.graph.sources[source].open)

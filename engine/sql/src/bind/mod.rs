@@ -11,6 +11,7 @@ mod bound;
 mod call;
 mod expr;
 mod graph;
+mod group_key;
 mod headers;
 mod identity;
 mod join;
@@ -24,6 +25,7 @@ mod refine;
 mod scope;
 mod sink;
 mod source;
+mod subquery;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -316,7 +318,7 @@ impl<'a> Binder<'a> {
             let own = relation.union.is_empty().then_some(&relation.name);
             own.into_iter().chain(&relation.union)
         };
-        query.relations().filter(|r| !r.is_location).flat_map(names).filter_map(created).collect()
+        query.all_relations().into_iter().filter(|r| !r.is_location).flat_map(names).filter_map(created).collect()
     }
 
     fn cycle(&mut self, cycle: &[usize], statements: &[Statement]) {

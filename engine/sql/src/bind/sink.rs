@@ -316,6 +316,7 @@ impl<'a> Binder<'a> {
     }
 
     fn is_windowed(&self, node: usize) -> bool {
+        let node = self.graph.below_subqueries(node);
         match &self.graph.nodes[node].kind {
             NodeKind::Aggregate(spec) => spec.window.is_some(),
             NodeKind::Filter { .. } => {

@@ -18,9 +18,11 @@ mod relation;
 mod select;
 mod server;
 mod statement;
+pub(crate) mod subquery;
 #[cfg(test)]
 mod tests;
 pub(crate) mod types;
+mod walk;
 mod window;
 
 use crate::diag::Diagnostic;
