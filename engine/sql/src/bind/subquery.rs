@@ -17,6 +17,7 @@ use super::scope::{Fault, Rel, Scope};
 use crate::diag::Diagnostic;
 use crate::parse::ast::{self, Ident, Item, Query, Subquery, SubqueryForm};
 use crate::plan::{Expr, ExprKind, SubquerySpec};
+use crate::suggest;
 
 pub(super) use self::nodes::split;
 
@@ -133,7 +134,7 @@ impl Binder<'_> {
         let target =
             Target { name: None, is_table: true, is_inline: true, is_bare: false, has_readers: true, span: sub.span };
         let from = self.from(&sub.query, &target);
-        self.list_known(before);
+        self.list_known(&sub.query, before);
         let mut inner = Scope::new(Rel::poisoned(""));
         inner.depth = scope.depth;
         std::mem::swap(&mut inner, scope);
@@ -147,18 +148,22 @@ impl Binder<'_> {
         bound
     }
 
-    /// Findings about relations that do not exist say which do.
-    fn list_known(&mut self, before: usize) {
-        let names: Vec<&str> = self.objects.keys().map(String::as_str).take(20).collect();
+    /// Findings about relations that do not exist say which do, and which one may be meant.
+    fn list_known(&mut self, query: &Query, before: usize) {
+        let names: Vec<&str> = self.objects.keys().map(String::as_str).collect();
         let known = match names.is_empty() {
             true => "the app has no relations".to_owned(),
-            false => format!("the app has {}", names.join(", ")),
+            false => format!("the app has {}", names[..names.len().min(20)].join(", ")),
         };
         for finding in self.diagnostics.iter_mut().skip(before).filter(|finding| finding.code == "E0501") {
             finding.detail = Some(match &finding.detail {
                 Some(detail) => format!("{known}; {detail}"),
                 None => known.clone(),
             });
+            let meant = query.relations().find(|r| finding.primary.as_ref().is_some_and(|p| p.span == r.span));
+            if let Some(near) = meant.and_then(|r| suggest::closest(&r.name, names.iter().copied())) {
+                finding.hint = Some(format!("did you mean \"{near}\"?"));
+            }
         }
     }
 

@@ -124,7 +124,7 @@ pub const CODES: &[Code] = &[
     code("W0442", "large buffer", "A buffer of more than 10,000 rows is kept for each partition."),
     code("W0443", "OVER without a bound", "Neither a buffer nor a frame bounds the rows OVER keeps: the last 1,000 of each partition are."),
     code("W0450", "subquery keeps a stream", "The rows of a stream that a subquery reads are kept, and nothing says for how long. A condition of its WHERE on the event times of both bounds it, and so does a TABLE, which keeps one row for each key."),
-    code("W0451", "subquery without an equality", "A subquery depends on columns of the query around it and on no equality with them, so all its rows are looked at for each row."),
+    code("W0451", "subquery without an equality", "No equality connects the rows of a subquery with the row it is computed for, so all of them are looked at each time, on one shard. IN as a condition of WHERE or HAVING is an equality; NOT IN, and IN whose value is used, are none."),
     code("W0452", "NOT IN with a NULL", "Once a subquery gives a NULL, NOT IN is TRUE for no row any more: a value may be equal to what is not known. NOT EXISTS does not mind."),
     code("W0453", "value of several rows", "A subquery that is taken as a value may give several rows. A row for which it does fails and goes to the dead letters."),
     code("W0501", "source without records", "The source has no record to infer types from: every column is NULL of no type."),
@@ -169,7 +169,6 @@ pub const CODES: &[Code] = &[
     code("A0806", "ORDER BY of everything", "ORDER BY without LIMIT or WINDOW holds all rows until the input ends. With LIMIT only the best rows are held."),
     code("A0807", "topic without compression", "Records go to a topic uncompressed. `compression.type = 'zstd'` usually halves what network and brokers carry, at little CPU."),
     code("A0808", "window by the time of writing", "A window over a topic without `event.time.field` goes by the timestamps of the records, which is when they were written unless the producer set them. Name a column to go by the time of the events."),
-    code("A0809", "IN that a join can be", "IN with a subquery compares with every value that is kept. A JOIN, or EXISTS with an equality, finds the rows by their key and can take more columns along."),
     code("W0701", "unknown annotation", "A comment line looks like an annotation (`-- @name`), but the name is not known. It has no effect."),
     code("W0702", "annotation in the wrong place", "An annotation has no effect where it stands: it names the app but does not stand at the head of the file, or it stands behind the last statement."),
 ];

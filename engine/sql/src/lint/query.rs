@@ -5,7 +5,7 @@
 use velostream_types::Span;
 
 use super::Found;
-use crate::parse::ast::{Expr, ExprKind, Query, SubqueryForm};
+use crate::parse::ast::{Expr, ExprKind, Query};
 
 /// Arms of a CASE that are not worth a word.
 const ARMS_MAX: usize = 10;
@@ -108,13 +108,7 @@ fn walk(expr: &Expr, found: &mut Found) {
             found.add("A0803", expr.span, message, "put frequent values first, or keep the values in a table");
         }
         ExprKind::Call { name, args, .. } if name.name == "LIKE" => leading_wildcard(args, expr.span, found),
-        ExprKind::Subquery(sub) => {
-            if let SubqueryForm::Compare { listed: true, all: false, .. } = sub.form {
-                let message = "IN compares with every value that the subquery keeps";
-                found.add("A0809", sub.span, message, "write a JOIN, or EXISTS with an equality in its WHERE");
-            }
-            look(&sub.query, found);
-        }
+        ExprKind::Subquery(sub) => look(&sub.query, found),
         _ => {}
     }
     expr.each_child(|child| walk(child, found));

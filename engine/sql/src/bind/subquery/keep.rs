@@ -1,7 +1,5 @@
 //! How long rows have to be kept for a subquery: what its conditions say of the event times of both queries.
 
-use velostream_types::Span;
-
 use super::super::Binder;
 use super::super::bound::{Bound, Difference, difference, flipped};
 use super::super::scope::Scope;
@@ -47,7 +45,7 @@ impl Binder<'_> {
         }
         let lower = bound.lower?;
         for rel in [&scope.rel, &around.scope.rel] {
-            self.default_time(rel, conditions.first().map_or(Span::default(), |c| c.span), "the subquery")?;
+            self.wants_event_time(rel);
         }
         Some(lower.saturating_neg().max(0))
     }

@@ -13,7 +13,7 @@ use super::super::scope::Scope;
 use super::super::{Binder, graph, typing};
 use super::{OUTSIDE, PendingSubquery, VALUE, reads_value};
 use crate::diag::Diagnostic;
-use crate::plan::{Expr, ExprKind, NodeKind, Route, SubqueryKind, SubquerySpec};
+use crate::plan::{CompareOp, Expr, ExprKind, NodeKind, Route, SubqueryKind, SubquerySpec};
 
 /// A condition as what can be asked at once and what needs the values of subqueries. What stands behind such a value may
 /// be asked before it only if it cannot fail.
@@ -219,13 +219,22 @@ impl Binder<'_> {
         placed.offset += count;
     }
 
-    /// Warns of a correlated subquery that looks at every row.
+    /// Warns of a subquery that looks at every row though an equality could find them.
     fn doubt_keys(&mut self, sub: &PendingSubquery<'_>) {
-        if !sub.outside.is_empty() && sub.keys.is_empty() {
-            let message = "without an equality every row of the subquery is looked at for each row, all on one shard";
-            let hint = "add an equality to its WHERE: t.key = o.key";
-            self.report(Diagnostic::warning("W0451", sub.spec.span, message).hint(hint));
-        }
+        let listed = matches!(sub.spec.kind, SubqueryKind::Compare { op: CompareOp::Equal | CompareOp::NotEqual, .. });
+        let (message, hint) = match (listed, sub.outside.is_empty()) {
+            _ if !sub.keys.is_empty() => return,
+            (true, _) => (
+                "every value of the subquery is compared with each row, all on one shard",
+                "write [NOT] EXISTS with an equality in its WHERE, or a JOIN",
+            ),
+            (false, false) => (
+                "without an equality every row of the subquery is looked at for each row, all on one shard",
+                "add an equality to its WHERE: t.key = o.key",
+            ),
+            (false, true) => return,
+        };
+        self.report(Diagnostic::warning("W0451", sub.spec.span, message).hint(hint));
     }
 }
 

@@ -120,7 +120,8 @@ fn other_comparisons_see_every_value() {
          exchange 2 Key([])
          subqueries Compare { operand: 1, op: Equal, all: false } [] = $0 BOOLEAN
          filter not($0)
-         project $1",
+         project $1
+         W0451 every value of the subquery is compared with each row, all on one shard",
     );
     check(
         "SELECT x FROM o WHERE k NOT IN (SELECT t.k FROM t WHERE t.k IS NOT NULL)",
@@ -131,7 +132,8 @@ fn other_comparisons_see_every_value() {
          exchange 2 Key([])
          subqueries Compare { operand: 1, op: NotEqual, all: true } [] = $0 BOOLEAN
          filter $0
-         project $1",
+         project $1
+         W0451 every value of the subquery is compared with each row, all on one shard",
     );
     check(
         "SELECT x >= ALL (SELECT y FROM s WHERE s.k = o.k AND ts BETWEEN o.ts - 1000 AND o.ts) AS a FROM o",
@@ -243,7 +245,8 @@ fn subqueries_of_one_key_share_a_node() {
          exchange 3 Key([])
          exchange 4 Key([])
          subqueries Compare { operand: 1, op: Equal, all: false } [] = $0 BOOLEAN; Scalar [] = b STRING; Scalar [] fold [] MAX($0) Final of $0 = $0 INTEGER
-         project $3, case($0: a; $1), coalesce($2, 0)",
+         project $3, case($0: a; $1), coalesce($2, 0)
+         W0451 every value of the subquery is compared with each row, all on one shard",
     );
     check(
         "SELECT x, SUM(x) OVER (ROWS WINDOW BUFFER 9 ROWS PARTITION BY k) AS s, (SELECT MAX(n) FROM t) AS m FROM o WHERE EXISTS (SELECT 1 FROM t WHERE t.k = o.k)",
