@@ -33,7 +33,7 @@ impl Binder<'_> {
         if let Some(part) = part_of(rel, &first.name) {
             return part.has(&first.name) && !part.has(&name.name) && system_column(&name.name).is_none();
         }
-        if rel.answers_to(&first.name) {
+        if rel.answers_to(&first.name, scope.folded) {
             return rel.has(&first.name) && !rel.has(&name.name) && system_column(&name.name).is_none();
         }
         rel.has(&first.name) || is_alias() || rel.source.is_some_and(|source| self.graph.sources[source].open)

@@ -46,19 +46,28 @@ struct Sum {
     ns: i64,
 }
 
+/// `first − second + ns  op  0`, where one column counts 1 and the other -1.
+pub(super) struct Difference {
+    pub op: CompareOp,
+    pub columns: [(usize, i64); 2],
+    pub ns: i64,
+}
+
+/// What a comparison says of the difference of two columns, if it is about nothing else.
+pub(super) fn difference(expr: &Expr) -> Option<Difference> {
+    let ExprKind::Compare { op, left, right } = &expr.kind else { return None };
+    let mut sum = Sum::default();
+    sum.add(left, 1)?;
+    sum.add(right, -1)?;
+    let &[(first, a), (second, b)] = sum.columns.as_slice() else { return None };
+    (a + b == 0 && a.abs() == 1).then_some(Difference { op: *op, columns: [(first, a), (second, b)], ns: sum.ns })
+}
+
 impl Binder<'_> {
     /// Adds what `expr`, a condition over the output of the join `top`, says of the times at join number `level`.
     pub(super) fn bound_of(&mut self, expr: &Expr, level: usize, rel: &Rel, top: Level, bound: &mut Bound) {
-        let ExprKind::Compare { op, left, right } = &expr.kind else { return };
-        let mut sum = Sum::default();
-        if sum.add(left, 1).is_none() || sum.add(right, -1).is_none() {
-            return;
-        }
+        let Some(Difference { op, columns: [(first, a), (second, b)], ns }) = difference(expr) else { return };
         let Some(joined) = &rel.joined else { return };
-        let &[(first, a), (second, b)] = sum.columns.as_slice() else { return };
-        if a + b != 0 || a.abs() != 1 {
-            return;
-        }
         // Positions are those of `top`, which may not be the last join yet.
         let levels = joined.levels.iter().position(|l| l.join == top.join).unwrap_or(0) + 1;
         let below = joined.levels[..levels].to_vec();
@@ -77,8 +86,8 @@ impl Binder<'_> {
             return;
         };
         // sign·(right − left) + ns  op  0
-        let op = if sign > 0 { *op } else { flipped(*op) };
-        let limit = if sign > 0 { sum.ns.saturating_neg() } else { sum.ns };
+        let op = if sign > 0 { op } else { flipped(op) };
+        let limit = if sign > 0 { ns.saturating_neg() } else { ns };
         // A chain's row has the latest time of its parts, which is at most their bounds away from each of them.
         let chained = self.reach(&below[..level.min(below.len())]);
         let lower = limit.saturating_sub(right_slack.max(left_slack)).saturating_sub(chained);
@@ -106,7 +115,7 @@ impl Binder<'_> {
 
     /// Whether an expression over the rows of a relation is their event time: how far the exact one may lie above it, ns.
     /// A time column of a source that has no event time yet becomes it.
-    fn is_event_time(&mut self, expr: &Expr, rel: &Rel) -> Option<i64> {
+    pub(super) fn is_event_time(&mut self, expr: &Expr, rel: &Rel) -> Option<i64> {
         match expr.kind {
             ExprKind::System(SystemColumn::EventTime) => return Some(BELOW_MS),
             ExprKind::System(SystemColumn::EventTimeNs) => return Some(0),
@@ -214,7 +223,7 @@ impl Sum {
 }
 
 /// The operator after both sides changed their sign.
-fn flipped(op: CompareOp) -> CompareOp {
+pub(super) fn flipped(op: CompareOp) -> CompareOp {
     match op {
         CompareOp::Less => CompareOp::Greater,
         CompareOp::LessOrEqual => CompareOp::GreaterOrEqual,

@@ -18,16 +18,16 @@ use crate::diag::Diagnostic;
 use crate::parse::ast::{self, Elements};
 use crate::plan::{Expr, ExprKind, JoinKind, NodeKind, UnnestSpec};
 
-impl<'a> Binder<'a> {
+impl Binder<'_> {
     /// The relation so far with its rows' elements.
-    pub(super) fn elements(&mut self, from: From<'a>, written: &'a ast::Join, elements: &'a Elements) -> From<'a> {
+    pub(super) fn elements<'q>(&mut self, from: From<'q>, written: &'q ast::Join, elements: &'q Elements) -> From<'q> {
         let From { rel, pending } = from;
         let name = rel.shown().to_owned();
         let rel = if rel.poisoned { None } else { self.unnest(rel, written, elements) };
         From { rel: rel.unwrap_or_else(|| Rel::poisoned(&name)), pending }
     }
 
-    fn unnest(&mut self, left: Rel, written: &'a ast::Join, elements: &'a Elements) -> Option<Rel> {
+    fn unnest(&mut self, left: Rel, written: &ast::Join, elements: &Elements) -> Option<Rel> {
         let mut scope = Scope::new(left);
         scope.clause = "UNNEST";
         let mut operand = self.bind(&elements.operand, &mut scope)?;

@@ -50,6 +50,9 @@ impl Binder<'_> {
         use ast::ExprKind as Ast;
         let span = expr.span;
         match &expr.kind {
+            Ast::Column { qualifier, name } if self.is_outside(qualifier.as_ref(), name, scope) => {
+                self.outside(expr, scope)
+            }
             Ast::Column { qualifier: Some(first), name } if self.is_path(first, name, scope) => {
                 self.path(first, name, expr, scope)
             }
@@ -101,6 +104,7 @@ impl Binder<'_> {
             Ast::Call { name, args, star } => self.call(name, args, *star, span, scope),
             Ast::Modified(call) => self.modified_call(call, span, scope),
             Ast::Over(over) => self.bind_over(over, span, scope),
+            Ast::Subquery(sub) => self.subquery(sub, scope),
         }
     }
 

@@ -161,6 +161,27 @@ impl Graph {
         }
     }
 
+    /// The node whose rows subqueries were computed for, where `node` is the last of theirs; else `node` itself.
+    pub fn below_subqueries(&self, node: usize) -> usize {
+        let mut below = node;
+        while let NodeKind::Filter { .. } = self.nodes[below].kind
+            && let Some(input) = self.input(below)
+        {
+            below = input;
+        }
+        if !matches!(self.nodes[below].kind, NodeKind::Subqueries(_)) {
+            return node;
+        }
+        while let Some(input) = self.input(below) {
+            let is_first = matches!(self.nodes[below].kind, NodeKind::Project { .. });
+            below = input;
+            if is_first {
+                break;
+            }
+        }
+        below
+    }
+
     /// The source whose records the rows of `node` are, one by one and in their columns' places.
     pub fn records_of(&self, node: usize) -> Option<usize> {
         match &self.nodes[node].kind {
@@ -193,6 +214,7 @@ impl Graph {
             }
             NodeKind::Unnest(spec) => spec.below(column).is_some_and(|from| below(node, from)),
             NodeKind::Union => self.nodes[node].inputs.iter().all(|input| self.has_token(input.index(), column)),
+            NodeKind::Subqueries(list) => column.checked_sub(list.len()).is_some_and(|column| below(node, column)),
             _ => false,
         }
     }
@@ -215,6 +237,12 @@ impl Graph {
                 let Some(from) = spec.below(column) else { return column };
                 let position = self.hand_on_token(inputs[0], from);
                 self.behind_elements(node, position)
+            }
+            NodeKind::Subqueries(list) => {
+                let values = list.len();
+                let position = self.hand_on_token(inputs[0], column - values);
+                let field = self.column_field(inputs[0], position).unwrap_or_else(|| Field::new("", DataType::Null));
+                self.behind_values(node, values + position, field)
             }
             NodeKind::Union => {
                 let mut columns = Vec::with_capacity(inputs.len());

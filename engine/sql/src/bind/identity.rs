@@ -123,11 +123,16 @@ impl Graph {
             _ => 0,
         };
         let (name, data_type) = column_of(repr);
+        self.behind_values(node, results + column, Field::new(name, data_type))
+    }
+
+    /// Makes the schema of such a node reach to `position`, where its first input may just have got one more column.
+    pub(super) fn behind_values(&mut self, node: usize, position: usize, field: Field) -> usize {
         let schema = Arc::make_mut(&mut self.nodes[node].schema);
-        if schema.fields.len() <= results + column {
-            schema.fields.push(Field::new(name, data_type));
+        if schema.fields.len() <= position {
+            schema.fields.push(field);
         }
-        results + column
+        position
     }
 
     /// TRUE when the rows of `node` are groups.

@@ -47,9 +47,9 @@ pub(super) struct From<'q> {
     pub pending: Vec<PendingJoin<'q>>,
 }
 
-impl<'a> Binder<'a> {
+impl Binder<'_> {
     /// What the query reads, joins included.
-    pub(super) fn from(&mut self, query: &'a Query, target: &Target<'_>) -> From<'a> {
+    pub(super) fn from<'q>(&mut self, query: &'q Query, target: &Target<'_>) -> From<'q> {
         let rel = self.relation(query);
         let mut from = From { rel, pending: Vec::new() };
         for written in &query.joins {
@@ -63,7 +63,7 @@ impl<'a> Binder<'a> {
         from
     }
 
-    fn join(&mut self, from: From<'a>, right: Rel, written: &'a ast::Join, target: &Target<'_>) -> From<'a> {
+    fn join<'q>(&mut self, from: From<'q>, right: Rel, written: &'q ast::Join, target: &Target<'_>) -> From<'q> {
         let From { rel: left, mut pending } = from;
         let name = left.shown().to_owned();
         let is_named_twice = self.is_named_twice(&left, &right, written);
@@ -231,7 +231,7 @@ impl<'a> Binder<'a> {
     }
 
     /// What ON or USING asks for, as a list of conditions over the join's output.
-    fn conditions_of(&mut self, on: &'a JoinOn, merged: &[String], scope: &mut Scope<'a>) -> Option<Vec<Expr>> {
+    fn conditions_of<'q>(&mut self, on: &'q JoinOn, merged: &[String], scope: &mut Scope<'q>) -> Option<Vec<Expr>> {
         match on {
             JoinOn::Everything | JoinOn::Elements(_) => Some(Vec::new()),
             JoinOn::Condition(condition) => {
@@ -259,7 +259,12 @@ impl<'a> Binder<'a> {
     }
 
     /// FOR SYSTEM_TIME AS OF: column of the stream's side; `Some(None)` without one.
-    fn version_of(&mut self, written: &'a ast::Join, meeting: Meeting, scope: &mut Scope<'a>) -> Option<Option<usize>> {
+    fn version_of<'q>(
+        &mut self,
+        written: &'q ast::Join,
+        meeting: Meeting,
+        scope: &mut Scope<'q>,
+    ) -> Option<Option<usize>> {
         let Some(time) = &written.relation.version else { return Some(None) };
         if meeting != Meeting::Table(Side::Right) {
             let message = "FOR SYSTEM_TIME AS OF asks a table for the version at a stream's time";
@@ -350,8 +355,8 @@ impl<'a> Binder<'a> {
     /// Settles when the rows of each join meet. `window`: the query's, where it is no grouping of the joined rows.
     pub(super) fn finish_joins(
         &mut self,
-        query: &'a Query,
-        pending: Vec<PendingJoin<'a>>,
+        query: &Query,
+        pending: Vec<PendingJoin<'_>>,
         rel: &mut Rel,
         condition: Option<&Expr>,
         window: Option<WindowSpec>,
@@ -440,7 +445,7 @@ impl<'a> Binder<'a> {
     fn interval(
         &mut self,
         query: &Query,
-        join: &PendingJoin<'a>,
+        join: &PendingJoin<'_>,
         level: usize,
         rel: &Rel,
         condition: Option<&Expr>,

@@ -272,7 +272,7 @@ impl Binder<'_> {
 }
 
 /// Replaces each column by what `below` says it is.
-fn lower<'g>(expr: &mut Expr, below: &impl Fn(usize) -> Option<&'g Expr>) {
+pub(super) fn lower<'g>(expr: &mut Expr, below: &impl Fn(usize) -> Option<&'g Expr>) {
     if let ExprKind::Column(position) = expr.kind {
         if let Some(found) = below(position) {
             expr.kind = found.kind.clone();

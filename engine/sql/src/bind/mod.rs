@@ -13,6 +13,7 @@ mod change;
 mod elements;
 mod expr;
 mod graph;
+mod group_key;
 mod headers;
 mod identity;
 mod idle;
@@ -28,6 +29,7 @@ mod refine;
 mod scope;
 mod sink;
 mod source;
+mod subquery;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -362,7 +364,8 @@ impl<'a> Binder<'a> {
             let own = relation.union.is_empty().then_some(&relation.name);
             own.into_iter().chain(&relation.union)
         };
-        reads.extend(query.relations().filter(|r| !r.is_location).flat_map(names).filter_map(created));
+        let relations = query.all_relations().into_iter().filter(|r| !r.is_location);
+        reads.extend(relations.flat_map(names).filter_map(created));
         reads
     }
 

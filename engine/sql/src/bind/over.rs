@@ -11,6 +11,7 @@ use super::Binder;
 use super::aggregate::{Grouped, Written};
 use super::query::{Flow, Items};
 use super::scope::Scope;
+use super::subquery::VALUE;
 use crate::diag::Diagnostic;
 use crate::parse::ast::{self, FrameEdge, FrameText, Over};
 use crate::plan::{
@@ -19,7 +20,7 @@ use crate::plan::{
 };
 
 /// Placeholder position of the first result.
-const RESULT: usize = usize::MAX / 2;
+pub(super) const RESULT: usize = usize::MAX / 2;
 /// Rows of a buffer that nothing bounds.
 const DEFAULT_BUFFER: u64 = 1_000;
 /// A buffer beyond this is worth a warning.
@@ -407,7 +408,8 @@ impl<'a> Binder<'a> {
         }
         let places: Vec<Vec<usize>> =
             overs.iter_mut().map(|o| o.exprs().map(|e| column_of(e.clone(), &mut project)).collect()).collect();
-        let fields: Vec<Field> = project.iter().enumerate().map(|(n, e)| self.lifted_field(flow.node, n, e)).collect();
+        let fields: Vec<Field> =
+            project.iter().enumerate().map(|(n, e)| self.lifted_field(flow.node, "over", n, e)).collect();
         self.note_failures(&project, flow.raw, &flow.roots);
         let kind = NodeKind::Project { exprs: project, event_time: None };
         let node = self.graph.add(kind, Some(flow.node), fields.clone(), flow.changelog, self.statement);
@@ -469,12 +471,13 @@ impl<'a> Binder<'a> {
         calls.iter().enumerate().for_each(|(i, n)| placed.results[*n] = (placed.offset, i));
     }
 
-    fn lifted_field(&self, node: usize, n: usize, expr: &Expr) -> Field {
+    /// Field of expression `n` of a Project over `node`; `what` it is for, where it is no column.
+    pub(super) fn lifted_field(&self, node: usize, what: &str, n: usize, expr: &Expr) -> Field {
         let below = match expr.kind {
             ExprKind::Column(column) => self.graph.column_field(node, column),
             _ => None,
         };
-        let name = below.as_ref().map_or_else(|| format!("over_{}", n + 1), |f| f.name.clone());
+        let name = below.as_ref().map_or_else(|| format!("{what}_{}", n + 1), |f| f.name.clone());
         let inferred = below.is_some_and(|f| f.inferred);
         Field { name, data_type: expr.data_type.clone(), nullable: true, inferred }
     }
@@ -512,16 +515,16 @@ fn placed(call: PendingOver, scope: &mut Scope<'_>) -> Expr {
     Expr { kind: ExprKind::Column(RESULT + at), data_type, span }
 }
 
-/// Makes every column that `expr` reads one of `project`; results stay placeholders.
-fn lift(expr: &mut Expr, project: &mut Vec<Expr>) {
+/// Makes every column that `expr` reads one of `project`; results of calls and subqueries stay placeholders.
+pub(super) fn lift(expr: &mut Expr, project: &mut Vec<Expr>) {
     match expr.kind {
-        ExprKind::Column(column) if column < RESULT => expr.kind = ExprKind::Column(column_of(expr.clone(), project)),
+        ExprKind::Column(column) if column < VALUE => expr.kind = ExprKind::Column(column_of(expr.clone(), project)),
         ExprKind::Column(_) => {}
         _ => expr.each_child_mut(&mut |child| lift(child, project)),
     }
 }
 
-fn column_of(expr: Expr, project: &mut Vec<Expr>) -> usize {
+pub(super) fn column_of(expr: Expr, project: &mut Vec<Expr>) -> usize {
     let same = |e: &Expr| e.kind == expr.kind && e.data_type == expr.data_type;
     project.iter().position(same).unwrap_or_else(|| {
         project.push(expr);

@@ -8,7 +8,8 @@ use velostream_types::{DataType, Field, Schema, SchemaRef, Span};
 use super::aggregate::{Grouped, find_call};
 use super::join::{From, PendingJoin};
 use super::over::PendingOver;
-use super::scope::{Rel, Scope, field_like, system_column, window_bound};
+use super::scope::{Rel, Scope, field_like, system_column};
+use super::subquery::{PendingSubquery, split};
 use super::{Binder, graph, typing};
 use crate::diag::Diagnostic;
 use crate::parse::ast::{self, EmitRule, Ident, Item, Query};
@@ -115,7 +116,7 @@ impl<'a> Binder<'a> {
             sound &= self.finish_joins(query, pending, &mut scope.rel, condition.as_ref(), window);
         }
         if let Some(predicate) = condition.filter(|_| sound) {
-            scope.rel.node = self.filter(predicate, &scope.rel);
+            self.filter_rows(predicate, &mut scope);
         }
         let (flow, items) =
             if is_grouped { self.grouped(query, target, &mut scope, call)? } else { self.plain(query, &mut scope)? };
@@ -126,7 +127,7 @@ impl<'a> Binder<'a> {
     }
 
     /// A Filter behind the relation's rows.
-    fn filter(&mut self, predicate: Expr, rel: &Rel) -> usize {
+    pub(super) fn filter(&mut self, predicate: Expr, rel: &Rel) -> usize {
         self.note_failures(std::slice::from_ref(&predicate), rel.raw, &rel.roots);
         self.graph.add(NodeKind::Filter { predicate }, Some(rel.node), Vec::new(), rel.changelog, self.statement)
     }
@@ -156,7 +157,7 @@ impl<'a> Binder<'a> {
             scope.clause = "HAVING";
             scope.visible = query.items.len();
             match self.bind_condition(having, scope) {
-                Some(predicate) => scope.rel.node = self.filter(predicate, &scope.rel),
+                Some(predicate) => self.filter_rows(predicate, scope),
                 None => items.failed = true,
             }
         }
@@ -164,7 +165,7 @@ impl<'a> Binder<'a> {
         if rel.raw && items.event_time.as_ref().is_some_and(typing::can_fail) {
             rel.roots.iter().for_each(|root| self.graph.sources[*root].plan.needs_raw = true);
         }
-        let flow = Flow {
+        let mut flow = Flow {
             node: rel.node,
             raw: rel.raw,
             ordered: rel.ordered,
@@ -174,6 +175,10 @@ impl<'a> Binder<'a> {
             is_global: query.from.is_none(),
             sorted: false,
         };
+        if !items.failed {
+            let late = scope.late.take();
+            self.subqueries_of_flow(late, &mut scope.subqueries, &mut flow, &mut items);
+        }
         Some((flow, items))
     }
 
@@ -240,77 +245,15 @@ impl<'a> Binder<'a> {
         let order = items.order.iter_mut().map(|key| &mut key.0);
         let all = items.exprs.iter_mut().chain(&mut items.event_time).chain(&mut items.edits).chain(&mut having);
         let overs = items.overs.iter_mut().flat_map(PendingOver::exprs);
-        all.chain(order).chain(overs).for_each(|expr| grouped.settle(expr));
+        let outside = scope.subqueries.iter_mut().flat_map(PendingSubquery::exprs_of_groups);
+        all.chain(order).chain(overs).chain(outside).for_each(|expr| grouped.settle(expr));
         self.identify(&mut grouped, &scope.rel);
-        let flow = self.aggregate_nodes(grouped, emit, target, &scope.rel, having, &mut items);
+        self.subqueries_of_rows(scope, &mut grouped.project);
+        let (having, late) = having.map_or((None, None), split);
+        let mut flow = self.aggregate_nodes(grouped, emit, target, &scope.rel, having, &mut items);
         self.free_idle_groups(query, &flow);
+        self.subqueries_of_flow(late, &mut scope.subqueries, &mut flow, &mut items);
         Some((flow, items))
-    }
-
-    /// Binds the keys of GROUP BY: columns, expressions, ordinals, aliases. FALSE after a mistake.
-    fn keys(&mut self, query: &'a Query, scope: &mut Scope<'a>, grouped: &mut Grouped<'a>) -> bool {
-        scope.clause = "GROUP BY";
-        scope.visible = query.items.len();
-        let mut sound = true;
-        let session_key = query.window.iter().filter_map(|w| w.key.as_ref());
-        for key in query.group_by.iter().chain(session_key) {
-            let Some(expr) = self.key_expr(key, query, scope, grouped.window.is_some()) else {
-                sound = false;
-                continue;
-            };
-            let Some(expr) = expr else { continue };
-            if let Some((function, span)) = find_call(expr) {
-                let message = format!("aggregate {} is not allowed in GROUP BY", function.name());
-                let hint = "group by a column, and filter groups with HAVING";
-                self.report(Diagnostic::error("E0401", key.span, message).also(span, "the aggregate").hint(hint));
-                sound = false;
-                continue;
-            }
-            match self.bind(expr, scope) {
-                Some(bound) => grouped.add_key(expr, bound),
-                None => sound = false,
-            }
-        }
-        sound
-    }
-
-    /// What a GROUP BY item stands for: `Some(None)` for a window bound, which groups anyway.
-    fn key_expr(
-        &mut self,
-        key: &'a ast::Expr,
-        query: &'a Query,
-        scope: &Scope<'a>,
-        windowed: bool,
-    ) -> Option<Option<&'a ast::Expr>> {
-        match &key.kind {
-            ast::ExprKind::Number(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => {
-                let ordinal: usize = digits.parse().unwrap_or(0);
-                match ordinal.checked_sub(1).and_then(|i| query.items.get(i)) {
-                    Some(Item::Expr { expr, .. }) => Some(Some(expr)),
-                    Some(_) => {
-                        let message = format!("GROUP BY {ordinal} stands for *");
-                        self.report(Diagnostic::error("E0407", key.span, message).hint("name the column"));
-                        None
-                    }
-                    None => {
-                        let message = format!("GROUP BY {digits} is not in the select list");
-                        let detail = format!("the select list has {} items", query.items.len());
-                        self.report(Diagnostic::error("E0406", key.span, message).detail(detail));
-                        None
-                    }
-                }
-            }
-            ast::ExprKind::Column { qualifier: None, name } => {
-                let is_column = scope.rel.schema.index_of(&name.name).is_some();
-                if !is_column && windowed && window_bound(&name.name).is_some() {
-                    return Some(None);
-                }
-                let alias =
-                    scope.aliases.get(name.name.as_str()).filter(|_| !is_column && system_column(&name.name).is_none());
-                Some(Some(alias.map_or(key, |(_, expr)| expr)))
-            }
-            _ => Some(Some(key)),
-        }
     }
 
     /// When the aggregate gives rows.
@@ -472,7 +415,7 @@ impl<'a> Binder<'a> {
                     if part.is_some() || is_one || scope.rel.poisoned {
                         self.star(*span, part, scope, &mut items);
                     } else {
-                        self.bad_qualifier(qualifier, &scope.rel);
+                        self.bad_qualifier(qualifier, scope);
                         items.failed = true;
                     }
                 }
@@ -643,7 +586,7 @@ fn any_column(expr: &mut Expr, test: impl Fn(usize) -> bool) -> bool {
 }
 
 /// First aggregate call of a query.
-fn calls(query: &Query) -> Option<(&'static str, Span)> {
+pub(super) fn calls(query: &Query) -> Option<(&'static str, Span)> {
     let items = query.items.iter().filter_map(|item| match item {
         Item::Expr { expr, .. } => Some(expr),
         _ => None,

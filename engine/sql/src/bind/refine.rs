@@ -103,7 +103,8 @@ impl<'a> Binder<'a> {
 
     /// The window whose results the rows of `node` are.
     fn window_of(&self, node: usize) -> Option<WindowSpec> {
-        let node = &self.graph.nodes[node];
+        let below = self.graph.below_subqueries(node);
+        let node = &self.graph.nodes[below];
         match &node.kind {
             NodeKind::Aggregate(spec) => spec.window.filter(|_| spec.emit == Emit::Final),
             NodeKind::Filter { .. } => self.window_of(node.inputs.first()?.index()),
@@ -134,7 +135,12 @@ impl<'a> Binder<'a> {
         }
     }
 
-    fn order_expr(&mut self, key: &'a ast::Expr, query: &'a Query, scope: &Scope<'a>) -> Option<&'a ast::Expr> {
+    pub(super) fn order_expr<'q>(
+        &mut self,
+        key: &'q ast::Expr,
+        query: &'q Query,
+        scope: &Scope<'q>,
+    ) -> Option<&'q ast::Expr> {
         match &key.kind {
             ast::ExprKind::Number(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => {
                 let ordinal: usize = digits.parse().unwrap_or(0);

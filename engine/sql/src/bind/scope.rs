@@ -8,6 +8,7 @@ use super::Binder;
 use super::aggregate::Grouped;
 use super::joined::Joined;
 use super::over::PendingOver;
+use super::subquery::{Around, PendingSubquery};
 use crate::diag::Diagnostic;
 use crate::parse::ast::{self, Ident};
 use crate::plan::{Expr, ExprKind, Repr, SystemColumn};
@@ -90,11 +91,11 @@ impl Rel {
         }
     }
 
-    /// TRUE when `qualifier.x` means this relation or one that was joined to it.
-    pub fn answers_to(&self, qualifier: &str) -> bool {
+    /// TRUE when `qualifier.x` means this relation or one that was joined to it; `folded`: whatever the case.
+    pub fn answers_to(&self, qualifier: &str, folded: bool) -> bool {
         match &self.joined {
-            Some(joined) => joined.part(qualifier, false).is_some(),
-            None => self.answers(qualifier, false),
+            Some(joined) => joined.part(qualifier, folded).is_some(),
+            None => self.answers(qualifier, folded),
         }
     }
 
@@ -147,6 +148,14 @@ pub(super) struct Scope<'q> {
     pub inside: Option<&'static str>,
     /// Calls with OVER found so far; their results are placeholders in the expressions.
     pub overs: Vec<PendingOver>,
+    /// Subqueries found so far; their values are placeholders in the expressions.
+    pub subqueries: Vec<PendingSubquery<'q>>,
+    /// What WHERE asks of the values of subqueries.
+    pub late: Option<Expr>,
+    /// The query around a subquery.
+    pub around: Option<Box<Around<'q>>>,
+    /// Relations are named in any case: they are asked for from inside a subquery.
+    pub folded: bool,
     /// Levels of expression above.
     pub depth: u16,
     /// Levels of aliases being expanded.
@@ -163,6 +172,10 @@ impl<'q> Scope<'q> {
             grouped: None,
             inside: None,
             overs: Vec::new(),
+            subqueries: Vec::new(),
+            late: None,
+            around: None,
+            folded: false,
             depth: 0,
             aliased: 0,
         }
@@ -243,7 +256,7 @@ impl Binder<'_> {
         name: &Ident,
         scope: &Scope<'q>,
     ) -> Option<Named<'q>> {
-        match self.seek(qualifier, name, scope, false) {
+        match self.seek(qualifier, name, scope) {
             Ok(named) => Some(named),
             Err(fault) => {
                 self.tell(fault, qualifier, name, scope);
@@ -256,22 +269,21 @@ impl Binder<'_> {
     pub(super) fn tell(&mut self, fault: Fault, qualifier: Option<&Ident>, name: &Ident, scope: &Scope<'_>) {
         match (fault, qualifier) {
             (Fault::Silent, _) => {}
-            (Fault::Qualifier, Some(qualifier)) => self.bad_qualifier(qualifier, &scope.rel),
+            (Fault::Qualifier, Some(qualifier)) => self.bad_qualifier(qualifier, scope),
             (Fault::Ambiguous(of), _) => self.ambiguous(name, &of, scope),
             (Fault::Qualifier, None) => self.unknown_column(qualifier, name, scope, false),
             (Fault::Unknown(is_bound), _) => self.unknown_column(qualifier, name, scope, is_bound),
         }
     }
 
-    /// What `name` means in this scope; `folded`: relations are named in any case.
+    /// What `name` means in this scope.
     pub(super) fn seek<'q>(
         &mut self,
         qualifier: Option<&Ident>,
         name: &Ident,
         scope: &Scope<'q>,
-        folded: bool,
     ) -> Result<Named<'q>, Fault> {
-        let rel = &scope.rel;
+        let (rel, folded) = (&scope.rel, scope.folded);
         let mut part = None;
         if let Some(qualifier) = qualifier.filter(|_| !rel.poisoned) {
             part = rel.joined.as_ref().and_then(|joined| joined.part(&qualifier.name, folded));
@@ -321,10 +333,20 @@ impl Binder<'_> {
         self.report(diagnostic.hint(format!("write {}", hint.join(" or "))));
     }
 
-    pub(super) fn bad_qualifier(&mut self, qualifier: &Ident, rel: &Rel) {
-        let known = rel.joined.as_ref().map_or_else(|| vec![rel.shown()], |joined| joined.names());
+    pub(super) fn bad_qualifier(&mut self, qualifier: &Ident, scope: &Scope<'_>) {
+        let known = |rel: &Rel| {
+            let names = rel.joined.as_ref().map_or_else(|| vec![rel.shown()], |joined| joined.names());
+            names.join("\" and \"")
+        };
         let message = format!("relation \"{}\" does not exist in this query", qualifier.name);
-        let detail = format!("the query reads \"{}\"", known.join("\" and \""));
+        let mut detail = format!("the query reads \"{}\"", known(&scope.rel));
+        if let Some(around) = &scope.around {
+            detail = format!(
+                "the subquery reads \"{}\", the query around it \"{}\"",
+                known(&scope.rel),
+                known(&around.scope.rel)
+            );
+        }
         self.report(Diagnostic::error("E0204", qualifier.span, message).detail(detail));
     }
 
@@ -341,8 +363,10 @@ impl Binder<'_> {
         let joined = scope.rel.joined.as_ref();
         let part = qualifier.and_then(|q| joined.and_then(|joined| Some(&joined.parts[joined.part(&q.name, true)?])));
         let rel = part.map_or(&scope.rel, |part| &part.rel);
-        let mut diagnostic = Diagnostic::error("E0203", name.span, message).detail(available(rel));
-        let names = rel.names.keys().map(String::as_str);
+        let outer = scope.around.as_ref().filter(|_| qualifier.is_none()).map(|around| &around.scope.rel);
+        let detail = [rel].into_iter().chain(outer).map(available).collect::<Vec<_>>().join("; ");
+        let mut diagnostic = Diagnostic::error("E0203", name.span, message).detail(detail);
+        let names = rel.names.keys().chain(outer.iter().flat_map(|rel| rel.names.keys())).map(String::as_str);
         if let Some(near) = suggest::closest(&name.name, names.chain(scope.aliases.keys().copied())) {
             diagnostic = diagnostic.hint(if scope.aliases.get(near).is_some_and(|a| a.0 >= scope.visible) {
                 format!("the alias \"{near}\" is not visible here")

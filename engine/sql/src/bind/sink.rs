@@ -324,6 +324,7 @@ impl Binder<'_> {
     }
 
     fn is_windowed(&self, node: usize) -> bool {
+        let node = self.graph.below_subqueries(node);
         match &self.graph.nodes[node].kind {
             NodeKind::Aggregate(spec) => spec.window.is_some(),
             NodeKind::Filter { .. } => {

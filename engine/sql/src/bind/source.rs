@@ -17,7 +17,7 @@ const DEFAULT_RECORD_BYTES: usize = 16 << 20;
 
 impl<'a> Binder<'a> {
     /// What the query reads first.
-    pub(super) fn relation(&mut self, query: &'a Query) -> Rel {
+    pub(super) fn relation(&mut self, query: &Query) -> Rel {
         match &query.from {
             Some(relation) => self.one_relation(relation, &query.with),
             None => self.one_row(),
@@ -25,7 +25,7 @@ impl<'a> Binder<'a> {
     }
 
     /// One relation of FROM or a join; `with`: the statement's properties.
-    pub(super) fn one_relation(&mut self, relation: &'a Relation, with: &[WithEntry]) -> Rel {
+    pub(super) fn one_relation(&mut self, relation: &Relation, with: &[WithEntry]) -> Rel {
         if !relation.union.is_empty() {
             return self.union(relation);
         }

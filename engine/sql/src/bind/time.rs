@@ -118,6 +118,8 @@ impl Binder<'_> {
                     below.extend(inputs.filter(|(at, _)| Some(*at) != table).map(|(_, input)| input.index()));
                 }
                 NodeKind::Scan { source } => self.source_time(source.index(), rel, span, Some(what))?,
+                // What a subquery keeps has no say either.
+                NodeKind::Subqueries(_) => below.extend(self.graph.input(node)),
                 _ => below.extend(self.graph.nodes[node].inputs.iter().map(|input| input.index())),
             }
         }

@@ -86,6 +86,10 @@ impl Unnest {
         for relation in query.from.iter_mut().chain(query.joins.iter_mut().map(|join| &mut join.relation)) {
             self.relation(relation, place, names);
         }
+        query.each_subquery_mut(&mut |sub| {
+            sub.with.extend(place.with.iter().cloned());
+            self.query(sub, place, names);
+        });
         names.truncate(outer);
     }
 
@@ -193,17 +197,33 @@ fn mark_retracting(statements: &mut [Statement]) {
     }
     let tables: BTreeSet<String> = statements.iter().filter_map(table_name).collect();
     let mut work: Vec<usize> = (0..statements.len()).filter(|i| folds(&statements[*i], &tables)).collect();
+    for i in 0..statements.len() {
+        let Some(query) = query_of(&mut statements[i]) else { continue };
+        // What a subquery keeps changes with what it reads.
+        let kept = query.subqueries().into_iter().flat_map(|sub| sub.query.all_relations());
+        let read = places_of(kept, &places);
+        mark(statements, read, &mut work);
+    }
     while let Some(reader) = work.pop() {
         let Some(query) = query_of(&mut statements[reader]) else { continue };
-        let names = query.relations().flat_map(|r| r.union.iter().chain([&r.name]));
-        let read: Vec<usize> = names.filter_map(|n| places.get(n).copied()).collect();
-        for i in read {
-            if let StatementKind::Create(create) = &mut statements[i].kind
-                && let Role::Inline { retracts, .. } = &mut create.role
-                && !std::mem::replace(retracts, true)
-            {
-                work.push(i);
-            }
+        let read = places_of(query.relations(), &places);
+        mark(statements, read, &mut work);
+    }
+}
+
+/// The nested queries among these relations.
+fn places_of<'r>(relations: impl Iterator<Item = &'r Relation>, places: &BTreeMap<String, usize>) -> Vec<usize> {
+    relations.flat_map(|r| r.union.iter().chain([&r.name])).filter_map(|name| places.get(name).copied()).collect()
+}
+
+/// Makes nested queries give changes; those that did not yet have to look at what they read themselves.
+fn mark(statements: &mut [Statement], read: Vec<usize>, work: &mut Vec<usize>) {
+    for i in read {
+        if let StatementKind::Create(create) = &mut statements[i].kind
+            && let Role::Inline { retracts, .. } = &mut create.role
+            && !std::mem::replace(retracts, true)
+        {
+            work.push(i);
         }
     }
 }

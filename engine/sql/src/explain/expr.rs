@@ -84,7 +84,7 @@ const fn arithmetic(op: ArithmeticOp) -> (&'static str, Binding) {
     }
 }
 
-const fn comparison(op: CompareOp) -> &'static str {
+pub(super) const fn comparison(op: CompareOp) -> &'static str {
     match op {
         CompareOp::Equal => "=",
         CompareOp::NotEqual => "<>",

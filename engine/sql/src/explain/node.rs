@@ -79,13 +79,20 @@ pub fn headline(plan: &AppPlan, node: &Node) -> String {
                 node.inputs.get(1).and_then(|i| plan.nodes.get(i.index())).map_or(&empty, |n| n.schema.as_ref());
             relation::join(spec, [input, right], &node.schema)
         }
-        NodeKind::Subqueries(list) => relation::subqueries(list),
+        NodeKind::Subqueries(list) => {
+            let schemas: Vec<&Schema> = inputs_of(plan, node).iter().map(|n| n.schema.as_ref()).collect();
+            relation::subqueries(list, &schemas)
+        }
         NodeKind::Over(spec) => relation::over(spec, input),
         NodeKind::Sink { sink, edge } => {
             let sink = plan.sinks.get(*sink).map_or_else(|| "?".to_owned(), |s| name(&s.name));
             format!("Sink {sink} (edge {edge})")
         }
     }
+}
+
+fn inputs_of<'p>(plan: &'p AppPlan, node: &Node) -> Vec<&'p Node> {
+    node.inputs.iter().filter_map(|input| plan.nodes.get(input.index())).collect()
 }
 
 /// `Sort by total DESC, first 10 rows of each window`
@@ -194,7 +201,7 @@ pub fn state(plan: &AppPlan, node: &Node) -> (Growth, String) {
             (growth, "the last row of every key, and where deleted ones ended".to_owned())
         }
         NodeKind::Join(spec) => relation::join_state(spec),
-        NodeKind::Subqueries(list) => relation::subquery_state(list),
+        NodeKind::Subqueries(list) => relation::subquery_state(plan, list, &inputs_of(plan, node)),
         NodeKind::Over(spec) => relation::over_state(spec),
         _ => (Growth::Stateless, String::new()),
     }
@@ -252,7 +259,7 @@ fn kept_values(spec: &AggregateSpec) -> String {
 }
 
 /// TRUE when a source below a node may never end.
-fn reaches_live(plan: &AppPlan, node: &Node) -> bool {
+pub(super) fn reaches_live(plan: &AppPlan, node: &Node) -> bool {
     let mut open: Vec<&Node> = vec![node];
     let mut seen = vec![false; plan.nodes.len()];
     while let Some(node) = open.pop() {

@@ -4,9 +4,11 @@ use velostream_types::Schema;
 use velostream_types::time::duration_text;
 
 use super::Growth;
-use super::expr::sql;
-use super::node::names;
-use crate::plan::{JoinMode, JoinSpec, OverKind, OverSpec, Side, SubqueryKind, SubquerySpec, UnnestSpec};
+use super::expr::{comparison, sql};
+use super::node::{names, reaches_live};
+use crate::plan::{
+    AppPlan, CompareOp, JoinMode, JoinSpec, Node, OverKind, OverSpec, Side, SubqueryKind, SubquerySpec, UnnestSpec,
+};
 
 /// `inputs`: the schemas of both sides; `own`: the join's.
 pub fn join(spec: &JoinSpec, inputs: [&Schema; 2], own: &Schema) -> String {
@@ -56,28 +58,52 @@ pub fn unnest(spec: &UnnestSpec, input: &Schema, own: &Schema) -> String {
     format!("Unnest {} as {}{rest}", names(input, &[0]), names(own, &made))
 }
 
-/// What subqueries there are.
-pub fn subqueries(list: &[SubquerySpec]) -> String {
-    let one = |s: &SubquerySpec| {
-        let kind = match s.kind {
-            SubqueryKind::Exists { negated: false } => "EXISTS",
-            SubqueryKind::Exists { negated: true } => "NOT EXISTS",
-            SubqueryKind::In { negated: false, .. } => "IN",
-            SubqueryKind::In { negated: true, .. } => "NOT IN",
-            SubqueryKind::Scalar => "one value",
-            SubqueryKind::Compare { all: true, .. } => "ALL",
-            SubqueryKind::Compare { all: false, .. } => "ANY",
+/// What subqueries there are; `inputs`: the schemas of the rows and of what each subquery keeps.
+pub fn subqueries(list: &[SubquerySpec], inputs: &[&Schema]) -> String {
+    let one = |(at, spec): (usize, &SubquerySpec)| {
+        let kind = match spec.kind {
+            SubqueryKind::Exists => "EXISTS".to_owned(),
+            SubqueryKind::Scalar => "the value".to_owned(),
+            SubqueryKind::Compare { op: CompareOp::Equal, all: false, .. } => "IN".to_owned(),
+            SubqueryKind::Compare { op: CompareOp::NotEqual, all: true, .. } => "NOT IN".to_owned(),
+            SubqueryKind::Compare { op, all, .. } => format!("{} {}", comparison(op), if all { "ALL" } else { "ANY" }),
         };
-        let how = if s.keys.is_empty() { "by looking at all rows" } else { "by key" };
-        format!("{kind} {how}")
+        let column = |side: usize, column: usize| inputs.get(side).map_or_else(String::new, |s| names(s, &[column]));
+        let key = |(outer, kept): &(usize, usize)| format!("{} = {}", column(at + 1, *kept), column(0, *outer));
+        let keys: Vec<String> = spec.keys.iter().map(key).collect();
+        let on = if keys.is_empty() { "of all rows".to_owned() } else { format!("by {}", keys.join(" AND ")) };
+        let condition = if spec.condition.is_some() { " with a condition" } else { "" };
+        let fold = match &spec.fold {
+            Some(fold) if fold.spec.keys.is_empty() => ", aggregated",
+            Some(_) => ", grouped",
+            None => "",
+        };
+        format!("{kind} {on}{condition}{fold}")
     };
-    format!("Subqueries {}", list.iter().map(one).collect::<Vec<_>>().join(", "))
+    format!("Subqueries: {}", list.iter().enumerate().map(one).collect::<Vec<_>>().join("; "))
 }
 
 /// State of subqueries.
-pub fn subquery_state(list: &[SubquerySpec]) -> (Growth, String) {
-    let growth = if list.iter().any(|s| s.keep_ns.is_none()) { Growth::PerKey } else { Growth::PerKeyAndWindow };
-    (growth, "the rows of the inner queries".to_owned())
+pub fn subquery_state(plan: &AppPlan, list: &[SubquerySpec], inputs: &[&Node]) -> (Growth, String) {
+    let held = |(at, spec): (usize, &SubquerySpec)| {
+        let rows = if inputs.get(at + 1).is_some_and(|input| input.changelog) { "the live rows" } else { "the rows" };
+        match spec.keep_ns {
+            Some(ns) => format!("{rows} of the last {}", duration_text(ns)),
+            None => rows.to_owned(),
+        }
+    };
+    let for_ever = || list.iter().zip(inputs.iter().skip(1)).filter(|(spec, _)| spec.keep_ns.is_none());
+    let growth = match (for_ever().any(|(_, kept)| !kept.changelog && reaches_live(plan, kept)), for_ever().next()) {
+        (true, _) => Growth::Unbounded,
+        (false, Some(_)) => Growth::PerKey,
+        (false, None) => Growth::PerKeyAndWindow,
+    };
+    let held: Vec<String> = list.iter().enumerate().map(held).collect();
+    let own = match inputs.first() {
+        Some(rows) if rows.changelog => ", and the values of each live row",
+        _ => "",
+    };
+    (growth, format!("of the inner queries {}{own}", held.join(", ")))
 }
 
 /// Calls over one buffer.

@@ -5,7 +5,7 @@
 use velostream_types::Span;
 
 use super::Found;
-use crate::parse::ast::{Expr, ExprKind, Item, Query};
+use crate::parse::ast::{Expr, ExprKind, Query};
 
 /// Arms of a CASE that are not worth a word.
 const ARMS_MAX: usize = 10;
@@ -32,23 +32,13 @@ pub(super) fn look(query: &Query, found: &mut Found) {
     if let Some(filter) = &query.filter {
         conditions(filter, found);
     }
-    for expr in expressions(query) {
+    for expr in query.exprs() {
         walk(expr, found);
     }
     limits(query, found);
     if let Some(window) = query.window.as_ref().filter(|window| window.column.is_none()) {
         found.windows.push(window.span);
     }
-}
-
-/// All expressions that stand in the query itself.
-fn expressions(query: &Query) -> impl Iterator<Item = &Expr> {
-    let items = query.items.iter().filter_map(|item| match item {
-        Item::Expr { expr, .. } => Some(expr),
-        _ => None,
-    });
-    let order = query.order_by.iter().map(|key| &key.expr);
-    items.chain(&query.filter).chain(&query.group_by).chain(&query.having).chain(order)
 }
 
 fn limits(query: &Query, found: &mut Found) {
@@ -118,6 +108,7 @@ fn walk(expr: &Expr, found: &mut Found) {
             found.add("A0803", expr.span, message, "put frequent values first, or keep the values in a table");
         }
         ExprKind::Call { name, args, .. } if name.name == "LIKE" => leading_wildcard(args, expr.span, found),
+        ExprKind::Subquery(sub) => look(&sub.query, found),
         _ => {}
     }
     expr.each_child(|child| walk(child, found));

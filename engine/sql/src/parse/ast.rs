@@ -5,6 +5,7 @@
 
 use velostream_types::{DataType, Span};
 
+pub(crate) use super::subquery::{Subquery, SubqueryForm};
 use crate::endpoint::WithEntry;
 use crate::plan::{ArithmeticOp, CompareOp, JoinKind};
 
@@ -439,6 +440,8 @@ pub(crate) enum ExprKind {
     Modified(Box<ModifiedCall>),
     /// A call with OVER.
     Over(Box<Over>),
+    /// A query inside the expression.
+    Subquery(Box<Subquery>),
 }
 
 /// `f(…) OVER (…)`
@@ -617,6 +620,11 @@ impl Expr {
                 call.args.iter().chain(order).chain(&call.filter).for_each(f);
             }
             Over(over) => over.exprs().for_each(f),
+            // What stands in the query itself is over other rows.
+            Subquery(sub) => match &sub.form {
+                SubqueryForm::Compare { operand, .. } => f(operand),
+                SubqueryForm::Exists | SubqueryForm::Scalar => {}
+            },
         }
     }
 
@@ -685,6 +693,7 @@ impl Expr {
             }
             (Modified(a), Modified(b)) => a.same(b, is_relation),
             (Over(a), Over(b)) => a.same(b, is_relation),
+            (Subquery(a), Subquery(b)) => std::ptr::eq(&**a, &**b),
             _ => false,
         }
     }

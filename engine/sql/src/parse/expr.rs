@@ -128,8 +128,8 @@ impl Parser<'_> {
                 })
             }
             Operator::Compare(op) => {
-                if self.is_any(0, &["ANY", "SOME", "ALL"]) && self.is_at(1, Sym::LParen) {
-                    return Err(self.unsupported(self.span(), "a comparison with ANY, SOME or ALL"));
+                if self.is_quantifier() {
+                    return self.quantified(left, op);
                 }
                 let right = self.binary(CONCAT)?;
                 let span = left.span.to(right.span);
@@ -207,10 +207,10 @@ impl Parser<'_> {
             return self.node(ExprKind::Between { operand, low, high, negated }, span);
         }
         self.expect_word("IN")?;
-        self.expect(Sym::LParen, "( after IN")?;
-        if self.is_word("SELECT") {
-            return Err(self.unsupported(self.span(), "a subquery"));
+        if self.is_subquery() {
+            return self.in_subquery(*operand, negated);
         }
+        self.expect(Sym::LParen, "( after IN")?;
         let list = self.list()?;
         let span = operand.span.to(self.last_span());
         self.node(ExprKind::InList { operand, list, negated }, span)
@@ -253,9 +253,6 @@ impl Parser<'_> {
     fn operand(&mut self) -> Parse<Expr> {
         let start = self.span();
         if self.take_word("NOT") {
-            if self.is_word("EXISTS") {
-                return Err(self.unsupported(self.span(), "EXISTS"));
-            }
             let operand = Box::new(self.binary(NOT)?);
             let span = start.to(operand.span);
             return self.node(ExprKind::Not(operand), span);
@@ -302,10 +299,10 @@ impl Parser<'_> {
 
     fn parenthesised(&mut self) -> Parse<Expr> {
         let start = self.span();
-        self.bump();
-        if self.is_any(0, &["SELECT", "WITH"]) && !self.is_at(1, Sym::RParen) {
-            return Err(self.unsupported(self.span(), "a subquery"));
+        if self.is_subquery() {
+            return self.scalar_subquery();
         }
+        self.bump();
         let mut inner = self.expr()?;
         self.expect(Sym::RParen, "\")\"")?;
         inner.span = start.to(self.last_span());
@@ -417,7 +414,7 @@ impl Parser<'_> {
             return self.node(ExprKind::Cast { operand, to, try_cast }, span);
         }
         if self.is_word("EXISTS") {
-            return Err(self.unsupported(start, "EXISTS"));
+            return self.exists();
         }
         let name = self.name("a function name")?;
         self.bump();

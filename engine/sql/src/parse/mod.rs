@@ -19,10 +19,12 @@ mod relation;
 mod select;
 mod server;
 mod statement;
+pub(crate) mod subquery;
 #[cfg(test)]
 mod tests;
 pub(crate) mod types;
 pub(crate) mod unnest;
+mod walk;
 mod window;
 
 use crate::diag::Diagnostic;

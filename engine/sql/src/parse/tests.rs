@@ -103,14 +103,33 @@ fn several_mistakes_are_all_reported() {
 fn what_comes_later_is_said_so() {
     for (text, what) in [
         ("VALUES (1)", "VALUES"),
-        ("SELECT a FROM t WHERE a IN (SELECT 1)", "a subquery"),
-        ("SELECT (SELECT 1)", "a subquery"),
-        ("SELECT a FROM t WHERE EXISTS (SELECT 1)", "EXISTS"),
         ("SELECT a FROM t INTERSECT SELECT b FROM u", "INTERSECT"),
         ("SELECT a FROM t WINDOW CUMULATE(5s, 1s)", "WINDOW CUMULATE"),
     ] {
         check(text, &format!("E0901 {what} is not supported yet"));
     }
+}
+
+#[test]
+fn queries_stand_in_expressions() {
+    for text in [
+        "SELECT (SELECT MAX(b) FROM u), ((SELECT 1)) + 1 FROM t",
+        "SELECT a FROM t WHERE EXISTS (SELECT 1 FROM u) AND NOT EXISTS (SELECT * FROM u)",
+        "SELECT a FROM t WHERE a IN (SELECT b FROM u) OR a NOT IN (WITH x AS (SELECT 1) SELECT * FROM x)",
+        "SELECT a FROM t WHERE a >= ALL (SELECT b FROM u) AND a = any (SELECT b FROM u UNION SELECT 1) AND a <> SOME (SELECT 1)",
+        "SELECT CASE WHEN (SELECT 1) > 0 THEN COALESCE((SELECT a), 1) END FROM t HAVING COUNT(*) > (SELECT 1)",
+    ] {
+        check(text, "");
+    }
+    check("SELECT a = ANY (b) FROM t", "E0102 ANY, SOME and ALL are followed by a query in parentheses");
+    check("SELECT (SELECT a FROM t", "E0102 expected \")\" behind the query, found the end of the text");
+    check("SELECT a IN (SELECT b FROM t INTO c) FROM t", "E0102 INTO inside a nested query");
+    check(
+        "SELECT (SELECT COUNT(*) FROM t WINDOW TUMBLING(5s) EMIT CHANGES WITH ('a' = 'b')) FROM u",
+        "E0441 WINDOW inside a subquery: it looks at the rows there are, at any moment\n\
+         E0441 EMIT inside a subquery: it gives no rows of its own\n\
+         E0441 WITH inside a subquery: properties belong to the statement",
+    );
 }
 
 #[test]

@@ -2,16 +2,20 @@
 //!
 //! A Subqueries node has one input of rows and behind it one input for each subquery, whose rows it keeps. For each row
 //! it computes one value per subquery from what is kept at that moment: of the kept rows whose keys equal the row's, those
-//! that meet the condition are folded, cut and read. Its output is these values, then the columns of the first input; rows
-//! keep their event time, partition and record.
+//! that meet the condition are folded, ordered, cut and read. Its output is these values, then the columns of the first
+//! input; rows keep their event time, partition and record.
+//!
+//! All subqueries of a node have the same outer columns as their keys, and every input comes through an Exchange by its
+//! keys, so that rows and what is kept for them meet on one shard. Values are never computed again when an inner relation
+//! changes. Where the first input itself changes, a row that is taken back has the values it was given when it came.
 
-use velostream_types::DataType;
+use velostream_types::{DataType, Span};
 
 use super::{AggregateSpec, CompareOp, Expr};
 
 /// One subquery: what is computed of its rows for each row of the outer query.
 ///
-/// Expressions over a *pair* mean the columns of the subquery's input, then those of the outer input.
+/// Expressions over a *pair* mean the columns of the subquery's input, then those of the first input.
 #[derive(Clone, Debug)]
 pub struct SubquerySpec {
     /// What the value is.
@@ -31,10 +35,12 @@ pub struct SubquerySpec {
     pub order: Vec<(Expr, bool, bool)>,
     /// LIMIT
     pub limit: Option<u64>,
-    /// Kept rows older than this against the outer row are met by none, ns of event time; `None`: all are kept for ever.
+    /// A row meets no kept row that is older than its own event time by more than this, ns; `None`: all are kept for ever.
     pub keep_ns: Option<i64>,
     /// Type of the value.
     pub result: DataType,
+    /// The subquery's text range.
+    pub span: Span,
 }
 
 /// Grouping inside a subquery.
@@ -51,21 +57,11 @@ pub struct FoldSpec {
 /// What the value of a subquery is.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SubqueryKind {
-    /// `[NOT] EXISTS (q)`
-    Exists {
-        /// TRUE for NOT EXISTS.
-        negated: bool,
-    },
-    /// `x [NOT] IN (q)`, three-valued.
-    In {
-        /// Outer column.
-        operand: usize,
-        /// TRUE for NOT IN.
-        negated: bool,
-    },
+    /// `EXISTS (q)`; also IN where only TRUE counts, whose equality then is one of the keys.
+    Exists,
     /// `(q)`: NULL without a row; two rows are an error of the outer record.
     Scalar,
-    /// `x op ANY (q)` or `x op ALL (q)`, three-valued.
+    /// `x op ANY (q)` or `x op ALL (q)`, three-valued: IN is `= ANY`, NOT IN is `<> ALL`.
     Compare {
         /// Outer column.
         operand: usize,

@@ -323,7 +323,8 @@ impl Binder<'_> {
     /// A state that grows with the values of an input that never ends.
     fn warn_of_values(&mut self, grouped: &Grouped<'_>, call: &AggregateCall, scope: &Scope<'_>) {
         let bounded = scope.rel.roots.iter().all(|root| self.graph.sources[*root].bounded);
-        if grouped.window.is_some() || bounded || scope.rel.poisoned || !call.keeps_values() {
+        let is_kept_anyway = scope.around.is_some();
+        if grouped.window.is_some() || bounded || is_kept_anyway || scope.rel.poisoned || !call.keeps_values() {
             return;
         }
         let distinct = if call.distinct { "(DISTINCT …)" } else { "" };

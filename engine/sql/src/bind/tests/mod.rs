@@ -8,4 +8,5 @@ mod over;
 mod pass_through;
 mod plans;
 mod show;
+mod subqueries;
 mod world;

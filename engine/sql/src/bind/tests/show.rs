@@ -77,10 +77,17 @@ pub(super) fn kind(kind: &NodeKind) -> String {
         NodeKind::Subqueries(specs) => {
             let one = |s: &SubquerySpec| {
                 let condition = s.condition.as_ref().map(|c| format!(" if {}", expr(c)));
+                let fold = s.fold.as_ref().map(|f| {
+                    let having = f.having.as_ref().map_or(String::new(), |h| format!(" having {}", expr(h)));
+                    format!(" fold {} of {}{having}", aggregate(&f.spec), list(&f.columns))
+                });
                 let value = s.value.as_ref().map(|v| format!(" = {}", expr(v)));
-                let fold = s.fold.as_ref().map(|f| format!(" fold {} of {}", aggregate(&f.spec), list(&f.columns)));
-                let rest = [condition, fold, value].map(Option::unwrap_or_default).concat();
-                format!("{:?} {:?}{rest}", s.kind, s.keys)
+                let distinct = s.distinct.then(|| " distinct".to_owned());
+                let order = s.order.iter().map(|o| format!(" by {}{}", expr(&o.0), if o.1 { " desc" } else { "" }));
+                let limit = s.limit.map(|n| format!(" first {n}"));
+                let keep = s.keep_ns.map(|ns| format!(" keep {}s", ns as f64 / 1e9));
+                let rest = [condition, fold, value, distinct, Some(order.collect()), limit, keep];
+                format!("{:?} {:?}{} {}", s.kind, s.keys, rest.map(Option::unwrap_or_default).concat(), s.result)
             };
             format!("subqueries {}", specs.iter().map(one).collect::<Vec<_>>().join("; "))
         }
