@@ -185,7 +185,7 @@ impl ColumnBuilder {
             (Data::Dec(v), Value::Int(x)) => v.push((i128::from(*x), 0)),
             (Data::Dec(v), Value::Decimal { mantissa, scale }) => v.push((*mantissa, *scale)),
             (Data::Float(v), Value::Int(x)) => v.push(*x as f64),
-            (Data::Float(v), Value::Decimal { mantissa, scale }) => v.push(to_float(*mantissa, *scale)),
+            (Data::Float(v), Value::Decimal { mantissa, scale }) => v.push(decimal::to_float(*mantissa, *scale)),
             (Data::Float(v), Value::Float(x)) => v.push(*x),
             (Data::Bool(v), Value::Bool(x)) => v.push(*x),
             (Data::Bytes(v), Value::Bytes(x)) => v.push(Some(x.clone())),
@@ -220,7 +220,7 @@ impl ColumnBuilder {
             }
             (Data::Int(v), Value::Float(_)) => self.data = Data::Float(v.iter().map(|x| *x as f64).collect()),
             (Data::Dec(v), Value::Float(_)) => {
-                self.data = Data::Float(v.iter().map(|(m, s)| to_float(*m, *s)).collect());
+                self.data = Data::Float(v.iter().map(|(m, s)| decimal::to_float(*m, *s)).collect());
             }
             _ => {}
         }
@@ -256,11 +256,6 @@ fn kind_of(value: &Value) -> Kind {
         Value::Date(_) => Kind::Date,
         Value::Timestamp(_) => Kind::Timestamp,
     }
-}
-
-/// Nearest float of a decimal.
-pub fn to_float(mantissa: i128, scale: u8) -> f64 {
-    mantissa as f64 / decimal::pow10(scale.min(38)) as f64
 }
 
 /// Decimals brought to one scale: `least`, or as many more digits as they need.

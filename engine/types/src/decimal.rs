@@ -3,6 +3,8 @@
 //! Rounding is half away from zero everywhere. Products and quotients go through 256-bit intermediates, so a result
 //! is wrong only if it does not fit, and then it is an overflow, never a wrapped number.
 
+use std::io::Write;
+
 /// Largest mantissa: 10^38 − 1.
 pub const MAX: i128 = 99_999_999_999_999_999_999_999_999_999_999_999_999;
 /// Computed scales are cut to this, but never below an operand's scale.
@@ -184,6 +186,31 @@ pub fn strip(mut mantissa: i128, mut scale: u8, least: u8) -> (i128, u8) {
         scale -= 1;
     }
     (mantissa, scale)
+}
+
+/// Powers of ten a float holds exactly.
+const FLOAT_POW10: [f64; 23] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20,
+    1e21, 1e22,
+];
+
+/// The float nearest to `mantissa / 10^scale`. Correctly rounded, so 5.00 and 5 give the same float whatever column
+/// carried them: two exact floats divided once, or, beyond 53 bits, through text.
+pub fn to_float(mantissa: i128, scale: u8) -> f64 {
+    const EXACT: i128 = 1 << 53;
+    if scale == 0 {
+        return mantissa as f64;
+    }
+    if (-EXACT..=EXACT).contains(&mantissa) && usize::from(scale) < FLOAT_POW10.len() {
+        return mantissa as f64 / FLOAT_POW10[usize::from(scale)];
+    }
+    let mut text = [0u8; 48];
+    let mut rest = &mut text[..];
+    // 40 digits with sign, the exponent mark and two digits fit 48 bytes.
+    let whole = write!(rest, "{mantissa}e-{scale}").is_ok();
+    let used = 48 - rest.len();
+    debug_assert!(whole);
+    std::str::from_utf8(&text[..used]).ok().and_then(|t| t.parse().ok()).unwrap_or(f64::NAN)
 }
 
 /// Text with exactly `scale` digits after the point.

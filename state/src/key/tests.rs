@@ -136,3 +136,14 @@ proptest! {
         let _ = decode(&bytes, &mut builders);
     }
 }
+
+/// A fraction of 17 digits as a quotient of two floats was the float beside the key's.
+#[test]
+fn a_float_of_many_digits_comes_back_from_its_key() {
+    for x in [-7_925_239_423.156_388, 0.1, 1.0e22 / 3.0, 5e-324, f64::MAX] {
+        let mut built = [ColumnBuilder::new(&DataType::Float)];
+        assert_eq!(decode(&key_of(&[Value::Float(x)]), &mut built), Some(()));
+        let [built] = built;
+        assert_eq!(built.finish().value(0), Value::Float(x));
+    }
+}

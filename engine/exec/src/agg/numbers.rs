@@ -6,7 +6,6 @@
 use std::borrow::Cow;
 
 use arrow_buffer::NullBuffer;
-use velostream_state::build::to_float;
 use velostream_state::key::exact_decimal;
 use velostream_types::{Column, decimal};
 
@@ -83,8 +82,8 @@ pub(super) fn floats(column: &Column) -> Option<Cow<'_, [f64]>> {
             let numbers = Numbers::exact(other)?;
             let scale = numbers.scale;
             Cow::Owned(match &numbers.values {
-                Mantissas::Narrow(v) => v.iter().map(|m| to_float(i128::from(*m), scale)).collect(),
-                Mantissas::Wide(v) => v.iter().map(|m| to_float(*m, scale)).collect(),
+                Mantissas::Narrow(v) => v.iter().map(|m| decimal::to_float(i128::from(*m), scale)).collect(),
+                Mantissas::Wide(v) => v.iter().map(|m| decimal::to_float(*m, scale)).collect(),
             })
         }
     })

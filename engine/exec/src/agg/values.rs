@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 
 use velostream_functions::AggregateFn;
 use velostream_functions::json;
-use velostream_state::build::{ColumnBuilder, to_float};
+use velostream_state::build::ColumnBuilder;
 use velostream_state::key::KeyEncoder;
 use velostream_types::{Column, DataType, Value, decimal};
 
@@ -58,7 +58,7 @@ impl Num {
     fn float(&self, data_type: &DataType) -> f64 {
         match data_type {
             DataType::Float => decode(self.mantissa() as i64),
-            _ => to_float(self.mantissa(), self.scale),
+            _ => decimal::to_float(self.mantissa(), self.scale),
         }
     }
 }

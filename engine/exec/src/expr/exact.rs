@@ -1,7 +1,6 @@
 //! Exact numbers as mantissa lanes with a physical scale, whatever column carries them.
 
 use std::borrow::Cow;
-use std::io::Write;
 
 use velostream_types::{Column, Value, decimal};
 
@@ -79,31 +78,6 @@ impl<'a> Exact<'a> {
     }
 }
 
-/// Powers of ten a float holds exactly.
-const FLOAT_POW10: [f64; 23] = [
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20,
-    1e21, 1e22,
-];
-
-/// The float nearest to `mantissa / 10^scale`. Correctly rounded, so 5.00 and 5 give the same float whatever column
-/// carried them: two exact floats divided once, or, beyond 53 bits, through text.
-pub(super) fn to_float(mantissa: i128, scale: u8) -> f64 {
-    const EXACT: i128 = 1 << 53;
-    if scale == 0 {
-        return mantissa as f64;
-    }
-    if (-EXACT..=EXACT).contains(&mantissa) && usize::from(scale) < FLOAT_POW10.len() {
-        return mantissa as f64 / FLOAT_POW10[usize::from(scale)];
-    }
-    let mut text = [0u8; 48];
-    let mut rest = &mut text[..];
-    // 40 digits with sign, the exponent mark and two digits fit 48 bytes.
-    let whole = write!(rest, "{mantissa}e-{scale}").is_ok();
-    let used = 48 - rest.len();
-    debug_assert!(whole);
-    std::str::from_utf8(&text[..used]).ok().and_then(|t| t.parse().ok()).unwrap_or(f64::NAN)
-}
-
 /// The number's float lanes; `None` when the operand is no number.
 pub(super) fn floats<'d>(datum: &'d Datum<'_>) -> Option<FloatLanes<'d>> {
     Some(match datum.view() {
@@ -111,9 +85,11 @@ pub(super) fn floats<'d>(datum: &'d Datum<'_>) -> Option<FloatLanes<'d>> {
         View::Const(Value::Float(x)) => FloatLanes::One(*x),
         _ => match Exact::of(datum)? {
             Exact::Narrow(values, 0) => FloatLanes::Many(values.iter().map(|v| *v as f64).collect()),
-            Exact::Narrow(values, s) => FloatLanes::Many(values.iter().map(|v| to_float(i128::from(*v), s)).collect()),
-            Exact::Wide(values, s) => FloatLanes::Many(values.iter().map(|v| to_float(*v, s)).collect()),
-            Exact::One(m, s) => FloatLanes::One(to_float(m, s)),
+            Exact::Narrow(values, s) => {
+                FloatLanes::Many(values.iter().map(|v| decimal::to_float(i128::from(*v), s)).collect())
+            }
+            Exact::Wide(values, s) => FloatLanes::Many(values.iter().map(|v| decimal::to_float(*v, s)).collect()),
+            Exact::One(m, s) => FloatLanes::One(decimal::to_float(m, s)),
         },
     })
 }
