@@ -39,7 +39,7 @@ fn rows_that_wait_to_be_sorted_count_as_state() {
     assert_eq!(ran.code, Some(1), "{}", ran.err);
     let summary = ran.summary();
     let error = summary["error"].as_str().expect("a text");
-    for part in ["E0801", "most of it is in Sort of", "rows on one shard"] {
+    for part in ["E0801", "most of it is in #3 Sort of", "rows on one shard"] {
         assert!(error.contains(part), "{part} is not in: {error}");
     }
 }

@@ -201,7 +201,8 @@ impl<'a> Binder<'a> {
         Some(fields)
     }
 
-    /// Ends the query of an object, with the rows of its INSERTs where it has any.
+    /// Ends the query of an object, with the rows of its INSERTs where it has any, and as a relation that changes where it
+    /// has to be one.
     pub(super) fn emit_with_inserted(
         &mut self,
         query: &'a Query,
@@ -210,8 +211,12 @@ impl<'a> Binder<'a> {
         items: Items,
     ) -> Option<Output> {
         let name = target.name.filter(|_| !target.is_inline).map(|n| n.name.as_str()).unwrap_or_default();
-        let Some(inserted) = self.inserted.remove(name) else {
-            return self.emit_nodes(query, target, flow, items);
+        // Who reads a TABLE with a key of its own sees rows that replace each other, also where they only came.
+        let upserts = target.is_table && target.has_readers && !flow.changelog && !items.primary_key.is_empty();
+        let inserted = match self.inserted.remove(name) {
+            Some(inserted) => inserted,
+            None if upserts && !target.is_inline => Vec::new(),
+            None => return self.emit_nodes(query, target, flow, items),
         };
         let key = self.key(target, &flow, &items)?;
         let Target { name, is_table, is_bare, span, .. } = *target;
