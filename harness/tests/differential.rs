@@ -186,8 +186,17 @@ fn tally(sql: &str, seen: &mut BTreeMap<String, u64>) {
     }
     let names = velostream_functions::aggregates().map(|a| format!("{}(", a.name));
     for name in names.chain(
-        ["DISTINCT ", "FILTER (", "WITHIN GROUP (", "PRIMARY KEY", "CREATE STREAM changes ", "EVERY ", "state.ttl"]
-            .map(str::to_owned),
+        [
+            "DISTINCT ",
+            "FILTER (",
+            "WITHIN GROUP (",
+            "PRIMARY KEY",
+            "CREATE STREAM changes ",
+            "EVERY ",
+            "state.ttl",
+            "HOPPING(",
+        ]
+        .map(str::to_owned),
     ) {
         let count = sql.match_indices(&name).filter(|(at, _)| own(*at)).count() as u64;
         *seen.entry(name.trim_end_matches(['(', ' ']).to_owned()).or_default() += count;

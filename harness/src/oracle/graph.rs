@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use velostream_sql::plan::{
     AggregateSpec, AppPlan, Emit, EventTimeSpec, Expr, LateStrategy, MissingTime, Node, NodeKind, SourceConnector,
-    TimeField,
+    TimeField, WindowKind,
 };
 use velostream_types::time::{WM_END, WM_NONE};
 use velostream_types::{ErrorCode, NodeId, SourceId, Value};
@@ -345,36 +345,38 @@ impl Run<'_> {
     }
 
     fn aggregate(&mut self, at: usize, spec: &AggregateSpec, row: Flow, given: &mut Vec<Flow>) {
-        let window = spec.window.map(|w| {
-            let size_ns = w.kind.size_ns();
-            let t = row.event_time.unwrap_or(row.timestamp_ms.saturating_mul(NS_PER_MS));
-            let start = t.div_euclid(size_ns).saturating_mul(size_ns);
-            (start, start.saturating_add(size_ns), w)
-        });
-        if let Some((_, end, w)) = window
-            && row.wm_own != WM_NONE
-            && end.saturating_add(w.lateness_ns) <= row.wm_own
-        {
-            self.result.late.entry(at as u16).or_default().push((row.partition, row.offset));
-            if w.late == LateStrategy::DeadLetter {
-                self.bury(at, ErrorCode::Late, row.partition, row.offset);
+        let time = row.event_time.unwrap_or(row.timestamp_ms.saturating_mul(NS_PER_MS));
+        // Start of each window that holds the row and is open to it, and when that closes.
+        let mut windows = vec![(0, i64::MAX)];
+        if let Some(window) = spec.window {
+            windows = starts(window.kind, time)
+                .into_iter()
+                .map(|start| (start, start.saturating_add(window.kind.size_ns()).saturating_add(window.lateness_ns)))
+                .filter(|(_, close)| row.wm_own == WM_NONE || *close > row.wm_own)
+                .collect();
+            if windows.is_empty() {
+                self.result.late.entry(at as u16).or_default().push((row.partition, row.offset));
+                if window.late == LateStrategy::DeadLetter {
+                    self.bury(at, ErrorCode::Late, row.partition, row.offset);
+                }
+                return;
+            }
+        }
+        let keys = key_text(spec.keys.iter().map(|k| &row.values[*k]));
+        if let Emit::Every(every) = spec.emit {
+            let tick = time.max(row.wm_own).div_euclid(every).saturating_add(1).saturating_mul(every);
+            for (start, close) in windows {
+                let id = (tick.min(close), start, keys.clone());
+                self.nodes[at].untold.entry(id).or_default().push(row.clone());
             }
             return;
         }
-        if let Emit::Every(every) = spec.emit {
-            let counts = row.event_time.unwrap_or(row.timestamp_ms.saturating_mul(NS_PER_MS)).max(row.wm_own);
-            let tick = counts.div_euclid(every).saturating_add(1).saturating_mul(every);
-            let due = window.map_or(tick, |(_, end, w)| tick.min(end.saturating_add(w.lateness_ns)));
-            let keys = key_text(spec.keys.iter().map(|k| &row.values[*k]));
-            let id = (due, window.map_or(0, |w| w.0), keys);
-            self.nodes[at].untold.entry(id).or_default().push(row);
-            return;
-        }
         self.begin_anew(at, spec, &row);
-        self.fold(at, spec, window.map_or(0, |w| w.0), &row);
-        if spec.emit == Emit::Changes {
-            let keys = key_text(spec.keys.iter().map(|k| &row.values[*k]));
-            self.emit_and_clear(at, spec, (window.map_or(0, |w| w.0), keys), Some(&row), given);
+        for (start, _) in windows {
+            self.fold(at, spec, start, &row);
+            if spec.emit == Emit::Changes {
+                self.emit_and_clear(at, spec, (start, keys.clone()), Some(&row), given);
+            }
         }
     }
 
@@ -616,6 +618,20 @@ fn event_time(spec: &EventTimeSpec, record: &FeedRow) -> Result<(i64, bool), Err
             (None, MissingTime::Error) => Err(ErrorCode::EventTime),
         },
     }
+}
+
+/// Starts of the windows that hold a time, ascending.
+fn starts(kind: WindowKind, time: i64) -> Vec<i64> {
+    let size = kind.size_ns();
+    let slide = match kind {
+        WindowKind::Hopping { slide_ns, .. } => slide_ns,
+        WindowKind::Tumbling { .. } | WindowKind::Session { .. } => size,
+    };
+    let last = time.div_euclid(slide).saturating_mul(slide);
+    let mut starts: Vec<i64> =
+        (0..).map_while(|n| last.checked_sub(slide * n).filter(|start| start.saturating_add(size) > time)).collect();
+    starts.reverse();
+    starts
 }
 
 /// Text by which keys are told apart: equal numbers have equal text, NULLs are one key, NaNs are one key.

@@ -299,15 +299,26 @@ impl Writer<'_> {
         format!(" WINDOW TUMBLING({size}{grace})")
     }
 
+    /// Windows that may overlap.
+    fn any_window(&mut self) -> String {
+        if self.draw.once_in(2) {
+            return self.window();
+        }
+        let (size, slide) =
+            *self.draw.pick(&[("2s", "1s"), ("10s", "4s"), ("7ms", "3ms"), ("2500ms", "2500ms"), ("3s", "700ms")]);
+        let grace = *self.draw.pick(&["", "", ", GRACE 1s", ", GRACE 300ms"]);
+        format!(" WINDOW HOPPING({size}, {slide}{grace})")
+    }
+
     fn window_final(&mut self, relation: &str) -> (String, Agreement) {
-        let (window, having) = (self.window(), self.having());
+        let (window, having) = (self.any_window(), self.having());
         let (query, _) = self.group(relation, &window, &having, " EMIT FINAL");
         let agreement = if self.one_partition() { Agreement::Ordered } else { Agreement::Multiset };
         (format!("CREATE STREAM out AS {query};"), agreement)
     }
 
     fn window_changes(&mut self, relation: &str) -> (String, Agreement) {
-        let window = self.window();
+        let window = self.any_window();
         let table = self.draw.once_in(3);
         let having = if table { self.having() } else { String::new() };
         let (query, identity) = self.group(relation, &window, &having, " EMIT CHANGES");

@@ -28,7 +28,7 @@ use crate::operator::{Msg, OpCx, Operator};
 use changes::Changes;
 use closing::Closing;
 pub(crate) use first_seen::Triple;
-pub(crate) use runs::WHOLE;
+pub(crate) use runs::{Slice, WHOLE};
 use store::{Groups, WindowStore};
 use ticks::{Telling, Ticks};
 

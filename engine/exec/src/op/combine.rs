@@ -11,10 +11,10 @@ use velostream_sql::plan::{AggregateSpec, COMBINE_HELD_GROUPS};
 use velostream_state::key::decode;
 use velostream_state::snapshot::{SnapshotError, SnapshotReader, SnapshotWriter};
 use velostream_types::time::WM_END;
-use velostream_types::{Batch, Column, Fatal, Offsets, RowMeta, RowOrder};
+use velostream_types::{Batch, Column, Fatal, Offsets, RowMeta};
 
 use super::aggregate::store::{Groups, WindowStore};
-use super::aggregate::{Place, WHOLE};
+use super::aggregate::{Place, Slice, WHOLE};
 use crate::operator::{Msg, OpCx, Operator};
 
 /// Groups that leave, and what follows them.
@@ -57,10 +57,10 @@ impl Flush {
                 }
                 store.release(groups);
             }
-            let next = store.windows.first_key_value().map(|(window, _)| *window);
+            let next = store.windows.first_key_value().map(|(slice, _)| slice.last);
             match next.filter(|w| store.closes_at(*w) <= self.upto) {
                 Some(window) => {
-                    self.leaving = store.take_window(window).map(|groups| {
+                    self.leaving = store.take_slice(Slice::one(window)).map(|groups| {
                         let order = groups.in_order(true);
                         (window, groups, order, 0)
                     });
@@ -85,16 +85,8 @@ fn partials(store: &WindowStore, window: i64, groups: &Groups, numbers: &[u32]) 
         columns.push(Column::timestamps(vec![window; rows], None));
     }
     columns.extend(groups.states.partial(numbers));
-    let seen: Vec<_> = numbers.iter().map(|g| groups.first_seen(*g)).collect();
-    let meta = RowMeta {
-        offsets: Offsets::From(0),
-        order: RowOrder::Derived {
-            major: seen.iter().map(|t| t.0).collect::<Vec<_>>().into(),
-            minor: seen.iter().map(|t| t.1).collect::<Vec<_>>().into(),
-            tie: seen.iter().map(|t| t.2).collect::<Vec<_>>().into(),
-        },
-        ..RowMeta::plain(store.place.source(), 0, 0)
-    };
+    let order = groups.order_of(numbers);
+    let meta = RowMeta { offsets: Offsets::From(0), order, ..RowMeta::plain(store.place.source(), 0, 0) };
     Ok(Batch::new(columns, rows, meta))
 }
 

@@ -38,7 +38,7 @@ impl Binder<'_> {
         emit: Emit,
         scope: &Scope<'q>,
     ) -> Option<WindowSpec> {
-        let kind = self.window_kind(window);
+        let kind = self.window_kind(window, emit);
         let zone = self.window_zone(window);
         let mut sound = kind.is_some() && zone.is_some();
         if let Some(grace) = window.grace.filter(|g| g.ns < 0) {
@@ -68,7 +68,7 @@ impl Binder<'_> {
     }
 
     /// Kind and sizes; what does not run yet is said.
-    fn window_kind(&mut self, window: &Window) -> Option<WindowKind> {
+    fn window_kind(&mut self, window: &Window, emit: Emit) -> Option<WindowKind> {
         let size_ns = window.size.ns;
         let (what, example) = match window.shape {
             WindowShape::Tumbling => ("a window", "TUMBLING(5s)"),
@@ -99,7 +99,9 @@ impl Binder<'_> {
                     let hint = "let the window slide further, or aggregate in a TUMBLING window first";
                     self.report(Diagnostic::warning("W0408", window.sizes(), message).hint(hint));
                 }
-                self.not_yet(window.span, "a HOPPING window");
+                if matches!(emit, Emit::Every(_)) {
+                    self.not_yet(window.span, "EMIT CHANGES EVERY over HOPPING windows");
+                }
                 Some(WindowKind::Hopping { size_ns, slide_ns })
             }
             WindowShape::Session => {

@@ -11,7 +11,7 @@ use velostream_types::time::ns_to_ms;
 use velostream_types::{Batch, Column, Fatal, RowMeta};
 
 use super::WHOLE;
-use super::runs::{Run, times};
+use super::runs::{Run, Slice, times};
 use super::store::WindowStore;
 use crate::operator::OpCx;
 
@@ -21,6 +21,8 @@ pub(super) struct Changes {
     batch: Batch,
     /// Rows taken so far.
     next: usize,
+    /// The last of them has these windows before it.
+    windows: Option<Slice>,
 }
 
 /// Output rows under construction.
@@ -35,7 +37,7 @@ struct Rows {
 
 impl Changes {
     pub(super) fn new(batch: Batch) -> Changes {
-        Changes { batch, next: 0 }
+        Changes { batch, next: 0, windows: None }
     }
 
     /// The next rows; `None` when the batch is used up.
@@ -48,12 +50,17 @@ impl Changes {
             windows: Vec::new(),
         };
         let most = if store.spec.retract { 2 } else { 1 };
-        while self.next < self.batch.rows && (rows.causes.is_empty() || rows.causes.len() + most <= cx.batch_rows) {
-            let row = self.next;
-            self.next += 1;
-            if let Some(window) = self.admit(row, store, cx)? {
-                self.apply(row, window, store, &mut rows, cx)?;
-            }
+        while (self.windows.is_some() || self.next < self.batch.rows)
+            && (rows.causes.is_empty() || rows.causes.len() + most <= cx.batch_rows)
+        {
+            let Some(slice) = self.windows.take() else {
+                self.windows = self.admit(self.next, store, cx)?;
+                self.next += 1;
+                continue;
+            };
+            self.apply(self.next - 1, slice.first, store, &mut rows, cx)?;
+            let first = store.grid.map_or(i64::MAX, |grid| grid.next(slice.first));
+            self.windows = (first <= slice.last).then_some(Slice { first, ..slice });
         }
         if rows.causes.is_empty() {
             return Ok(None);
@@ -61,20 +68,20 @@ impl Changes {
         Ok(Some(rows.finish(&self.batch, store)))
     }
 
-    /// The row's window; `None` when it is late.
-    fn admit(&self, row: usize, store: &WindowStore, cx: &mut OpCx<'_>) -> Result<Option<i64>, Fatal> {
-        let Some(grid) = store.grid else { return Ok(Some(WHOLE)) };
-        let window = grid.start(times(&self.batch)?[row]);
+    /// The row's windows; `None` when it is late for all of them.
+    fn admit(&self, row: usize, store: &WindowStore, cx: &mut OpCx<'_>) -> Result<Option<Slice>, Fatal> {
+        let Some(grid) = store.grid else { return Ok(Some(Slice::one(WHOLE))) };
+        let time = times(&self.batch)?[row];
         let own = self.batch.meta.wm_own.as_ref().map_or(store.watermark, |w| w[row].max(store.watermark));
-        if grid.closes_at(window) <= own {
+        if grid.slice(time, own).is_none() {
             store.refuse(&self.batch, row, cx);
             return Ok(None);
         }
-        if grid.closes_at(window) <= store.released {
+        let open = grid.slice(time, own.max(store.released));
+        if open.is_none() {
             cx.counters.replayed += 1;
-            return Ok(None);
         }
-        Ok(Some(window))
+        Ok(open)
     }
 
     fn apply(
@@ -87,25 +94,25 @@ impl Changes {
     ) -> Result<(), Fatal> {
         let hash = store.scratch.hashes[row];
         let key = store.scratch.encoder.keys().key(row);
-        let known = store.windows.get(&window).and_then(|groups| groups.index.find(key, hash));
+        let known = store.of(window).and_then(|groups| groups.index.find(key, hash));
         let known = store.known_or_freed(known, hash, (&self.batch, row), cx);
         if let Some(group) = known.filter(|_| store.spec.retract) {
             store.settle(window, group);
-            let groups = &store.windows[&window];
+            let groups = &store[window];
             // A result that could not be emitted needs no retraction.
             if store.stands(groups, group) && groups.states.overflow(&store.layout, group).is_none() {
                 rows.push(store, window, group, row, -1)?;
             }
         }
-        store.fold_row(Run { window, from: row, to: row + 1 }, &self.batch);
-        let groups = &store.windows[&window];
+        store.fold_row(Run { slice: Slice::one(window), from: row, to: row + 1 }, &self.batch);
+        let groups = &store[window];
         let group = match known.or_else(|| groups.index.find(store.scratch.encoder.keys().key(row), hash)) {
             Some(group) => group,
             None => return Err(Fatal::new("state is corrupt: a folded row has no group")),
         };
         store.touched(group, known.is_none(), (&self.batch, row));
         store.settle(window, group);
-        let groups = &store.windows[&window];
+        let groups = &store[window];
         if store.stands(groups, group) {
             match groups.states.overflow(&store.layout, group) {
                 None => rows.push(store, window, group, row, 1)?,
@@ -120,7 +127,7 @@ impl Changes {
 
 impl Rows {
     fn push(&mut self, store: &WindowStore, window: i64, group: u32, cause: usize, weight: i8) -> Result<(), Fatal> {
-        let groups = &store.windows[&window];
+        let groups = &store[window];
         if decode(groups.index.key(group), &mut self.keys).is_none() {
             return Err(Fatal::new("state is corrupt: a group's key bytes do not decode"));
         }

@@ -3,10 +3,12 @@
 //! A window is taken out of the store when its turn comes and its memory goes back to the pool after its last group.
 //! A group whose sum left the range of its type is dead-lettered instead of emitted.
 
+use velostream_sql::plan::Emit;
 use velostream_state::key::decode;
 use velostream_types::time::{WM_END, ns_to_ms};
 use velostream_types::{Batch, Column, Fatal, Offsets, RowMeta, RowOrder};
 
+use super::runs::Slice;
 use super::store::WindowStore;
 use super::{Groups, WHOLE};
 use crate::operator::OpCx;
@@ -36,8 +38,37 @@ impl Closing {
 
     /// Start of the next window to close.
     fn next_window(&self, store: &WindowStore) -> Option<i64> {
-        let window = *store.windows.first_key_value()?.0;
+        let window = match store.grid.filter(|grid| grid.overlaps() && store.spec.emit == Emit::Final) {
+            None => store.windows.first_key_value()?.0.last,
+            Some(grid) => {
+                let open = store.emitted.map_or(i64::MIN, |emitted| grid.next(emitted));
+                // A slice that begins earlier than the first one ends not more than a window's size behind it.
+                let first = *store.windows.first_key_value()?.0;
+                let near = store.windows.range(first..=Slice { last: grid.end(first.last), first: i64::MAX });
+                near.map(|(slice, _)| slice.first.max(open)).min()?
+            }
+        };
         (store.closes_at(window) <= self.upto).then_some(window)
+    }
+
+    /// The groups of the window that closes; what no later window needs leaves the store.
+    fn take(store: &mut WindowStore, window: i64) -> Option<Groups> {
+        if !store.grid.is_some_and(|grid| grid.overlaps()) {
+            return store.take_slice(Slice::one(window));
+        }
+        store.emitted = Some(window);
+        let holders: Vec<Slice> = store.holders(window).map(|(slice, _)| *slice).collect();
+        let over: Vec<Slice> = holders.iter().filter(|slice| slice.last == window).copied().collect();
+        if let ([only], [_]) = (over.as_slice(), holders.as_slice()) {
+            return store.take_slice(*only);
+        }
+        let whole = store.merged(window);
+        for slice in over {
+            if let Some(groups) = store.take_slice(slice) {
+                store.release(groups);
+            }
+        }
+        Some(whole)
     }
 
     /// Frees closed windows without emitting them; CHANGES has given their rows already. Groups without a window stay.
@@ -45,7 +76,7 @@ impl Closing {
         while store.grid.is_some()
             && let Some(window) = self.next_window(store)
         {
-            if let Some(groups) = store.take_window(window) {
+            if let Some(groups) = store.take_slice(Slice::one(window)) {
                 store.release(groups);
             }
         }
@@ -69,7 +100,7 @@ impl Closing {
             }
             let Some(window) = self.next_window(store) else { return Ok(None) };
             let global = store.grid.is_none() && store.spec.keys.is_empty();
-            self.leaving = store.take_window(window).map(|groups| {
+            self.leaving = Closing::take(store, window).map(|groups| {
                 let order = groups.in_order(global);
                 Leaving { window, groups, order, at: 0 }
             });

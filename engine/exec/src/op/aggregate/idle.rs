@@ -101,7 +101,7 @@ impl WindowStore {
         if watermark < idle.next || matches!(watermark, WM_END | WM_NONE) {
             return None;
         }
-        let over: Vec<(u32, u32)> = self.windows.get(&WHOLE).map_or_else(Vec::new, |groups| {
+        let over: Vec<(u32, u32)> = self.of(WHOLE).map_or_else(Vec::new, |groups| {
             let hash = |group: u32| (group, self.hasher.hash(groups.index.key(group)));
             groups.present().filter(|group| idle.is_over(*group, watermark)).map(hash).collect()
         });
@@ -112,7 +112,7 @@ impl WindowStore {
 
     /// Key bytes and last touch of each group.
     pub(super) fn save_touched(&self, out: &mut SnapshotWriter) {
-        let (Some(idle), Some(groups)) = (&self.idle, self.windows.get(&WHOLE)) else { return };
+        let (Some(idle), Some(groups)) = (&self.idle, self.of(WHOLE)) else { return };
         let mut rows: Vec<(u16, u32)> = groups.present().map(|g| (vnode::of_key(groups.index.key(g)), g)).collect();
         rows.sort_unstable();
         let touched = |(_, group): &(u16, u32)| idle.touched.get(*group as usize).copied().unwrap_or(WM_NONE);
@@ -142,7 +142,7 @@ impl WindowStore {
             if table.columns.iter().any(|column| column.len() != vnodes.len()) {
                 return Err(shape("touches of unequal length"));
             }
-            let Some(groups) = self.windows.get(&WHOLE) else { continue };
+            let Some(groups) = self.of(WHOLE) else { continue };
             for at in (0..vnodes.len()).filter(|at| owns(vnodes[*at])) {
                 let key = keys.value(at);
                 if let Some(group) = groups.index.find(key, self.hasher.hash(key)) {

@@ -1,11 +1,14 @@
-//! Which window each row of a batch falls into, and which rows are late.
+//! Which windows each row of a batch falls into, and which rows are late.
 //!
-//! A row is judged against the watermark of its own partition just before it: late iff `end + lateness <= wm_own`.
+//! A row is in every window of the grid that holds its time: one of TUMBLING, `size / slide` of HOPPING. They stand side by
+//! side, so a row's windows are a [`Slice`]: the starts of the first and of the last of them. A row is judged against the
+//! watermark of its own partition just before it: a window is closed to it iff `end + lateness <= wm_own`, and the row is
+//! late iff all of its windows are; a slice begins with the first window that is open to the row.
 //! The operator's watermark is never ahead of that, except for a partition that was declared idle and came back; such
 //! rows are judged by the operator's. Consecutive rows of one window form a run; a batch whose windows alternate is
 //! brought into window order first, so that everything after works on ranges. Times are nanoseconds.
 
-use velostream_sql::plan::WindowSpec;
+use velostream_sql::plan::{WindowKind, WindowSpec};
 use velostream_types::time::{WM_NONE, floor_to};
 use velostream_types::{Batch, Fatal};
 
@@ -14,11 +17,31 @@ pub(crate) const WHOLE: i64 = i64::MIN;
 /// Runs shorter than this on average are worth bringing into window order.
 const SHORT_RUN: usize = 64;
 
-/// Consecutive rows of one window.
+/// Windows side by side, by the starts of the first and the last; in order of the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Slice {
+    pub(crate) last: i64,
+    pub(crate) first: i64,
+}
+
+impl Slice {
+    /// One window.
+    #[inline]
+    pub(crate) fn one(start: i64) -> Slice {
+        Slice { last: start, first: start }
+    }
+
+    /// TRUE when the window is one of these.
+    pub(crate) fn holds(&self, start: i64) -> bool {
+        self.first <= start && start <= self.last
+    }
+}
+
+/// Consecutive rows of the same windows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Run {
-    /// Window start.
-    pub(crate) window: i64,
+    /// Their windows.
+    pub(crate) slice: Slice,
     /// First row.
     pub(crate) from: usize,
     /// One past the last row.
@@ -29,18 +52,53 @@ pub(crate) struct Run {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Grid {
     size: i64,
+    /// From the start of one window to that of the next.
+    slide: i64,
     lateness: i64,
 }
 
 impl Grid {
     pub(crate) fn new(spec: &WindowSpec) -> Grid {
-        let size_ns = spec.kind.size_ns();
-        Grid { size: size_ns.max(1), lateness: spec.lateness_ns.max(0) }
+        let size = spec.kind.size_ns().max(1);
+        let slide = match spec.kind {
+            WindowKind::Hopping { slide_ns, .. } => slide_ns.clamp(1, size),
+            WindowKind::Tumbling { .. } | WindowKind::Session { .. } => size,
+        };
+        Grid { size, slide, lateness: spec.lateness_ns.max(0) }
     }
 
+    /// TRUE when windows overlap.
+    pub(crate) fn overlaps(&self) -> bool {
+        self.slide < self.size
+    }
+
+    /// Start of the last window that holds a time.
     #[inline]
     pub(crate) fn start(&self, time: i64) -> i64 {
-        floor_to(time, self.size)
+        floor_to(time, self.slide)
+    }
+
+    /// Start of the window behind this one.
+    pub(crate) fn next(&self, start: i64) -> i64 {
+        start.saturating_add(self.slide)
+    }
+
+    /// The windows that hold a time and that a watermark does not close; `None` when it closes all of them.
+    #[inline]
+    pub(crate) fn slice(&self, time: i64, watermark: i64) -> Option<Slice> {
+        let last = self.start(time);
+        if !self.overlaps() {
+            return (self.closes_at(last) > watermark).then(|| Slice::one(last));
+        }
+        // Starts behind this one hold the time, and starts behind that one are open.
+        let before = time.saturating_sub(self.size);
+        let closed = if watermark == WM_NONE {
+            i64::MIN
+        } else {
+            watermark.saturating_sub(self.size).saturating_sub(self.lateness)
+        };
+        let first = self.next(floor_to(before.max(closed), self.slide));
+        (first <= last).then_some(Slice { last, first })
     }
 
     /// End of a window; saturates at the end of time.
@@ -52,6 +110,12 @@ impl Grid {
     #[inline]
     pub(crate) fn closes_at(&self, start: i64) -> i64 {
         self.end(start).saturating_add(self.lateness)
+    }
+
+    /// Start of the last window that a watermark closes.
+    pub(crate) fn closed_by(&self, watermark: i64) -> Option<i64> {
+        let start = watermark.saturating_sub(self.size).saturating_sub(self.lateness);
+        (self.overlaps() && watermark != WM_NONE).then(|| floor_to(start, self.slide))
     }
 
     pub(crate) fn lateness(&self) -> i64 {
@@ -84,22 +148,42 @@ impl Grid {
     }
 
     /// The batch's runs; the batch is reordered when its windows alternate.
-    pub(crate) fn runs(&self, batch: &mut Batch) -> Result<Vec<Run>, Fatal> {
-        let mut runs = self.runs_as_they_stand(times(batch)?);
+    /// Rows are given to no window that `watermark` closes.
+    pub(crate) fn runs(&self, batch: &mut Batch, watermark: i64) -> Result<Vec<Run>, Fatal> {
+        let mut runs = self.runs_as_they_stand(batch, watermark)?;
         if runs.len() > 1 && runs.len() * SHORT_RUN > batch.rows {
             let mut sorted = runs.clone();
-            sorted.sort_by_key(|r| r.window);
-            let windows = 1 + sorted.windows(2).filter(|w| w[0].window != w[1].window).count();
+            sorted.sort_by_key(|r| r.slice);
+            let windows = 1 + sorted.windows(2).filter(|w| w[0].slice != w[1].slice).count();
             if windows < runs.len() {
                 let indices: Vec<u32> = sorted.iter().flat_map(|r| r.from as u32..r.to as u32).collect();
                 *batch = batch.take(&indices);
-                runs = self.runs_as_they_stand(times(batch)?);
+                runs = self.runs_as_they_stand(batch, watermark)?;
             }
         }
         Ok(runs)
     }
 
-    fn runs_as_they_stand(&self, times: &[i64]) -> Vec<Run> {
+    fn runs_as_they_stand(&self, batch: &Batch, watermark: i64) -> Result<Vec<Run>, Fatal> {
+        let times = times(batch)?;
+        if !self.overlaps() {
+            return Ok(self.runs_of_one_window_each(times));
+        }
+        let own = batch.meta.wm_own.as_deref();
+        let mut runs: Vec<Run> = Vec::new();
+        for (i, time) in times.iter().enumerate() {
+            let closed = own.map_or(WM_NONE, |w| w[i]).max(watermark);
+            // Late rows were taken out before.
+            let slice = self.slice(*time, closed).unwrap_or(Slice::one(self.start(*time)));
+            match runs.last_mut() {
+                Some(run) if run.slice == slice => run.to = i + 1,
+                _ => runs.push(Run { slice, from: i, to: i + 1 }),
+            }
+        }
+        Ok(runs)
+    }
+
+    fn runs_of_one_window_each(&self, times: &[i64]) -> Vec<Run> {
         let mut runs: Vec<Run> = Vec::new();
         let (mut start, mut end) = (0, 0);
         for (i, time) in times.iter().enumerate() {
@@ -108,7 +192,7 @@ impl Grid {
                 _ => {
                     start = self.start(*time);
                     end = self.end(start);
-                    runs.push(Run { window: start, from: i, to: i + 1 });
+                    runs.push(Run { slice: Slice::one(start), from: i, to: i + 1 });
                 }
             }
         }
@@ -128,7 +212,7 @@ pub(crate) fn times(batch: &Batch) -> Result<&[i64], Fatal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use velostream_sql::plan::{LateStrategy, WindowKind};
+    use velostream_sql::plan::LateStrategy;
     use velostream_types::{Column, RowMeta, SourceId};
 
     fn grid(lateness_ns: i64) -> Grid {
@@ -158,10 +242,30 @@ mod tests {
     }
 
     #[test]
+    fn a_row_is_in_the_windows_that_hold_it_and_are_open() {
+        let kind = WindowKind::Hopping { size_ns: 25, slide_ns: 10 };
+        let grid = Grid::new(&WindowSpec { kind, zone: None, lateness_ns: 2, late: LateStrategy::Drop });
+        let of = |time, watermark| grid.slice(time, watermark).map(|s| (s.first, s.last));
+        for (time, watermark, windows) in [
+            (0, WM_NONE, Some((-20, 0))),
+            (4, WM_NONE, Some((-20, 0))),
+            (5, WM_NONE, Some((-10, 0))),
+            (-1, WM_NONE, Some((-20, -10))),
+            // The window of -20 closes at 5 + 2.
+            (4, 6, Some((-20, 0))),
+            (4, 7, Some((-10, 0))),
+            (4, 26, Some((0, 0))),
+            (4, 27, None),
+        ] {
+            assert_eq!(of(time, watermark), windows, "{time} behind {watermark}");
+        }
+    }
+
+    #[test]
     fn alternating_windows_become_ranges() {
         let mut b = batch(&[1, 11, 2, 12, -3], &[0; 5]);
-        let runs = grid(0).runs(&mut b).expect("times are there");
-        let run = |window, from, to| Run { window, from, to };
+        let runs = grid(0).runs(&mut b, WM_NONE).expect("times are there");
+        let run = |window, from, to| Run { slice: Slice::one(window), from, to };
         assert_eq!(runs, [run(-10, 0, 1), run(0, 1, 3), run(10, 3, 5)]);
         assert_eq!(times(&b), Ok(&[-3, 1, 2, 11, 12][..]));
     }

@@ -1,6 +1,6 @@
 //! Snapshot and restore of a window store.
 //!
-//! Table `groups`: window start, key bytes, first-seen triple, then the partial columns of the layout, one row a
+//! Table `groups`: starts of the last and the first window, key bytes, first-seen triple, then the partial columns of the layout, one row a
 //! group, ascending by the vnode of its key. Table `watermark`: the operator's watermark and the one it forwarded;
 //! they belong to no vnode. Restoring merges the rows of owned vnodes like partial groups, so it works for any number
 //! of shards; the index is rebuilt.
@@ -10,14 +10,15 @@ use velostream_types::time::WM_NONE;
 use velostream_types::{Column, Offsets, RowMeta, RowOrder, SourceId, vnode};
 
 use super::WHOLE;
+use super::runs::Slice;
 use super::store::WindowStore;
 use crate::operator::{NodeCounters, OpCx};
 
 const GROUPS: &str = "groups";
 const WATERMARK: &str = "watermark";
 const VERSION: u16 = 1;
-/// Window start, key, major, minor, tie.
-const FIXED: usize = 5;
+/// Starts of the last and the first window, key, major, minor, tie.
+const FIXED: usize = 6;
 
 pub(super) fn shape(what: &str) -> SnapshotError {
     SnapshotError::Shape(what.to_owned())
@@ -32,13 +33,14 @@ pub(super) fn ints(column: &Column) -> Result<&[i64], SnapshotError> {
 
 impl WindowStore {
     pub(crate) fn save(&self, forwarded: i64, out: &mut SnapshotWriter) {
-        for (window, groups) in &self.windows {
+        for (slice, groups) in &self.windows {
             let mut rows: Vec<(u16, u32)> = groups.present().map(|g| (vnode::of_key(groups.index.key(g)), g)).collect();
             rows.sort_unstable();
             let numbers: Vec<u32> = rows.iter().map(|(_, g)| *g).collect();
             let seen: Vec<_> = numbers.iter().map(|g| groups.first_seen(*g)).collect();
             let mut columns = vec![
-                Column::ints(vec![*window; rows.len()], None),
+                Column::ints(vec![slice.last; rows.len()], None),
+                Column::ints(vec![slice.first; rows.len()], None),
                 Column::Bytes(numbers.iter().map(|g| Some(groups.index.key(*g))).collect()),
                 Column::ints(seen.iter().map(|t| t.0).collect(), None),
                 Column::ints(seen.iter().map(|t| t.1).collect(), None),
@@ -81,6 +83,7 @@ impl WindowStore {
                     let restored = self.restored.map_or((*watermark, *given), lowest);
                     self.restored = Some(restored);
                     self.watermark = restored.0;
+                    self.emitted = self.grid.and_then(|grid| grid.closed_by(self.watermark));
                 }
                 // Those of EMIT CHANGES EVERY are for `ticks` to read, those of `state.ttl` for `idle`.
                 super::ticks::CHANGED | super::ticks::PENDING | super::idle::TOUCHED => {}
@@ -99,20 +102,20 @@ impl WindowStore {
         }
         let owned: Vec<u32> = (0..vnodes.len() as u32).filter(|i| owns(vnodes[*i as usize])).collect();
         let columns: Vec<Column> = table.columns.iter().map(|c| c.take(&owned)).collect();
-        let Column::Bytes(keys) = &columns[1] else { return Err(shape("keys are no bytes")) };
-        let starts = ints(&columns[0])?;
+        let Column::Bytes(keys) = &columns[2] else { return Err(shape("keys are no bytes")) };
+        let (starts, firsts) = (ints(&columns[0])?, ints(&columns[1])?);
         if (self.grid.is_none()) != starts.iter().all(|s| *s == WHOLE) && !starts.is_empty() {
             return Err(shape("windows in a query without windows, or the reverse"));
         }
         if !self.layout.accepts(&columns[FIXED..]) {
             return Err(shape("accumulators are of another kind than this query's"));
         }
-        let tie: Vec<u64> = ints(&columns[4])?.iter().map(|t| *t as u64).collect();
+        let tie: Vec<u64> = ints(&columns[5])?.iter().map(|t| *t as u64).collect();
         let meta = RowMeta {
             offsets: Offsets::From(0),
             order: RowOrder::Derived {
-                major: ints(&columns[2])?.to_vec().into(),
-                minor: ints(&columns[3])?.to_vec().into(),
+                major: ints(&columns[3])?.to_vec().into(),
+                minor: ints(&columns[4])?.to_vec().into(),
                 tie: tie.into(),
             },
             ..RowMeta::plain(SourceId(0), 0, 0)
@@ -123,7 +126,8 @@ impl WindowStore {
             OpCx { now_ns: 0, batch_rows: 1, dead: &mut dead, counters: &mut counters, spare: &mut Vec::new() };
         // Held back while loading: what was open when the snapshot was cut is open now.
         let watermark = std::mem::replace(&mut self.watermark, WM_NONE);
-        self.fold_encoded(Some(starts), &columns[FIXED..], &meta, owned.len(), &mut cx);
+        let slice_of = |row: usize| Slice { last: starts[row], first: firsts[row] };
+        self.fold_encoded(&slice_of, &columns[FIXED..], &meta, owned.len(), &mut cx);
         self.watermark = watermark;
         Ok(())
     }

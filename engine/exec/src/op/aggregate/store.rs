@@ -13,12 +13,14 @@ use velostream_state::build::ColumnBuilder;
 use velostream_state::index::{Found, GroupIndex, KeyHasher};
 use velostream_state::key::{KeyEncoder, decode};
 use velostream_types::time::{WM_NONE, duration_text, timestamp_text};
-use velostream_types::{Batch, Column, DataType, DeadLetter, ErrorCode, Fatal, RecordError, RowMeta, SourceId, Stage};
+use velostream_types::{
+    Batch, Column, DataType, DeadLetter, ErrorCode, Fatal, RecordError, RowMeta, RowOrder, SourceId, Stage,
+};
 
 use super::Place;
 use super::first_seen::FirstSeen;
 use super::idle::Idle;
-use super::runs::{Grid, Run, WHOLE};
+use super::runs::{Grid, Run, Slice, WHOLE};
 use crate::agg::{Fold, Layout, States};
 use crate::operator::OpCx;
 
@@ -42,6 +44,16 @@ impl Groups {
 
     fn bytes(&self) -> usize {
         self.index.bytes() + self.first.bytes() + self.states.bytes()
+    }
+
+    /// The places of these groups among all, as rows that stand for them have it.
+    pub(crate) fn order_of(&self, numbers: &[u32]) -> RowOrder {
+        let seen: Vec<_> = numbers.iter().map(|group| self.first.get(*group)).collect();
+        RowOrder::Derived {
+            major: seen.iter().map(|t| t.0).collect::<Vec<_>>().into(),
+            minor: seen.iter().map(|t| t.1).collect::<Vec<_>>().into(),
+            tie: seen.iter().map(|t| t.2).collect::<Vec<_>>().into(),
+        }
     }
 
     /// Numbers of the groups that were not removed, ascending.
@@ -90,10 +102,12 @@ pub(crate) struct WindowStore {
     pub(crate) place: Place,
     pub(crate) layout: Layout,
     pub(crate) grid: Option<Grid>,
-    pub(crate) windows: BTreeMap<i64, Groups>,
+    pub(crate) windows: BTreeMap<Slice, Groups>,
     pub(crate) pool: BlockPool,
     /// Highest watermark taken.
     pub(crate) watermark: i64,
+    /// The last of overlapping windows that was given out.
+    pub(super) emitted: Option<i64>,
     /// What this watermark closes was given out before a restart.
     pub(crate) released: i64,
     /// Last touches, where idle groups are freed.
@@ -108,6 +122,8 @@ pub(crate) struct WindowStore {
     usual: usize,
 }
 
+/// Groups of a slice that are merged into a window at a time.
+const MERGED: usize = 4_096;
 /// Windows are not made for more groups than this in advance.
 const EXPECTED_GROUPS: usize = 32_768;
 
@@ -121,6 +137,7 @@ impl WindowStore {
             windows: BTreeMap::new(),
             pool: BlockPool::default(),
             watermark: WM_NONE,
+            emitted: None,
             released: WM_NONE,
             idle: spec.ttl_ns.map(Idle::new),
             restored: None,
@@ -148,12 +165,43 @@ impl WindowStore {
         self.grid.map_or(i64::MAX, |g| g.closes_at(window))
     }
 
-    /// Takes a window out; give it to [`WindowStore::release`] in the end.
-    pub(crate) fn take_window(&mut self, window: i64) -> Option<Groups> {
-        let groups = self.windows.remove(&window)?;
+    /// The groups of a window that shares none with others.
+    pub(super) fn of(&self, window: i64) -> Option<&Groups> {
+        self.windows.get(&Slice::one(window))
+    }
+
+    /// Takes the groups of some windows out; give them to [`WindowStore::release`] in the end.
+    pub(crate) fn take_slice(&mut self, slice: Slice) -> Option<Groups> {
+        let groups = self.windows.remove(&slice)?;
         self.groups -= groups.index.len();
         self.bytes -= groups.bytes();
         Some(groups)
+    }
+
+    /// The groups of a window of which others have some: those of all slices that hold it, merged. Cost: a probe and a
+    /// merge per group and slice, so `size / slide` of them where a copy in each window would pay them for every row.
+    pub(super) fn merged(&mut self, window: i64) -> Groups {
+        let size = self.grid.map_or(0, |grid| grid.end(0));
+        let WindowStore { windows, layout, pool, scratch, hasher, .. } = self;
+        let mut whole = Groups::new(layout);
+        for (_, groups) in holders(windows, window, size) {
+            let all: Vec<u32> = groups.present().collect();
+            for numbers in all.chunks(MERGED) {
+                scratch.encoder.load(numbers.iter().map(|group| groups.index.key(*group)));
+                hasher.hash_all(scratch.encoder.keys(), &mut scratch.hashes);
+                let partials = groups.states.partial(numbers);
+                let order = groups.order_of(numbers);
+                let meta = RowMeta { order, ..RowMeta::plain(SourceId(0), 0, 0) };
+                let run = Run { slice: Slice::one(window), from: 0, to: numbers.len() };
+                whole.fold(run, layout, scratch, Addition::Partials(&partials, &meta), pool);
+            }
+        }
+        whole
+    }
+
+    /// The slices that a window has a part in.
+    pub(super) fn holders(&self, window: i64) -> impl Iterator<Item = (&Slice, &Groups)> {
+        holders(&self.windows, window, self.grid.map_or(0, |grid| grid.end(0)))
     }
 
     /// Gives a window's memory back.
@@ -198,8 +246,8 @@ impl WindowStore {
     /// The batch's runs of one window each; the batch is reordered when its windows alternate.
     pub(super) fn runs(&self, batch: &mut Batch) -> Result<Vec<Run>, Fatal> {
         match self.grid {
-            None => Ok(vec![Run { window: WHOLE, from: 0, to: batch.rows }]),
-            Some(grid) => grid.runs(batch),
+            None => Ok(vec![Run { slice: Slice::one(WHOLE), from: 0, to: batch.rows }]),
+            Some(grid) => grid.runs(batch, self.watermark.max(self.released)),
         }
     }
 
@@ -212,13 +260,13 @@ impl WindowStore {
     /// The group of a row of the batch whose keys are encoded, if its window has it.
     pub(super) fn known(&self, window: i64, row: usize) -> Option<u32> {
         let (key, hash) = (self.scratch.encoder.keys().key(row), self.scratch.hashes[row]);
-        self.windows.get(&window)?.index.find(key, hash)
+        self.of(window)?.index.find(key, hash)
     }
 
     /// Watermark up to which everything was given out. At the end of input that is the close of the last open window;
     /// without windows nothing is ever given out for good.
     pub(super) fn frontier(&self, at_end: bool) -> i64 {
-        let last = self.windows.last_key_value().map_or(WM_NONE, |(window, _)| self.closes_at(*window));
+        let last = self.windows.last_key_value().map_or(WM_NONE, |(slice, _)| self.closes_at(slice.last));
         match (self.grid, at_end) {
             (None, _) => WM_NONE,
             (Some(_), false) => self.watermark.max(self.released),
@@ -235,7 +283,7 @@ impl WindowStore {
 
     fn fold_run(&mut self, run: Run, addition: Addition<'_>) {
         let WindowStore { windows, layout, pool, scratch, groups, bytes, usual, hasher, .. } = self;
-        let window = windows.entry(run.window).or_insert_with(|| {
+        let window = windows.entry(run.slice).or_insert_with(|| {
             let mut window = Groups::new(layout);
             window.index.expect(*usual, pool);
             *bytes += window.bytes();
@@ -262,7 +310,7 @@ impl WindowStore {
     /// Brings what a group keeps in order before it is emitted.
     pub(super) fn settle(&mut self, window: i64, group: u32) {
         if self.layout.settles()
-            && let Some(groups) = self.windows.get_mut(&window)
+            && let Some(groups) = self.windows.get_mut(&Slice::one(window))
         {
             self.bytes -= groups.bytes();
             groups.states.settle(group);
@@ -279,7 +327,7 @@ impl WindowStore {
 
     /// Frees one group of a window.
     pub(super) fn forget(&mut self, window: i64, group: u32, hash: u32) {
-        if let Some(groups) = self.windows.get_mut(&window) {
+        if let Some(groups) = self.windows.get_mut(&Slice::one(window)) {
             self.bytes -= groups.bytes();
             groups.index.remove(group, hash);
             groups.states.clear(group);
@@ -291,7 +339,7 @@ impl WindowStore {
     /// Makes the one group of an aggregate without keys, with no rows.
     pub(super) fn add_empty_group(&mut self) {
         let WindowStore { windows, layout, pool, hasher, groups, bytes, .. } = self;
-        let window = windows.entry(WHOLE).or_insert_with(|| Groups::new(layout));
+        let window = windows.entry(Slice::one(WHOLE)).or_insert_with(|| Groups::new(layout));
         let group = window.index.find_or_insert(&[], hasher.hash(&[]), pool).group;
         window.states.grow(window.index.high(), pool);
         let meta = RowMeta::plain(SourceId(0), 0, 0);
@@ -314,25 +362,26 @@ impl WindowStore {
         }
         let columns: Vec<&Column> = batch.columns[..keys].iter().collect();
         self.scratch.encoder.encode(&columns, batch.rows);
-        self.fold_encoded(starts.map(|s| &s[..]), partials, &batch.meta, batch.rows, cx);
+        let slice_of = |row: usize| Slice::one(starts.map_or(WHOLE, |s| s[row]));
+        self.fold_encoded(&slice_of, partials, &batch.meta, batch.rows, cx);
         Ok(())
     }
 
-    /// Folds partial groups whose keys the encoder holds, run by run of one window.
+    /// Folds partial groups whose keys the encoder holds, run by run of the same windows.
     pub(super) fn fold_encoded(
         &mut self,
-        starts: Option<&[i64]>,
+        slice_of: &dyn Fn(usize) -> Slice,
         partials: &[Column],
         meta: &RowMeta,
         rows: usize,
         cx: &mut OpCx<'_>,
     ) {
         self.hasher.hash_all(self.scratch.encoder.keys(), &mut self.scratch.hashes);
-        let window_of = |row: usize| starts.map_or(WHOLE, |s| s[row]);
         let mut from = 0;
         while from < rows {
-            let window = window_of(from);
-            let to = (from..rows).find(|r| window_of(*r) != window).unwrap_or(rows);
+            let slice = slice_of(from);
+            let window = slice.last;
+            let to = (from..rows).find(|r| slice_of(*r) != slice).unwrap_or(rows);
             if self.grid.is_some() && self.closes_at(window) <= self.released {
                 if let Column::Int(counts) = &partials[0] {
                     cx.counters.replayed += counts.values()[from..to].iter().map(|n| n.unsigned_abs()).sum::<u64>();
@@ -343,7 +392,7 @@ impl WindowStore {
                     cx.counters.late += counts.values()[from..to].iter().map(|n| n.unsigned_abs()).sum::<u64>();
                 }
             } else {
-                self.fold_run(Run { window, from, to }, Addition::Partials(partials, meta));
+                self.fold_run(Run { slice, from, to }, Addition::Partials(partials, meta));
             }
             from = to;
         }
@@ -360,8 +409,9 @@ impl WindowStore {
         let own = batch.meta.wm_own.as_ref().map_or(WM_NONE, |w| w[row]).max(self.watermark);
         let start = grid.start(time);
         let message = format!(
-            "row at {} came after its window {} to {} had closed: the watermark was {}, allowed lateness is {}",
+            "row at {} came after its {}window {} to {} had closed: the watermark was {}, allowed lateness is {}",
             timestamp_text(time),
+            if grid.overlaps() { "last " } else { "" },
             timestamp_text(start),
             timestamp_text(grid.end(start)),
             timestamp_text(own),
@@ -424,6 +474,22 @@ impl WindowStore {
     pub(crate) fn key_builders(&self) -> Vec<ColumnBuilder> {
         let type_of = |k: &usize| self.spec.input.fields.get(*k).map_or(&DataType::Null, |f| &f.data_type);
         self.spec.keys.iter().map(|k| ColumnBuilder::new(type_of(k))).collect()
+    }
+}
+
+/// Slices with this window, which is `size` long: the last window of one that holds it begins before it ends.
+fn holders(windows: &BTreeMap<Slice, Groups>, window: i64, size: i64) -> impl Iterator<Item = (&Slice, &Groups)> {
+    let (from, to) =
+        (Slice { last: window, first: i64::MIN }, Slice { last: window.saturating_add(size), first: i64::MAX });
+    windows.range(from..=to).filter(move |(slice, _)| slice.holds(window))
+}
+
+/// The groups of a window that is there and shares none with others.
+impl std::ops::Index<i64> for WindowStore {
+    type Output = Groups;
+
+    fn index(&self, window: i64) -> &Groups {
+        &self.windows[&Slice::one(window)]
     }
 }
 

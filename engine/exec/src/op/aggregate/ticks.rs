@@ -20,7 +20,7 @@ use velostream_state::snapshot::{SnapshotError, SnapshotReader, SnapshotWriter, 
 use velostream_types::time::{WM_END, WM_NONE, floor_to, ns_to_ms};
 use velostream_types::{Batch, Column, Fatal, Offsets, RowMeta, RowOrder, SourceId, Value, vnode};
 
-use super::runs::times;
+use super::runs::{Slice, times};
 use super::saved::{ints, shape};
 use super::store::WindowStore;
 use crate::operator::OpCx;
@@ -141,11 +141,11 @@ impl Ticks {
         let runs = store.runs(&mut batch)?;
         store.encode(&batch);
         for run in runs {
-            let changed = self.changed.entry(run.window).or_default();
+            let changed = self.changed.entry(run.slice.last).or_default();
             if store.spec.retract {
                 for row in run.from..run.to {
-                    if let Some(group) = store.known(run.window, row).filter(|group| !changed.has(*group)) {
-                        let note = note(changed, store, run.window, group)?;
+                    if let Some(group) = store.known(run.slice.last, row).filter(|group| !changed.has(*group)) {
+                        let note = note(changed, store, run.slice.last, group)?;
                         changed.mark(group, note);
                     }
                 }
@@ -175,7 +175,7 @@ impl Ticks {
                 false => Some(self.open),
             };
             let tick = tick.filter(|tick| *tick <= upto);
-            let window = store.windows.first_key_value().map(|(window, _)| *window).filter(|_| store.grid.is_some());
+            let window = store.windows.first_key_value().map(|(slice, _)| slice.last).filter(|_| store.grid.is_some());
             let close = window.map(|window| (store.closes_at(window), window)).filter(|(close, _)| *close <= upto);
             match (tick, close) {
                 (Some(tick), close) if close.is_none_or(|(close, _)| tick <= close) => {
@@ -212,7 +212,7 @@ impl Ticks {
             groups.extend(changed.groups.iter().map(|group| (window, *group, changed.note_of(*group))));
             notes.insert(window, changed.notes);
         }
-        groups.sort_by_key(|(window, group, _)| (store.windows.get(window).map(|g| g.first_seen(*group)), *window));
+        groups.sort_by_key(|(window, group, _)| (store.of(*window).map(|g| g.first_seen(*group)), *window));
         Telling { time, groups, at: 0, notes, closes }
     }
 }
@@ -220,7 +220,7 @@ impl Ticks {
 /// Notes what a group told last; `None` when that is nothing.
 fn note(changed: &mut Changed, store: &mut WindowStore, window: i64, group: u32) -> Result<Option<u32>, Fatal> {
     store.settle(window, group);
-    let groups = &store.windows[&window];
+    let groups = &store[window];
     // A result that could not be emitted needs no retraction.
     if !store.stands(groups, group) || groups.states.overflow(&store.layout, group).is_some() {
         return Ok(None);
@@ -233,7 +233,7 @@ fn note(changed: &mut Changed, store: &mut WindowStore, window: i64, group: u32)
 
 /// Appends a group's keys and results.
 fn emit(store: &WindowStore, window: i64, group: u32, out: &mut [ColumnBuilder]) -> Result<(), Fatal> {
-    let groups = &store.windows[&window];
+    let groups = &store[window];
     let (keys, results) = out.split_at_mut(store.spec.keys.len());
     if decode(groups.index.key(group), keys).is_none() {
         return Err(Fatal::new("state is corrupt: a group's key bytes do not decode"));
@@ -243,7 +243,7 @@ fn emit(store: &WindowStore, window: i64, group: u32, out: &mut [ColumnBuilder])
 }
 
 fn drop_window(store: &mut WindowStore, window: i64) {
-    if let Some(groups) = store.take_window(window) {
+    if let Some(groups) = store.take_slice(Slice::one(window)) {
         store.release(groups);
     }
 }
@@ -293,7 +293,7 @@ impl Telling {
         cx: &mut OpCx<'_>,
     ) -> Result<(), Fatal> {
         store.settle(window, group);
-        let groups = &store.windows[&window];
+        let groups = &store[window];
         let seen = groups.first_seen(group);
         if let Some((at, notes)) = note.zip(self.notes.get(&window)) {
             rows.columns.iter_mut().zip(&notes[at as usize]).for_each(|(out, value)| out.push_value(value));
@@ -357,7 +357,7 @@ impl Telling {
 impl Ticks {
     pub(super) fn save(&self, store: &WindowStore, out: &mut SnapshotWriter) {
         for (window, changed) in &self.changed {
-            let Some(groups) = store.windows.get(window) else { continue };
+            let Some(groups) = store.of(*window) else { continue };
             let mut rows: Vec<(u16, u32)> =
                 changed.groups.iter().map(|g| (vnode::of_key(groups.index.key(*g)), *g)).collect();
             rows.sort_unstable();
@@ -414,7 +414,7 @@ impl Ticks {
             return Err(shape("changed groups have other columns"));
         };
         for (row, (window, told)) in ints(windows)?.iter().zip(ints(told)?).enumerate() {
-            let groups = store.windows.get(window).ok_or_else(|| shape("a changed group without its window"))?;
+            let groups = store.of(*window).ok_or_else(|| shape("a changed group without its window"))?;
             let key = keys.value(row);
             let group = groups.index.find(key, store.hasher.hash(key)).ok_or_else(|| shape("no such group"))?;
             let changed = self.changed.entry(*window).or_default();
