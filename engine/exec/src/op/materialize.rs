@@ -13,18 +13,18 @@
 //! State: every live row as key bytes, and bytes that compare like it. Cost: a probe, two encoded rows, and a search
 //! among the rows of the key, which is mostly one.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use velostream_sql::plan::SortKey;
 use velostream_state::block::BlockPool;
-use velostream_state::build::ColumnBuilder;
 use velostream_state::index::{GroupIndex, KeyHasher};
-use velostream_state::key::{KeyEncoder, decode};
+use velostream_state::key::KeyEncoder;
 use velostream_state::snapshot::{SnapshotError, SnapshotReader, SnapshotWriter, StateTable};
 use velostream_types::time::WM_NONE;
-use velostream_types::{Batch, Column, DataType, Fatal, RowMeta, SchemaRef, Value, vnode};
+use velostream_types::{Batch, Column, DataType, Fatal, SchemaRef, Value, vnode};
 
+use super::replaced::{Change, Replacements};
 use super::sort_key;
 use crate::operator::{Msg, OpCx, Operator};
 
@@ -51,15 +51,6 @@ struct Touched {
     cause: u32,
 }
 
-/// A key whose row is another one than before.
-#[derive(Debug)]
-struct Change {
-    before: Option<Box<[u8]>>,
-    after: Option<Box<[u8]>>,
-    /// Row of the batch that made it so.
-    cause: u32,
-}
-
 /// The operator.
 pub struct Materialize {
     key: Vec<usize>,
@@ -75,9 +66,7 @@ pub struct Materialize {
     keys: KeyEncoder,
     values: KeyEncoder,
     /// Of the last batch, by ascending cause.
-    changes: VecDeque<Change>,
-    /// What rows on their way out take their times from.
-    meta: Option<RowMeta>,
+    changes: Replacements,
     behind: Option<Msg>,
 }
 
@@ -105,8 +94,7 @@ impl Materialize {
             bytes: 0,
             keys: KeyEncoder::new(),
             values: KeyEncoder::new(),
-            changes: VecDeque::new(),
-            meta: None,
+            changes: Replacements::default(),
             behind: None,
         }
     }
@@ -137,8 +125,7 @@ impl Materialize {
             self.free_if_empty(group);
         }
         changes.sort_by_key(|change| change.cause);
-        self.changes = changes.into();
-        self.meta = Some(batch.meta);
+        self.changes.set(changes, batch.meta);
     }
 
     /// Adds so many of a row.
@@ -168,31 +155,6 @@ impl Materialize {
         }
     }
 
-    /// The next rows; `None` when all changes are out.
-    fn next(&mut self, batch_rows: usize) -> Result<Option<Batch>, Fatal> {
-        let Some(meta) = &self.meta else { return Ok(None) };
-        let mut columns: Vec<ColumnBuilder> = self.types.iter().map(ColumnBuilder::new).collect();
-        let (mut causes, mut weights) = (Vec::new(), Vec::<i8>::new());
-        while weights.is_empty() || weights.len() + 2 <= batch_rows {
-            let Some(change) = self.changes.pop_front() else { break };
-            for (values, weight) in [(change.before, -1), (change.after, 1)] {
-                let Some(values) = values else { continue };
-                if decode(&values, &mut columns).is_none() {
-                    return Err(Fatal::new("state is corrupt: a row's bytes do not decode"));
-                }
-                causes.push(change.cause);
-                weights.push(weight);
-            }
-        }
-        if weights.is_empty() {
-            self.meta = None;
-            return Ok(None);
-        }
-        let taken = meta.take(&causes);
-        let meta = RowMeta { raw: None, records: None, weight: Some(weights.into()), ..taken };
-        Ok(Some(Batch::new(columns.into_iter().map(ColumnBuilder::finish).collect(), causes.len(), meta)))
-    }
-
     fn present(&self) -> Range<u32> {
         0..self.rows.len() as u32
     }
@@ -213,7 +175,7 @@ impl Operator for Materialize {
     }
 
     fn pull(&mut self, cx: &mut OpCx<'_>) -> Result<Option<Msg>, Fatal> {
-        if let Some(batch) = self.next(cx.batch_rows)? {
+        if let Some(batch) = self.changes.next(&self.types, cx.batch_rows)? {
             cx.counters.rows_out += batch.rows as u64;
             return Ok(Some(Msg::Batch(batch)));
         }

@@ -8,6 +8,7 @@ pub mod filter;
 pub mod limit;
 pub mod materialize;
 pub mod project;
+mod replaced;
 pub mod sort;
 pub mod sort_key;
 pub mod union;

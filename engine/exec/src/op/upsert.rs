@@ -9,16 +9,14 @@
 //! State: the live row of every key as bytes with its order, and of a deleted key its order, so that an earlier row of
 //! another partition that comes late does not bring it back. Cost: a probe and an encoded row.
 
-use std::collections::VecDeque;
-
 use velostream_state::block::BlockPool;
-use velostream_state::build::ColumnBuilder;
 use velostream_state::index::{GroupIndex, KeyHasher};
-use velostream_state::key::{KeyEncoder, decode};
+use velostream_state::key::KeyEncoder;
 use velostream_state::snapshot::{SnapshotError, SnapshotReader, SnapshotWriter, StateTable};
 use velostream_types::time::WM_NONE;
-use velostream_types::{Batch, Column, DataType, Fatal, RowMeta, SchemaRef, Value, vnode};
+use velostream_types::{Batch, Column, DataType, Fatal, SchemaRef, Value, vnode};
 
+use super::replaced::{Change, Replacements};
 use crate::operator::{Msg, OpCx, Operator};
 
 const ROWS: &str = "upserts";
@@ -31,15 +29,6 @@ struct Entry {
     order: (i64, i64, u64),
     /// Its values; none after a delete.
     values: Option<Box<[u8]>>,
-}
-
-/// A row and the one it takes the place of.
-#[derive(Debug)]
-struct Change {
-    before: Option<Box<[u8]>>,
-    after: Option<Box<[u8]>>,
-    /// Row of the batch that made it so.
-    cause: u32,
 }
 
 /// The operator.
@@ -57,9 +46,7 @@ pub struct Upsert {
     keys: KeyEncoder,
     values: KeyEncoder,
     /// Of the last batch, in its order.
-    changes: VecDeque<Change>,
-    /// What rows on their way out take their times from.
-    meta: Option<RowMeta>,
+    changes: Replacements,
     behind: Option<Msg>,
 }
 
@@ -81,8 +68,7 @@ impl Upsert {
             bytes: 0,
             keys: KeyEncoder::new(),
             values: KeyEncoder::new(),
-            changes: VecDeque::new(),
-            meta: None,
+            changes: Replacements::default(),
             behind: None,
         }
     }
@@ -92,6 +78,7 @@ impl Upsert {
         let key: Vec<&Column> = self.key.iter().map(|k| &batch.columns[*k]).collect();
         self.keys.encode(&key, batch.rows);
         self.values.encode(&batch.columns.iter().collect::<Vec<_>>(), batch.rows);
+        let mut changes = Vec::with_capacity(batch.rows);
         for row in 0..batch.rows {
             let key = self.keys.keys().key(row);
             let group = self.index.find_or_insert(key, self.hasher.hash(key), &mut self.pool).group as usize;
@@ -108,35 +95,10 @@ impl Upsert {
             self.bytes -= before.as_ref().map_or(0, heap);
             let before = before.and_then(|entry| entry.values);
             if before.is_some() || values.is_some() {
-                self.changes.push_back(Change { before, after: values, cause: row as u32 });
+                changes.push(Change { before, after: values, cause: row as u32 });
             }
         }
-        self.meta = Some(batch.meta);
-    }
-
-    /// The next rows; `None` when all changes are out.
-    fn next(&mut self, batch_rows: usize) -> Result<Option<Batch>, Fatal> {
-        let Some(meta) = &self.meta else { return Ok(None) };
-        let mut columns: Vec<ColumnBuilder> = self.types.iter().map(ColumnBuilder::new).collect();
-        let (mut causes, mut weights) = (Vec::new(), Vec::<i8>::new());
-        while weights.is_empty() || weights.len() + 2 <= batch_rows {
-            let Some(change) = self.changes.pop_front() else { break };
-            for (values, weight) in [(change.before, -1), (change.after, 1)] {
-                let Some(values) = values else { continue };
-                if decode(&values, &mut columns).is_none() {
-                    return Err(Fatal::new("state is corrupt: a row's bytes do not decode"));
-                }
-                causes.push(change.cause);
-                weights.push(weight);
-            }
-        }
-        if weights.is_empty() {
-            self.meta = None;
-            return Ok(None);
-        }
-        let taken = meta.take(&causes);
-        let meta = RowMeta { raw: None, records: None, weight: Some(weights.into()), ..taken };
-        Ok(Some(Batch::new(columns.into_iter().map(ColumnBuilder::finish).collect(), causes.len(), meta)))
+        self.changes.set(changes, batch.meta);
     }
 }
 
@@ -155,7 +117,7 @@ impl Operator for Upsert {
     }
 
     fn pull(&mut self, cx: &mut OpCx<'_>) -> Result<Option<Msg>, Fatal> {
-        if let Some(batch) = self.next(cx.batch_rows)? {
+        if let Some(batch) = self.changes.next(&self.types, cx.batch_rows)? {
             cx.counters.rows_out += batch.rows as u64;
             return Ok(Some(Msg::Batch(batch)));
         }

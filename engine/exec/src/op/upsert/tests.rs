@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use velostream_types::{Field, Schema, SourceId};
+use velostream_types::{Field, RowMeta, Schema, SourceId};
 
 use super::*;
 use crate::operator::NodeCounters;
