@@ -450,6 +450,32 @@ pub enum NodeKind {
     },
 }
 
+impl NodeKind {
+    /// TRUE for nodes whose rows have the columns of their first input, and nothing beside.
+    pub fn keeps_columns(&self) -> bool {
+        match self {
+            NodeKind::Filter { .. }
+            | NodeKind::Limit { .. }
+            | NodeKind::Sort(_)
+            | NodeKind::Exchange { .. }
+            | NodeKind::Materialize { .. }
+            | NodeKind::Upsert { .. }
+            | NodeKind::Events
+            | NodeKind::Union => true,
+            NodeKind::Scan { .. }
+            | NodeKind::Project { .. }
+            | NodeKind::Combine(_)
+            | NodeKind::Aggregate(_)
+            | NodeKind::Unnest(_)
+            | NodeKind::Values { .. }
+            | NodeKind::Join(_)
+            | NodeKind::Subqueries(_)
+            | NodeKind::Over(_)
+            | NodeKind::Sink { .. } => false,
+        }
+    }
+}
+
 /// Target of an exchange.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {

@@ -319,14 +319,7 @@ impl Graph {
         let mut node = node;
         loop {
             match &self.nodes[node].kind {
-                NodeKind::Filter { .. }
-                | NodeKind::Limit { .. }
-                | NodeKind::Sort(_)
-                | NodeKind::Exchange { .. }
-                | NodeKind::Materialize { .. }
-                | NodeKind::Upsert { .. }
-                | NodeKind::Events
-                | NodeKind::Union => node = self.input(node)?,
+                kind if kind.keeps_columns() => node = self.input(node)?,
                 NodeKind::Scan { source } => {
                     let column = self.sources[source.index()].plan.read.get(position)?;
                     let (name, data_type) = (column.name.clone(), column.data_type.clone());
@@ -360,14 +353,9 @@ impl Graph {
         for index in 0..self.nodes.len() {
             let schema = match &self.nodes[index].kind {
                 NodeKind::Scan { source } => self.sources[source.index()].scan_schema(),
-                NodeKind::Filter { .. }
-                | NodeKind::Limit { .. }
-                | NodeKind::Sort(_)
-                | NodeKind::Exchange { .. }
-                | NodeKind::Materialize { .. }
-                | NodeKind::Upsert { .. }
-                | NodeKind::Events
-                | NodeKind::Union => self.input(index).map(|i| self.nodes[i].schema.clone()).unwrap_or_default(),
+                kind if kind.keeps_columns() => {
+                    self.input(index).map(|i| self.nodes[i].schema.clone()).unwrap_or_default()
+                }
                 NodeKind::Unnest(_) => self.unnested(index),
                 _ => continue,
             };
