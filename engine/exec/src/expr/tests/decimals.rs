@@ -124,7 +124,7 @@ proptest! {
     #[test]
     fn floats_of_decimals_are_the_nearest(m in mantissa(), s in 0u8..=38) {
         let text = format!("{m}e-{s}");
-        prop_assert_eq!(decimal::to_float(m, s), text.parse::<f64>().unwrap());
+        prop_assert_eq!(decimal::to_float(m, s), text.parse::<f64>().expect("the text of a number"));
     }
 }
 

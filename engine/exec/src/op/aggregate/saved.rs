@@ -127,7 +127,7 @@ impl WindowStore {
         // Held back while loading: what was open when the snapshot was cut is open now.
         let watermark = std::mem::replace(&mut self.watermark, WM_NONE);
         let slice_of = |row: usize| Slice { last: starts[row], first: firsts[row] };
-        self.fold_encoded(&slice_of, &columns[FIXED..], &meta, owned.len(), &mut cx);
+        self.fold_encoded(slice_of, &columns[FIXED..], &meta, owned.len(), &mut cx);
         self.watermark = watermark;
         Ok(())
     }

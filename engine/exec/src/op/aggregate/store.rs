@@ -363,14 +363,14 @@ impl WindowStore {
         let columns: Vec<&Column> = batch.columns[..keys].iter().collect();
         self.scratch.encoder.encode(&columns, batch.rows);
         let slice_of = |row: usize| Slice::one(starts.map_or(WHOLE, |s| s[row]));
-        self.fold_encoded(&slice_of, partials, &batch.meta, batch.rows, cx);
+        self.fold_encoded(slice_of, partials, &batch.meta, batch.rows, cx);
         Ok(())
     }
 
     /// Folds partial groups whose keys the encoder holds, run by run of the same windows.
     pub(super) fn fold_encoded(
         &mut self,
-        slice_of: &dyn Fn(usize) -> Slice,
+        slice_of: impl Fn(usize) -> Slice,
         partials: &[Column],
         meta: &RowMeta,
         rows: usize,
