@@ -28,7 +28,7 @@ impl<'a> Binder<'a> {
         for (column, value) in &change.assignments {
             if !set.insert(column.name.as_str()) {
                 let message = format!("column \"{}\" is set twice", column.name);
-                self.report(Diagnostic::error("E0208", column.span, message));
+                self.report(Diagnostic::error("E0208", column.span, message).hint("keep one of the values"));
                 sound = false;
             }
             sound &= self.assignment(column, value, &key, &mut scope);
@@ -59,11 +59,11 @@ impl<'a> Binder<'a> {
             },
             None => {
                 let message = format!("\"{name}\" is not created or declared in this app");
-                let mut diagnostic = Diagnostic::error("E0205", change.target.span, message);
-                if let Some(near) = suggest::closest(name, self.objects.keys().map(String::as_str)) {
-                    diagnostic = diagnostic.hint(format!("did you mean \"{near}\"?"));
-                }
-                self.report(diagnostic);
+                let hint = match suggest::closest(name, self.objects.keys().map(String::as_str)) {
+                    Some(near) => format!("did you mean \"{near}\"?"),
+                    None => format!("declare it: CREATE TABLE {name} (column TYPE PRIMARY KEY, …) WITH ('path' = '…')"),
+                };
+                self.report(Diagnostic::error("E0205", change.target.span, message).hint(hint));
                 return None;
             }
         };

@@ -388,7 +388,7 @@ impl<'a> Binder<'a> {
             match fields.iter().position(|f| f.name == column.name) {
                 Some(at) if places.contains(&at) => {
                     let message = format!("column \"{}\" stands twice in the list", column.name);
-                    self.report(Diagnostic::error("E0208", column.span, message));
+                    self.report(Diagnostic::error("E0208", column.span, message).hint("name each column once"));
                     sound = false;
                 }
                 Some(at) => places.push(at),
