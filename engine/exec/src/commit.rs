@@ -16,9 +16,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use velostream_sql::plan::{AppPlan, NodeKind};
-use velostream_types::time::{WM_NONE, floor_to};
+use velostream_types::time::WM_NONE;
 use velostream_types::{NodeId, PartitionId, ShardId, SourceId};
 
+use crate::op::aggregate::Grid;
 use crate::pipeline::{home_of, writers_of};
 use crate::shard::{Mark, STOP_BARRIER, ScanMark, Stair};
 
@@ -57,8 +58,8 @@ pub struct Safe {
 #[derive(Clone, Debug)]
 struct Holder {
     node: NodeId,
-    /// Window size and lateness; `None`: it never releases.
-    grid: Option<(i64, i64)>,
+    /// Its windows; `None`: it never releases.
+    grid: Option<Grid>,
     /// Holders that its rows reach, by position.
     downstream: Vec<usize>,
 }
@@ -66,8 +67,8 @@ struct Holder {
 impl Holder {
     /// Start of the earliest window that a watermark leaves open.
     fn earliest_open(&self, watermark: i64) -> i64 {
-        match self.grid {
-            Some((size, lateness)) if watermark != WM_NONE => floor_to(watermark.saturating_sub(lateness), size),
+        match &self.grid {
+            Some(grid) if watermark != WM_NONE => grid.first_open(watermark.saturating_sub(grid.lateness())),
             _ => WM_NONE,
         }
     }
@@ -236,8 +237,8 @@ impl CommitLog {
 /// The highest frontier under which every window that may have rows at or above `time` is open: a window's row has the
 /// time of its end less one, or one inside the window.
 fn lowered(holder: &Holder, time: i64) -> i64 {
-    match holder.grid {
-        Some((_, lateness)) if time != i64::MAX && time != WM_NONE => time.saturating_add(lateness),
+    match &holder.grid {
+        Some(grid) if time != i64::MAX && time != WM_NONE => time.saturating_add(grid.lateness()),
         _ => time,
     }
 }
@@ -269,12 +270,10 @@ fn holders(plan: &AppPlan) -> (Vec<Holder>, Vec<Vec<usize>>) {
                 feeds.1.insert(source.index());
                 None
             }
-            NodeKind::Aggregate(spec) => Some(spec.window.map(|w| {
-                let size_ns = w.kind.size_ns();
-                (size_ns.max(1), w.lateness_ns.max(0))
-            })),
+            // Where a session began does not follow from when it ends.
+            NodeKind::Aggregate(spec) => Some(spec.window.filter(|w| !w.is_session()).map(|w| Grid::new(&w))),
             // Rows of a window leave when its end passes, as if it were a window of their own time alone.
-            NodeKind::Sort(spec) => Some(spec.per_window.then_some((1, 0))),
+            NodeKind::Sort(spec) => Some(spec.per_window.then(Grid::of_moments)),
             NodeKind::Limit { .. } | NodeKind::Materialize { .. } | NodeKind::Upsert { .. } => Some(None),
             // New times break the tie between a row's offset and its time: the rows behind it are held for good.
             NodeKind::Project { event_time: Some(_), .. } if feeds.0.is_empty() => Some(None),

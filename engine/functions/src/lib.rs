@@ -45,4 +45,4 @@ pub use call::{Arg, Args, Call, Exact, Fail, Failure, Floats, Ints, Outcome, Row
 pub use catalogue::{all, find};
 pub use collection::common;
 pub use function::{ArgType, BadConstant, Function, Group, Nulls, Param, Prepare, Prepared, Returns, Taken};
-pub use zone::zone_exists;
+pub use zone::{LocalDays, zone_exists};

@@ -7,8 +7,9 @@
 
 use std::sync::Arc;
 
+use jiff::civil::Date;
 use jiff::tz::{AmbiguousOffset, Offset, TimeZone, TimeZoneDatabase};
-use velostream_types::time::NS_PER_SEC;
+use velostream_types::time::{NS_PER_DAY, NS_PER_SEC, civil_from_days};
 use velostream_types::{Column, DataType, Value};
 
 use crate::calendar::{beyond, instants, own_kind};
@@ -65,6 +66,47 @@ fn zone(database: &TimeZoneDatabase, name: &str) -> Result<TimeZone, String> {
 /// Checks the name of a zone; the error says what is wrong with it.
 pub fn zone_exists(name: &str) -> Result<(), String> {
     zone(&TimeZoneDatabase::bundled(), name).map(|_| ())
+}
+
+/// The days of a zone, for windows that begin at its midnight. Days are numbered from 1970-01-01; each lasts from its
+/// first instant to that of the next one, 23 or 25 hours where clocks change, none at all where a zone left one out.
+#[derive(Clone, Debug)]
+pub struct LocalDays(TimeZone);
+
+impl LocalDays {
+    /// The days of the zone of this name; the error says what is wrong with it.
+    pub fn of(name: &str) -> Result<LocalDays, String> {
+        zone(&TimeZoneDatabase::bundled(), name).map(LocalDays)
+    }
+
+    /// First instant of a day, ns; the nearest that there is for days beyond 1677 to 2262.
+    pub fn start(&self, day: i64) -> i64 {
+        let utc = day.saturating_mul(NS_PER_DAY);
+        let (year, month, of_month) = civil_from_days(day);
+        let date = i16::try_from(year).ok().and_then(|y| Date::new(y, month as i8, of_month as i8).ok());
+        let first = date.and_then(|date| date.to_zoned(self.0.clone()).ok()?.start_of_day().ok());
+        first.map_or(utc, |first| {
+            let ns = first.timestamp().as_nanosecond().clamp(i128::from(i64::MIN), i128::from(i64::MAX));
+            i64::try_from(ns).unwrap_or(utc)
+        })
+    }
+
+    /// The day that holds an instant: the last one that begins at or before it.
+    pub fn day(&self, instant: i64) -> i64 {
+        let shift = match jiff::Timestamp::from_nanosecond(i128::from(instant)) {
+            Ok(at) => i64::from(self.0.to_offset(at).seconds()) * NS_PER_SEC,
+            Err(_) => 0,
+        };
+        let shown = instant.saturating_add(shift).div_euclid(NS_PER_DAY);
+        // Where a clock is set back over midnight, it shows the old day again inside the new one.
+        if self.start(shown) > instant {
+            shown - 1
+        } else if self.start(shown + 1) <= instant {
+            shown + 1
+        } else {
+            shown
+        }
+    }
 }
 
 /// Seconds of `±HH:MM`, `±HHMM` or `±HH`.
@@ -150,4 +192,35 @@ fn shown_at(local: i64, zone: &TimeZone) -> Result<i64, Fail> {
 
 fn moved(ns: i64, offset: Offset, sign: i64) -> Result<i64, Fail> {
     ns.checked_add(sign * i64::from(offset.seconds()) * NS_PER_SEC).ok_or_else(beyond)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use velostream_types::time::timestamp_text;
+
+    fn check(zone: &str, instant: &str, first: &str, next: &str) {
+        let days = LocalDays::of(zone).expect("a zone");
+        let instant = velostream_types::time::parse_timestamp(instant).expect("a time");
+        let day = days.day(instant);
+        assert_eq!(timestamp_text(days.start(day)), first, "{zone} at {instant}");
+        assert_eq!(timestamp_text(days.start(day + 1)), next, "{zone} behind {instant}");
+    }
+
+    #[test]
+    fn days_last_from_midnight_to_midnight() {
+        check("UTC", "1969-12-31 23:59:59", "1969-12-31 00:00:00.000", "1970-01-01 00:00:00.000");
+        let york = "America/New_York";
+        check(york, "2024-03-10 04:59:59", "2024-03-09 05:00:00.000", "2024-03-10 05:00:00.000");
+        // 23 hours, then 25.
+        check(york, "2024-03-10 05:00:00", "2024-03-10 05:00:00.000", "2024-03-11 04:00:00.000");
+        check(york, "2024-11-03 12:00:00", "2024-11-03 04:00:00.000", "2024-11-04 05:00:00.000");
+        // Midnight is skipped: the day begins at one o'clock.
+        check("America/Sao_Paulo", "2018-11-04 03:00:00", "2018-11-04 03:00:00.000", "2018-11-05 02:00:00.000");
+        // At 00:01 the clock went back to 23:01: the day before is shown again inside the new day.
+        check("America/St_Johns", "2006-10-29 02:45:00", "2006-10-29 02:30:00.000", "2006-10-30 03:30:00.000");
+        // 2011-12-30 does not exist.
+        check("Pacific/Apia", "2011-12-30 10:00:00", "2011-12-30 10:00:00.000", "2011-12-31 10:00:00.000");
+        check("+05:30", "2024-01-01 00:00:00", "2023-12-31 18:30:00.000", "2024-01-01 18:30:00.000");
+    }
 }

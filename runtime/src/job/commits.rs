@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 use velostream_exec::commit::{CommitLog, Safe, SafePoint};
 use velostream_exec::shard::PartitionProgress;
-use velostream_sql::plan::{AppPlan, NodeKind};
+use velostream_sql::plan::{AppPlan, NodeKind, WindowKind};
 use velostream_types::time::WM_NONE;
 use velostream_types::topic::FetchStats;
 use velostream_types::{NodeId, PartitionId, SourceId};
@@ -60,13 +60,20 @@ impl Metadata {
     }
 }
 
-/// The operators with windows, in the plan's order.
+/// The operators with windows that have a place in time of their own, in the plan's order.
 fn windows(plan: &AppPlan) -> impl Iterator<Item = (NodeId, String)> + '_ {
     plan.nodes.iter().filter_map(|node| match &node.kind {
-        NodeKind::Aggregate(spec) => spec.window.map(|window| {
+        NodeKind::Aggregate(spec) => spec.window.filter(|window| !window.is_session()).map(|window| {
             let size_ns = window.kind.size_ns();
             let statement = &plan.statements[node.statement].name;
-            (node.id, format!("{statement} {size_ns} {} {:?}", window.lateness_ns, spec.keys))
+            let mut text = format!("{statement} {size_ns} {} {:?}", window.lateness_ns, spec.keys);
+            if let WindowKind::Hopping { slide_ns, .. } = window.kind {
+                text.push_str(&format!(" every {slide_ns}"));
+            }
+            if let Some(zone) = window.zone {
+                text.push_str(&format!(" in {}", zone.as_str()));
+            }
+            (node.id, text)
         }),
         _ => None,
     })

@@ -2,7 +2,8 @@
 //!
 //! Runs behind the exchange, in front of HAVING. FINAL: a watermark closes every window with `end + lateness` at or
 //! below it, by end, groups by first sight; what it releases goes out before the watermark does. CHANGES: one row per
-//! input row, or a retraction pair where downstream keeps a relation; EVERY tells of groups instead (see [`ticks`]). The watermark is forwarded less the lateness,
+//! input row, or a retraction pair where downstream keeps a relation; EVERY tells of groups instead (see [`ticks`]), and
+//! under `update_previous` windows fire at their end and are corrected (see [`corrections`]). The watermark is forwarded less the lateness,
 //! for that is how far behind it a row may still come. Times are event-time nanoseconds.
 //!
 //! Invariants: a batch holds owned vnodes only; a window is emitted once; its memory is back in the pool before the
@@ -10,11 +11,15 @@
 
 mod changes;
 mod closing;
+mod corrections;
 mod first_seen;
+mod held;
 mod idle;
+mod moments;
 mod runs;
 mod saved;
 pub(crate) mod store;
+mod telling;
 mod ticks;
 
 use std::sync::Arc;
@@ -28,9 +33,10 @@ use crate::operator::{Msg, OpCx, Operator};
 use changes::Changes;
 use closing::Closing;
 pub(crate) use first_seen::Triple;
-pub(crate) use runs::{Slice, WHOLE};
+use moments::Moments;
+pub(crate) use runs::{Grid, Slice, WHOLE};
 use store::{Groups, WindowStore};
-use ticks::{Telling, Ticks};
+use telling::Telling;
 
 /// Where an operator stands: what it needs to know besides its spec.
 #[derive(Clone, Debug)]
@@ -72,8 +78,8 @@ enum Cursor {
     None,
     Changes(Changes),
     Closing(Closing),
-    /// What moments up to a watermark tell, and what is left of the one under way.
-    Telling(i64, Option<Telling>),
+    /// What moments up to a watermark tell, what is left of the one under way, and whether the watermark follows.
+    Telling(i64, Option<Telling>, bool),
     Forward(Msg),
 }
 
@@ -81,8 +87,8 @@ enum Cursor {
 #[derive(Debug)]
 pub struct Aggregate {
     store: WindowStore,
-    /// EMIT CHANGES EVERY: what is to be told at the next tick.
-    ticks: Option<Ticks>,
+    /// What is told at moments of event time rather than when a window closes.
+    moments: Option<Moments>,
     partial_input: bool,
     cursor: Cursor,
     /// Last watermark given.
@@ -93,8 +99,8 @@ impl Aggregate {
     /// An aggregate of this spec; `partial_input`: its input stems from a Combine of the same spec.
     pub fn new(spec: &AggregateSpec, partial_input: bool, place: Place) -> Aggregate {
         let store = WindowStore::new(spec, place);
-        let ticks = Ticks::of(spec);
-        Aggregate { store, ticks, partial_input, cursor: Cursor::None, forwarded: WM_NONE }
+        let moments = Moments::of(&store);
+        Aggregate { store, moments, partial_input, cursor: Cursor::None, forwarded: WM_NONE }
     }
 
     fn changes(&self) -> bool {
@@ -110,8 +116,8 @@ impl Aggregate {
             self.add_empty_global();
         }
         self.store.watermark = self.store.watermark.max(watermark);
-        self.cursor = match self.ticks {
-            Some(_) => Cursor::Telling(self.store.watermark, None),
+        self.cursor = match self.moments {
+            Some(_) => Cursor::Telling(self.store.watermark, None, true),
             None => Cursor::Closing(Closing::new(self.store.watermark)),
         };
     }
@@ -142,34 +148,38 @@ impl Aggregate {
         &mut self,
         upto: i64,
         mut telling: Option<Telling>,
+        forwards: bool,
         cx: &mut OpCx<'_>,
     ) -> Result<Option<Msg>, Fatal> {
-        let Some(ticks) = &mut self.ticks else { return Ok(None) };
+        let Some(moments) = &mut self.moments else { return Ok(None) };
         loop {
             if let Some(mut moment) = telling.take() {
                 if let Some(batch) = moment.next_batch(&mut self.store, self.forwarded, cx)? {
-                    self.cursor = Cursor::Telling(upto, Some(moment));
+                    self.cursor = Cursor::Telling(upto, Some(moment), forwards);
                     return Ok(Some(Msg::Batch(batch)));
                 }
                 moment.finish(&mut self.store);
             }
-            telling = ticks.next_moment(&mut self.store, upto)?;
+            telling = moments.next(&mut self.store, upto)?;
             if telling.is_none() {
                 break;
             }
         }
         self.gauge(cx);
+        if !forwards {
+            return Ok(None);
+        }
         self.forwarded = self.forwarded.max(self.forward_of(upto));
         Ok(Some(Msg::Watermark(self.forwarded)))
     }
 
     fn gauge(&self, cx: &mut OpCx<'_>) {
         self.store.gauge(cx);
-        cx.counters.state_bytes += self.ticks.as_ref().map_or(0, |ticks| ticks.bytes() as u64);
+        cx.counters.state_bytes += self.moments.as_ref().map_or(0, |moments| moments.bytes() as u64);
     }
 
     fn forward_of(&self, watermark: i64) -> i64 {
-        match (watermark, self.store.grid) {
+        match (watermark, &self.store.grid) {
             (WM_END, _) => WM_END,
             (watermark, Some(grid)) => watermark.saturating_sub(grid.lateness()),
             (watermark, None) => watermark,
@@ -185,7 +195,12 @@ impl Operator for Aggregate {
                 self.store.encode(&batch);
                 self.cursor = Cursor::Changes(Changes::new(batch));
             }
-            Msg::Batch(batch) if let Some(ticks) = &mut self.ticks => ticks.take(batch, &mut self.store, cx)?,
+            Msg::Batch(batch) if let Some(moments) = &mut self.moments => {
+                moments.take(batch, &mut self.store, cx)?;
+                if moments.is_due(self.store.watermark) {
+                    self.cursor = Cursor::Telling(self.store.watermark, None, false);
+                }
+            }
             Msg::Batch(batch) if self.partial_input => self.store.fold_partials(&batch, cx)?,
             Msg::Batch(batch) => self.store.fold_rows(batch, cx)?,
             Msg::Watermark(watermark) => self.take_watermark(watermark),
@@ -201,7 +216,7 @@ impl Operator for Aggregate {
             Cursor::None => Ok(None),
             Cursor::Forward(msg) => Ok(Some(msg)),
             Cursor::Closing(closing) => self.pull_closing(closing, cx),
-            Cursor::Telling(upto, telling) => self.pull_telling(upto, telling, cx),
+            Cursor::Telling(upto, telling, forwards) => self.pull_telling(upto, telling, forwards, cx),
             Cursor::Changes(mut changes) => {
                 let batch = changes.next_batch(&mut self.store, cx)?;
                 self.store.gauge(cx);
@@ -219,13 +234,16 @@ impl Operator for Aggregate {
 
     fn resume(&mut self, frontier: i64) {
         self.store.released = frontier;
+        if let Some(moments) = &mut self.moments {
+            moments.resume(frontier);
+        }
     }
 
     fn snapshot(&self, out: &mut SnapshotWriter) {
         self.store.save(self.forwarded, out);
         self.store.save_touched(out);
-        if let Some(ticks) = &self.ticks {
-            ticks.save(&self.store, out);
+        if let Some(moments) = &self.moments {
+            moments.save(&self.store, out);
         }
     }
 
@@ -233,8 +251,8 @@ impl Operator for Aggregate {
         let forwarded = self.store.load(from, owns)?;
         self.forwarded = forwarded.unwrap_or(self.forwarded);
         self.store.load_touched(from, owns)?;
-        match &mut self.ticks {
-            Some(ticks) => ticks.load(&mut self.store, from, owns),
+        match &mut self.moments {
+            Some(moments) => moments.load(&mut self.store, from, owns),
             None => Ok(()),
         }
     }

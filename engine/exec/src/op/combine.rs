@@ -4,8 +4,8 @@
 //! Runs in front of the exchange. Late rows are judged here, where a row still has its partition's watermark. Partial
 //! groups of a window leave before the watermark that closes it; everything leaves at the end of input, before a
 //! barrier (so a snapshot holds no groups), when the input falls idle, and when more than
-//! [`COMBINE_HELD_GROUPS`] are held; EXPLAIN says so (`explain/node.rs` of the sql crate). Output: keys, the window
-//! start where there are windows, then the partial columns; the order triple of a row is its group's first-seen triple.
+//! [`COMBINE_HELD_GROUPS`] are held; EXPLAIN says so (`explain/node.rs` of the sql crate). Output: keys, the starts of the
+//! last and the first window where there are windows, then the partial columns; the order triple of a row is its group's first-seen triple.
 
 use velostream_sql::plan::{AggregateSpec, COMBINE_HELD_GROUPS};
 use velostream_state::key::decode;
@@ -14,7 +14,7 @@ use velostream_types::time::WM_END;
 use velostream_types::{Batch, Column, Fatal, Offsets, RowMeta};
 
 use super::aggregate::store::{Groups, WindowStore};
-use super::aggregate::{Place, Slice, WHOLE};
+use super::aggregate::{Place, Slice};
 use crate::operator::{Msg, OpCx, Operator};
 
 /// Groups that leave, and what follows them.
@@ -22,7 +22,7 @@ use crate::operator::{Msg, OpCx, Operator};
 struct Flush {
     /// Watermark up to which windows leave; `WM_END` for all.
     upto: i64,
-    leaving: Option<(i64, Groups, Vec<u32>, usize)>,
+    leaving: Option<(Slice, Groups, Vec<u32>, usize)>,
     /// Goes out after the last group.
     then: Option<Msg>,
 }
@@ -48,21 +48,20 @@ impl Combine {
 impl Flush {
     fn next(&mut self, store: &mut WindowStore, cx: &OpCx<'_>) -> Result<Option<Msg>, Fatal> {
         loop {
-            if let Some((window, groups, order, at)) = self.leaving.take() {
+            if let Some((slice, groups, order, at)) = self.leaving.take() {
                 if at < order.len() {
                     let to = order.len().min(at + cx.batch_rows.max(1));
-                    let batch = partials(store, window, &groups, &order[at..to])?;
-                    self.leaving = Some((window, groups, order, to));
+                    let batch = partials(store, slice, &groups, &order[at..to])?;
+                    self.leaving = Some((slice, groups, order, to));
                     return Ok(Some(Msg::Batch(batch)));
                 }
                 store.release(groups);
             }
-            let next = store.windows.first_key_value().map(|(slice, _)| slice.last);
-            match next.filter(|w| store.closes_at(*w) <= self.upto) {
-                Some(window) => {
-                    self.leaving = store.take_slice(Slice::one(window)).map(|groups| {
+            match self.next_slice(store) {
+                Some(slice) => {
+                    self.leaving = store.take_slice(slice).map(|groups| {
                         let order = groups.in_order(true);
-                        (window, groups, order, 0)
+                        (slice, groups, order, 0)
                     });
                 }
                 None => return Ok(self.then.take()),
@@ -71,8 +70,17 @@ impl Flush {
     }
 }
 
-/// The partial form of some groups of a window.
-fn partials(store: &WindowStore, window: i64, groups: &Groups, numbers: &[u32]) -> Result<Batch, Fatal> {
+impl Flush {
+    /// The next slice with a window that closes: such a slice begins before the watermark.
+    fn next_slice(&self, store: &WindowStore) -> Option<Slice> {
+        let to = Slice { last: self.upto, first: i64::MAX };
+        let leaves = |slice: &&Slice| store.closes_at(slice.first) <= self.upto;
+        store.windows.range(..=to).map(|(slice, _)| slice).find(leaves).copied()
+    }
+}
+
+/// The partial form of some groups of some windows.
+fn partials(store: &WindowStore, slice: Slice, groups: &Groups, numbers: &[u32]) -> Result<Batch, Fatal> {
     let mut keys = store.key_builders();
     for group in numbers {
         if decode(groups.index.key(*group), &mut keys).is_none() {
@@ -81,8 +89,8 @@ fn partials(store: &WindowStore, window: i64, groups: &Groups, numbers: &[u32]) 
     }
     let rows = numbers.len();
     let mut columns: Vec<Column> = keys.into_iter().map(|b| b.finish()).collect();
-    if window != WHOLE || store.grid.is_some() {
-        columns.push(Column::timestamps(vec![window; rows], None));
+    if store.grid.is_some() {
+        columns.extend([slice.last, slice.first].map(|start| Column::timestamps(vec![start; rows], None)));
     }
     columns.extend(groups.states.partial(numbers));
     let order = groups.order_of(numbers);

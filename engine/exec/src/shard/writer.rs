@@ -77,6 +77,8 @@ impl SinkMerge {
     pub fn rows(&mut self, chunk: Chunk, out: &mut Vec<Write>) {
         let needs_order = self.rule.ordered || self.rule.limit.is_some();
         if !needs_order || (self.single && self.rule.limit.is_none()) {
+            // What several shards left behind at a restart stands before all that comes.
+            self.release(|_| true, out);
             self.written += chunk.rows() as u64;
             out.push(Write::Rows(self.sink, chunk));
             return;

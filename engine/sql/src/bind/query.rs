@@ -357,9 +357,7 @@ impl<'a> Binder<'a> {
         let (statement, graph) = (self.statement, &mut self.graph);
         let project = NodeKind::Project { exprs: project, event_time: None };
         let mut node = graph.add(project, Some(rel.node), fields.clone(), input_changes, statement);
-        let merges =
-            spec.window.is_some_and(|w| matches!(w.kind, WindowKind::Session { .. } | WindowKind::Hopping { .. }));
-        if emit == Emit::Final && !input_changes && !merges {
+        if emit == Emit::Final && !input_changes && spec.window.is_none_or(WindowSpec::combines) {
             node = graph.add(NodeKind::Combine(spec.clone()), Some(node), fields[..keys].to_vec(), false, statement);
         }
         let exchange = NodeKind::Exchange { edge: velostream_types::EdgeId(0), route: Route::Key(positions.clone()) };

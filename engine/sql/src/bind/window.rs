@@ -38,7 +38,7 @@ impl Binder<'_> {
         emit: Emit,
         scope: &Scope<'q>,
     ) -> Option<WindowSpec> {
-        let kind = self.window_kind(window, emit);
+        let kind = self.window_kind(window);
         let zone = self.window_zone(window);
         let mut sound = kind.is_some() && zone.is_some();
         if let Some(grace) = window.grace.filter(|g| g.ns < 0) {
@@ -55,20 +55,25 @@ impl Binder<'_> {
         let specs = scope.rel.roots.iter().filter_map(|root| self.graph.sources[*root].spec.as_ref());
         let of_source = specs.filter_map(|s| s.lateness_ns).max();
         let default = match window.shape {
-            _ if emit == Emit::Changes || late == LateStrategy::UpdatePrevious => CHANGES_LATENESS_NS,
+            _ if emit != Emit::Final || late == LateStrategy::UpdatePrevious => CHANGES_LATENESS_NS,
             WindowShape::Session => window.size.ns,
             WindowShape::Tumbling | WindowShape::Hopping => 0,
         };
         let said = window.grace.map(|g| g.ns).or_else(|| self.statement_lateness(&query.with)).or(of_source);
+        let lateness_ns = match late {
+            LateStrategy::IncludeInNext => 0,
+            _ => said.unwrap_or(default),
+        };
+        self.check_late(late, window, query, emit);
         if late == LateStrategy::DeadLetter && scope.rel.raw {
             scope.rel.roots.iter().for_each(|root| self.graph.sources[*root].plan.needs_raw = true);
         }
-        let spec = WindowSpec { kind: kind?, zone: zone?, lateness_ns: said.unwrap_or(default), late };
+        let spec = WindowSpec { kind: kind?, zone: zone?, lateness_ns, late };
         sound.then_some(spec)
     }
 
     /// Kind and sizes; what does not run yet is said.
-    fn window_kind(&mut self, window: &Window, emit: Emit) -> Option<WindowKind> {
+    fn window_kind(&mut self, window: &Window) -> Option<WindowKind> {
         let size_ns = window.size.ns;
         let (what, example) = match window.shape {
             WindowShape::Tumbling => ("a window", "TUMBLING(5s)"),
@@ -98,9 +103,6 @@ impl Binder<'_> {
                     let message = format!("each row is in {each} windows and counts in all of them");
                     let hint = "let the window slide further, or aggregate in a TUMBLING window first";
                     self.report(Diagnostic::warning("W0408", window.sizes(), message).hint(hint));
-                }
-                if matches!(emit, Emit::Every(_)) {
-                    self.not_yet(window.span, "EMIT CHANGES EVERY over HOPPING windows");
                 }
                 Some(WindowKind::Hopping { size_ns, slide_ns })
             }
@@ -132,11 +134,7 @@ impl Binder<'_> {
         }
         let name = velostream_functions::zone_exists(&zone.name).map(|()| ZoneName::new(zone.name.trim()));
         match name {
-            Ok(Some(name)) => {
-                self.not_yet(zone.span, "a window in a time zone");
-                Some(Some(name))
-            }
-            Ok(None) => None,
+            Ok(name) => name.map(Some),
             Err(message) => {
                 let hint = "zones are IANA names such as 'America/New_York', UTC, or offsets as '+05:30'";
                 self.report(Diagnostic::error("E0308", zone.span, message).hint(hint));
@@ -148,13 +146,22 @@ impl Binder<'_> {
     fn late_strategy(&mut self, window: &Window, query: &Query, scope: &Scope<'_>) -> LateStrategy {
         let specs = scope.rel.roots.iter().filter_map(|root| self.graph.sources[*root].spec.as_ref());
         let of_source = specs.filter_map(|s| s.late).next().map(|late| (late, window.span));
-        let (late, span) = self.statement_late(&query.with).or(of_source).unwrap_or((LateStrategy::Drop, window.span));
-        match late {
-            LateStrategy::Drop | LateStrategy::DeadLetter => {}
-            LateStrategy::UpdatePrevious => self.not_yet(span, "late.data.strategy update_previous"),
-            LateStrategy::IncludeInNext => self.not_yet(span, "late.data.strategy include_in_next"),
+        self.statement_late(&query.with).or(of_source).map_or(LateStrategy::Drop, |(late, _)| late)
+    }
+
+    /// What a strategy for late rows does not go together with.
+    fn check_late(&mut self, late: LateStrategy, window: &Window, query: &Query, emit: Emit) {
+        if let Some(grace) = window.grace.filter(|_| late == LateStrategy::IncludeInNext) {
+            let message = "GRACE has no effect: late rows are included in the next window, whenever they come";
+            let hint = "leave GRACE out, or use another late.data.strategy";
+            self.report(Diagnostic::warning("W0409", grace.span, message).hint(hint));
         }
-        late
+        let ordered = query.order_by.first().map(|key| key.expr.span).or(query.limit.map(|(_, span)| span));
+        if let Some(span) = ordered.filter(|_| late == LateStrategy::UpdatePrevious && emit == Emit::Final) {
+            let message = "the results of a window that is corrected row by row cannot be ordered or limited";
+            let hint = "use GRACE, which waits for late rows, instead of late.data.strategy 'update_previous'";
+            self.report(Diagnostic::error("E0410", span, message).hint(hint));
+        }
     }
 
     fn statement_lateness(&mut self, with: &[WithEntry]) -> Option<i64> {

@@ -13,6 +13,19 @@ pub struct WindowSpec {
     pub late: LateStrategy,
 }
 
+impl WindowSpec {
+    /// TRUE when rows may be folded into partial groups in front of the exchange: not into sessions, whose rows must be
+    /// seen one by one, nor where a row that comes behind its window's end leaves as a correction.
+    pub fn combines(self) -> bool {
+        !self.is_session() && self.late != LateStrategy::UpdatePrevious
+    }
+
+    /// TRUE for sessions, whose places in time follow from their rows.
+    pub fn is_session(&self) -> bool {
+        matches!(self.kind, WindowKind::Session { .. })
+    }
+}
+
 /// Kind of window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WindowKind {

@@ -59,7 +59,7 @@ impl Changes {
                 continue;
             };
             self.apply(self.next - 1, slice.first, store, &mut rows, cx)?;
-            let first = store.grid.map_or(i64::MAX, |grid| grid.next(slice.first));
+            let first = store.grid.as_ref().map_or(i64::MAX, |grid| grid.next(slice.first));
             self.windows = (first <= slice.last).then_some(Slice { first, ..slice });
         }
         if rows.causes.is_empty() {
@@ -70,14 +70,16 @@ impl Changes {
 
     /// The row's windows; `None` when it is late for all of them.
     fn admit(&self, row: usize, store: &WindowStore, cx: &mut OpCx<'_>) -> Result<Option<Slice>, Fatal> {
-        let Some(grid) = store.grid else { return Ok(Some(Slice::one(WHOLE))) };
+        let Some(grid) = &store.grid else { return Ok(Some(Slice::one(WHOLE))) };
         let time = times(&self.batch)?[row];
         let own = self.batch.meta.wm_own.as_ref().map_or(store.watermark, |w| w[row].max(store.watermark));
         if grid.slice(time, own).is_none() {
             store.refuse(&self.batch, row, cx);
-            return Ok(None);
+            if !grid.keeps_late() {
+                return Ok(None);
+            }
         }
-        let open = grid.slice(time, own.max(store.released));
+        let open = grid.place(time, own).and_then(|place| place.behind(grid, store.released));
         if open.is_none() {
             cx.counters.replayed += 1;
         }
@@ -145,7 +147,7 @@ impl Rows {
         let taken = batch.meta.take(&self.causes);
         let mut meta =
             RowMeta { raw: None, records: None, weight: store.spec.retract.then(|| self.weights.into()), ..taken };
-        if let Some(grid) = store.grid {
+        if let Some(grid) = &store.grid {
             let ends: Vec<i64> = self.windows.iter().map(|w| grid.end(*w)).collect();
             columns.push(Column::ints(self.windows.iter().map(|w| ns_to_ms(*w)).collect(), None));
             columns.push(Column::ints(ends.iter().map(|e| ns_to_ms(*e)).collect(), None));

@@ -5,10 +5,10 @@
 
 use velostream_sql::plan::Emit;
 use velostream_state::key::decode;
-use velostream_types::time::{WM_END, ns_to_ms};
+use velostream_types::time::ns_to_ms;
 use velostream_types::{Batch, Column, Fatal, Offsets, RowMeta, RowOrder};
 
-use super::runs::Slice;
+use super::runs::{Grid, Slice};
 use super::store::WindowStore;
 use super::{Groups, WHOLE};
 use crate::operator::OpCx;
@@ -38,7 +38,7 @@ impl Closing {
 
     /// Start of the next window to close.
     fn next_window(&self, store: &WindowStore) -> Option<i64> {
-        let window = match store.grid.filter(|grid| grid.overlaps() && store.spec.emit == Emit::Final) {
+        let window = match store.grid.as_ref().filter(|grid| grid.overlaps() && store.spec.emit == Emit::Final) {
             None => store.windows.first_key_value()?.0.last,
             Some(grid) => {
                 let open = store.emitted.map_or(i64::MIN, |emitted| grid.next(emitted));
@@ -53,7 +53,7 @@ impl Closing {
 
     /// The groups of the window that closes; what no later window needs leaves the store.
     fn take(store: &mut WindowStore, window: i64) -> Option<Groups> {
-        if !store.grid.is_some_and(|grid| grid.overlaps()) {
+        if !store.grid.as_ref().is_some_and(Grid::overlaps) {
             return store.take_slice(Slice::one(window));
         }
         store.emitted = Some(window);
@@ -138,7 +138,7 @@ impl Leaving {
         let rows = given.len();
         let mut columns: Vec<Column> = keys.into_iter().chain(results).map(|b| b.finish()).collect();
         let headers = columns.pop_if(|_| store.spec.headers.is_some());
-        if let Some(grid) = store.grid {
+        if let Some(grid) = &store.grid {
             for bound in [self.window, grid.end(self.window)] {
                 columns.push(Column::ints(vec![ns_to_ms(bound); rows], None));
             }
@@ -149,7 +149,7 @@ impl Leaving {
 
     fn meta(&self, store: &WindowStore, given: &[u32], forwarded: i64) -> RowMeta {
         let rows = given.len();
-        let end = store.grid.map_or(WM_END, |g| g.end(self.window));
+        let end = store.end(self.window);
         let windowed = self.window != WHOLE || store.grid.is_some();
         let time = end.saturating_sub(1);
         let seen = |g: &u32| self.groups.first_seen(*g);

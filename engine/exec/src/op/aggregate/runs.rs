@@ -5,11 +5,13 @@
 //! watermark of its own partition just before it: a window is closed to it iff `end + lateness <= wm_own`, and the row is
 //! late iff all of its windows are; a slice begins with the first window that is open to the row.
 //! The operator's watermark is never ahead of that, except for a partition that was declared idle and came back; such
-//! rows are judged by the operator's. Consecutive rows of one window form a run; a batch whose windows alternate is
+//! rows are judged by the operator's. Under `include_in_next` a late row is of the earliest window whose end is behind that
+//! watermark. Consecutive rows of one window form a run; a batch whose windows alternate is
 //! brought into window order first, so that everything after works on ranges. Times are nanoseconds.
 
-use velostream_sql::plan::{WindowKind, WindowSpec};
-use velostream_types::time::{WM_NONE, floor_to};
+use velostream_functions::LocalDays;
+use velostream_sql::plan::{LateStrategy, WindowKind, WindowSpec};
+use velostream_types::time::{NS_PER_DAY, WM_NONE, floor_to};
 use velostream_types::{Batch, Fatal};
 
 /// Start of the one window of a query without windows.
@@ -31,6 +33,15 @@ impl Slice {
         Slice { last: start, first: start }
     }
 
+    /// Those of the windows that a watermark leaves open.
+    pub(crate) fn behind(self, grid: &Grid, watermark: i64) -> Option<Slice> {
+        let mut first = self.first;
+        while first <= self.last && grid.closes_at(first) <= watermark {
+            first = grid.next(first);
+        }
+        (first <= self.last).then_some(Slice { first, ..self })
+    }
+
     /// TRUE when the window is one of these.
     pub(crate) fn holds(&self, start: i64) -> bool {
         self.first <= start && start <= self.last
@@ -49,12 +60,17 @@ pub(crate) struct Run {
 }
 
 /// The grid of a query's windows.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Grid {
+    /// ns; with a zone, days.
     size: i64,
-    /// From the start of one window to that of the next.
+    /// From the start of one window to that of the next, in the unit of `size`.
     slide: i64,
     lateness: i64,
+    /// Windows of whole days begin at midnight here.
+    zone: Option<LocalDays>,
+    /// A row that is late for all of its windows counts in the earliest one that is open.
+    include_in_next: bool,
 }
 
 impl Grid {
@@ -64,7 +80,26 @@ impl Grid {
             WindowKind::Hopping { slide_ns, .. } => slide_ns.clamp(1, size),
             WindowKind::Tumbling { .. } | WindowKind::Session { .. } => size,
         };
-        Grid { size, slide, lateness: spec.lateness_ns.max(0) }
+        // The binder looked the name up; a zone that is unknown all the same has the days of UTC.
+        let zone = spec.zone.and_then(|name| LocalDays::of(name.as_str()).ok());
+        let unit = if zone.is_some() { NS_PER_DAY } else { 1 };
+        Grid {
+            size: size / unit,
+            slide: slide / unit,
+            lateness: spec.lateness_ns.max(0),
+            zone,
+            include_in_next: spec.late == LateStrategy::IncludeInNext,
+        }
+    }
+
+    /// Windows of one nanosecond each.
+    pub(crate) fn of_moments() -> Grid {
+        Grid { size: 1, slide: 1, lateness: 0, zone: None, include_in_next: false }
+    }
+
+    /// The same windows, closed at their end.
+    pub(crate) fn without_lateness(&self) -> Grid {
+        Grid { lateness: 0, ..self.clone() }
     }
 
     /// TRUE when windows overlap.
@@ -75,12 +110,43 @@ impl Grid {
     /// Start of the last window that holds a time.
     #[inline]
     pub(crate) fn start(&self, time: i64) -> i64 {
-        floor_to(time, self.slide)
+        match &self.zone {
+            None => floor_to(time, self.slide),
+            Some(zone) => zone.start(floor_to(zone.day(time), self.slide)),
+        }
+    }
+
+    /// Start of the window this far in days behind the one that begins here.
+    fn in_days(&self, zone: &LocalDays, start: i64, days: i64) -> i64 {
+        zone.start(floor_to(zone.day(start), self.slide) + days)
     }
 
     /// Start of the window behind this one.
     pub(crate) fn next(&self, start: i64) -> i64 {
-        start.saturating_add(self.slide)
+        match &self.zone {
+            None => start.saturating_add(self.slide),
+            Some(zone) => self.in_days(zone, start, self.slide),
+        }
+    }
+
+    /// Start of the window before this one.
+    pub(crate) fn before(&self, start: i64) -> i64 {
+        match &self.zone {
+            None => start.saturating_sub(self.slide),
+            Some(zone) => self.in_days(zone, start, -self.slide),
+        }
+    }
+
+    /// The first window from `start` back to which, and to all between, `belongs` applies; `start` is one of them.
+    fn back(&self, start: i64, belongs: impl Fn(i64) -> bool) -> i64 {
+        let mut first = start;
+        loop {
+            let before = self.before(first);
+            if before >= first || !belongs(before) {
+                return first;
+            }
+            first = before;
+        }
     }
 
     /// The windows that hold a time and that a watermark does not close; `None` when it closes all of them.
@@ -89,6 +155,10 @@ impl Grid {
         let last = self.start(time);
         if !self.overlaps() {
             return (self.closes_at(last) > watermark).then(|| Slice::one(last));
+        }
+        if self.zone.is_some() {
+            let holds = |start: i64| self.end(start) > time && self.closes_at(start) > watermark;
+            return holds(last).then(|| Slice { last, first: self.back(last, holds) });
         }
         // Starts behind this one hold the time, and starts behind that one are open.
         let before = time.saturating_sub(self.size);
@@ -101,9 +171,28 @@ impl Grid {
         (first <= last).then_some(Slice { last, first })
     }
 
+    /// The windows that a row of this time counts in behind this watermark: [`Grid::slice`], or the next open window where
+    /// late rows are included in it.
+    #[inline]
+    pub(crate) fn place(&self, time: i64, watermark: i64) -> Option<Slice> {
+        self.slice(time, watermark).or_else(|| self.include_in_next.then(|| Slice::one(self.first_open(watermark))))
+    }
+
+    /// Start of the earliest window whose end is behind a watermark.
+    pub(crate) fn first_open(&self, watermark: i64) -> i64 {
+        match self.zone {
+            None => self.next(floor_to(watermark.saturating_sub(self.size), self.slide)),
+            Some(_) => self.back(self.start(watermark), |start| self.end(start) > watermark),
+        }
+    }
+
     /// End of a window; saturates at the end of time.
+    #[inline]
     pub(crate) fn end(&self, start: i64) -> i64 {
-        start.saturating_add(self.size)
+        match &self.zone {
+            None => start.saturating_add(self.size),
+            Some(zone) => self.in_days(zone, start, self.size),
+        }
     }
 
     /// Watermark that closes a window for good.
@@ -114,12 +203,23 @@ impl Grid {
 
     /// Start of the last window that a watermark closes.
     pub(crate) fn closed_by(&self, watermark: i64) -> Option<i64> {
-        let start = watermark.saturating_sub(self.size).saturating_sub(self.lateness);
-        (self.overlaps() && watermark != WM_NONE).then(|| floor_to(start, self.slide))
+        if !self.overlaps() || watermark == WM_NONE {
+            return None;
+        }
+        let reached = watermark.saturating_sub(self.lateness);
+        Some(match self.zone {
+            None => floor_to(reached.saturating_sub(self.size), self.slide),
+            Some(_) => self.before(self.back(self.start(reached), |start| self.end(start) > reached)),
+        })
     }
 
     pub(crate) fn lateness(&self) -> i64 {
         self.lateness
+    }
+
+    /// TRUE when late rows stay, in another window.
+    pub(crate) fn keeps_late(&self) -> bool {
+        self.include_in_next
     }
 
     /// Rows of the batch that are late, ascending.
@@ -143,8 +243,13 @@ impl Grid {
         if watermark == WM_NONE {
             return Ok(Vec::new());
         }
-        let closed = |t: &i64| self.closes_at(self.start(*t)) <= watermark;
-        Ok(times(batch)?.iter().enumerate().filter(|(_, t)| closed(t)).map(|(i, _)| i as u32).collect())
+        let own = batch.meta.wm_own.as_deref();
+        let closed = |i: usize, time: i64| {
+            // A late row that is included in the next window is of that one.
+            let own = own.filter(|_| self.include_in_next).map_or(WM_NONE, |w| w[i]);
+            self.closes_at(self.place(time, own).map_or_else(|| self.start(time), |slice| slice.last)) <= watermark
+        };
+        Ok(times(batch)?.iter().enumerate().filter(|(i, t)| closed(*i, **t)).map(|(i, _)| i as u32).collect())
     }
 
     /// The batch's runs; the batch is reordered when its windows alternate.
@@ -166,15 +271,15 @@ impl Grid {
 
     fn runs_as_they_stand(&self, batch: &Batch, watermark: i64) -> Result<Vec<Run>, Fatal> {
         let times = times(batch)?;
-        if !self.overlaps() {
+        if !self.overlaps() && !self.include_in_next {
             return Ok(self.runs_of_one_window_each(times));
         }
         let own = batch.meta.wm_own.as_deref();
         let mut runs: Vec<Run> = Vec::new();
         for (i, time) in times.iter().enumerate() {
             let closed = own.map_or(WM_NONE, |w| w[i]).max(watermark);
-            // Late rows were taken out before.
-            let slice = self.slice(*time, closed).unwrap_or(Slice::one(self.start(*time)));
+            // Late rows were taken out before, or stay in another window.
+            let slice = self.place(*time, closed).unwrap_or(Slice::one(self.start(*time)));
             match runs.last_mut() {
                 Some(run) if run.slice == slice => run.to = i + 1,
                 _ => runs.push(Run { slice, from: i, to: i + 1 }),
@@ -212,7 +317,6 @@ pub(crate) fn times(batch: &Batch) -> Result<&[i64], Fatal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use velostream_sql::plan::LateStrategy;
     use velostream_types::{Column, RowMeta, SourceId};
 
     fn grid(lateness_ns: i64) -> Grid {

@@ -83,10 +83,10 @@ impl WindowStore {
                     let restored = self.restored.map_or((*watermark, *given), lowest);
                     self.restored = Some(restored);
                     self.watermark = restored.0;
-                    self.emitted = self.grid.and_then(|grid| grid.closed_by(self.watermark));
+                    self.emitted = self.grid.as_ref().and_then(|grid| grid.closed_by(self.watermark));
                 }
-                // Those of EMIT CHANGES EVERY are for `ticks` to read, those of `state.ttl` for `idle`.
-                super::ticks::CHANGED | super::ticks::PENDING | super::idle::TOUCHED => {}
+                // Those of EMIT CHANGES EVERY and of corrections are for their modules to read, those of `state.ttl` for `idle`.
+                super::ticks::CHANGED | super::held::PENDING | super::idle::TOUCHED => {}
                 other => return Err(shape(&format!("unknown table {other}"))),
             }
         }

@@ -162,7 +162,12 @@ impl WindowStore {
 
     /// Watermark that closes the window for good: the end of input where there are no windows.
     pub(crate) fn closes_at(&self, window: i64) -> i64 {
-        self.grid.map_or(i64::MAX, |g| g.closes_at(window))
+        self.grid.as_ref().map_or(i64::MAX, |g| g.closes_at(window))
+    }
+
+    /// End of a window.
+    pub(super) fn end(&self, window: i64) -> i64 {
+        self.grid.as_ref().map_or(i64::MAX, |grid| grid.end(window))
     }
 
     /// The groups of a window that shares none with others.
@@ -181,10 +186,10 @@ impl WindowStore {
     /// The groups of a window of which others have some: those of all slices that hold it, merged. Cost: a probe and a
     /// merge per group and slice, so `size / slide` of them where a copy in each window would pay them for every row.
     pub(super) fn merged(&mut self, window: i64) -> Groups {
-        let size = self.grid.map_or(0, |grid| grid.end(0));
+        let end = self.end(window);
         let WindowStore { windows, layout, pool, scratch, hasher, .. } = self;
         let mut whole = Groups::new(layout);
-        for (_, groups) in holders(windows, window, size) {
+        for (_, groups) in holders(windows, window, end) {
             let all: Vec<u32> = groups.present().collect();
             for numbers in all.chunks(MERGED) {
                 scratch.encoder.load(numbers.iter().map(|group| groups.index.key(*group)));
@@ -201,7 +206,7 @@ impl WindowStore {
 
     /// The slices that a window has a part in.
     pub(super) fn holders(&self, window: i64) -> impl Iterator<Item = (&Slice, &Groups)> {
-        holders(&self.windows, window, self.grid.map_or(0, |grid| grid.end(0)))
+        holders(&self.windows, window, self.end(window))
     }
 
     /// Gives a window's memory back.
@@ -228,11 +233,13 @@ impl WindowStore {
 
     /// The rows that are neither late nor of windows that were given out before a restart.
     pub(super) fn admitted(&self, mut batch: Batch, cx: &mut OpCx<'_>) -> Result<Batch, Fatal> {
-        let Some(grid) = self.grid else { return Ok(batch) };
+        let Some(grid) = &self.grid else { return Ok(batch) };
         let late = grid.late(&batch, self.watermark)?;
         if !late.is_empty() {
             late.iter().for_each(|row| self.refuse(&batch, *row as usize, cx));
-            batch = without(&batch, &late);
+            if !grid.keeps_late() {
+                batch = without(&batch, &late);
+            }
         }
         // Beyond the frontier the watermark itself tells late rows from others.
         let replayed = grid.closed(&batch, if self.released > self.watermark { self.released } else { WM_NONE })?;
@@ -243,12 +250,33 @@ impl WindowStore {
         Ok(batch)
     }
 
-    /// The batch's runs of one window each; the batch is reordered when its windows alternate.
-    pub(super) fn runs(&self, batch: &mut Batch) -> Result<Vec<Run>, Fatal> {
-        match self.grid {
-            None => Ok(vec![Run { slice: Slice::one(WHOLE), from: 0, to: batch.rows }]),
-            Some(grid) => grid.runs(batch, self.watermark.max(self.released)),
+    /// [`WindowStore::admitted`] rows for later: they carry the watermark that they were judged by, and no bytes.
+    pub(super) fn admitted_to_wait(&self, batch: Batch, cx: &mut OpCx<'_>) -> Result<Batch, Fatal> {
+        let mut batch = self.admitted(batch, cx)?;
+        (batch.meta.raw, batch.meta.records) = (None, None);
+        if let Some(own) = batch.meta.wm_own.as_ref().filter(|own| own.iter().any(|w| *w < self.watermark)) {
+            batch.meta.wm_own = Some(own.iter().map(|w| (*w).max(self.watermark)).collect::<Vec<_>>().into());
         }
+        Ok(batch)
+    }
+
+    /// The batch's runs of one slice each; the batch is reordered when its windows alternate.
+    fn runs(&self, batch: &mut Batch) -> Result<Vec<Run>, Fatal> {
+        self.runs_behind(batch, self.watermark.max(self.released))
+    }
+
+    /// The same, with the windows that `watermark` leaves open.
+    pub(super) fn runs_behind(&self, batch: &mut Batch, watermark: i64) -> Result<Vec<Run>, Fatal> {
+        match &self.grid {
+            None => Ok(vec![Run { slice: Slice::one(WHOLE), from: 0, to: batch.rows }]),
+            Some(grid) => grid.runs(batch, watermark),
+        }
+    }
+
+    /// The windows of a slice, ascending.
+    pub(super) fn windows_of(&self, slice: Slice) -> Vec<i64> {
+        let next = |window: &i64| self.grid.as_ref().map(|grid| grid.next(*window)).filter(|next| next > window);
+        std::iter::successors(Some(slice.first), next).take_while(|window| *window <= slice.last).collect()
     }
 
     /// Folds the rows of a run; answers the group of each, of a query without keys the one group once.
@@ -267,7 +295,7 @@ impl WindowStore {
     /// without windows nothing is ever given out for good.
     pub(super) fn frontier(&self, at_end: bool) -> i64 {
         let last = self.windows.last_key_value().map_or(WM_NONE, |(slice, _)| self.closes_at(slice.last));
-        match (self.grid, at_end) {
+        match (&self.grid, at_end) {
             (None, _) => WM_NONE,
             (Some(_), false) => self.watermark.max(self.released),
             (Some(_), true) => self.watermark.max(self.released).max(last),
@@ -348,21 +376,25 @@ impl WindowStore {
         *bytes += window.bytes();
     }
 
-    /// Folds partial groups a Combine of the same spec made: keys, the window start, then partial columns.
+    /// Folds partial groups a Combine of the same spec made: keys, the starts of the last and the first window, then
+    /// partial columns.
     pub(crate) fn fold_partials(&mut self, batch: &Batch, cx: &mut OpCx<'_>) -> Result<(), Fatal> {
         let keys = self.spec.keys.len();
-        let starts = match (self.grid, batch.columns.get(keys)) {
+        let starts = match (&self.grid, batch.columns.get(keys..)) {
             (None, _) => None,
-            (Some(_), Some(Column::Timestamp(starts))) => Some(starts.values()),
+            (Some(_), Some([Column::Timestamp(last), Column::Timestamp(first), ..])) => {
+                Some((last.values(), first.values()))
+            }
             _ => return Err(Fatal::new("partial groups came without window start: Combine and Aggregate differ")),
         };
-        let partials = &batch.columns[keys + usize::from(starts.is_some())..];
+        let partials = &batch.columns[keys + if starts.is_some() { 2 } else { 0 }..];
         if partials.len() != self.layout.partial_columns() {
             return Err(Fatal::new("partial groups came with other columns: Combine and Aggregate differ"));
         }
         let columns: Vec<&Column> = batch.columns[..keys].iter().collect();
         self.scratch.encoder.encode(&columns, batch.rows);
-        let slice_of = |row: usize| Slice::one(starts.map_or(WHOLE, |s| s[row]));
+        let slice_of =
+            |row: usize| starts.map_or(Slice::one(WHOLE), |(last, first)| Slice { last: last[row], first: first[row] });
         self.fold_encoded(slice_of, partials, &batch.meta, batch.rows, cx);
         Ok(())
     }
@@ -401,7 +433,7 @@ impl WindowStore {
     /// Counts a late row and dead-letters it where the query says so.
     pub(super) fn refuse(&self, batch: &Batch, row: usize, cx: &mut OpCx<'_>) {
         cx.counters.late += 1;
-        let (Some(grid), Some(window)) = (self.grid, &self.spec.window) else { return };
+        let (Some(grid), Some(window)) = (&self.grid, &self.spec.window) else { return };
         if window.late != LateStrategy::DeadLetter {
             return;
         }
@@ -442,7 +474,7 @@ impl WindowStore {
             }
             _ => "the whole input".to_owned(),
         };
-        let within = self.grid.map_or_else(String::new, |grid| {
+        let within = self.grid.as_ref().map_or_else(String::new, |grid| {
             format!(" in the window {} to {}", timestamp_text(window), timestamp_text(grid.end(window)))
         });
         let letter = DeadLetter {
@@ -477,10 +509,9 @@ impl WindowStore {
     }
 }
 
-/// Slices with this window, which is `size` long: the last window of one that holds it begins before it ends.
-fn holders(windows: &BTreeMap<Slice, Groups>, window: i64, size: i64) -> impl Iterator<Item = (&Slice, &Groups)> {
-    let (from, to) =
-        (Slice { last: window, first: i64::MIN }, Slice { last: window.saturating_add(size), first: i64::MAX });
+/// Slices with this window, which ends at `end`: the last window of one that holds it begins before that.
+fn holders(windows: &BTreeMap<Slice, Groups>, window: i64, end: i64) -> impl Iterator<Item = (&Slice, &Groups)> {
+    let (from, to) = (Slice { last: window, first: i64::MIN }, Slice { last: end, first: i64::MAX });
     windows.range(from..=to).filter(move |(slice, _)| slice.holds(window))
 }
 
