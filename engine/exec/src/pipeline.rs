@@ -18,6 +18,7 @@ use crate::op::filter::Filter;
 use crate::op::limit::Limit;
 use crate::op::materialize::Materialize;
 use crate::op::project::Project;
+use crate::op::session::Session;
 use crate::op::sort::Sort;
 use crate::op::union::Union;
 use crate::op::unnest::Unnest;
@@ -198,6 +199,9 @@ impl Lowering<'_> {
                 LimitPlace::Writer { grouped: true } => Limit::new(u64::MAX, false),
             }),
             NodeKind::Combine(spec) => Box::new(Combine::new(spec, self.place(node))),
+            NodeKind::Aggregate(spec) if spec.window.is_some_and(|window| window.is_session()) => {
+                Box::new(Session::new(spec, self.place(node)))
+            }
             NodeKind::Aggregate(spec) => {
                 let partial = self.reads_partials(node);
                 Box::new(Aggregate::new(spec, partial, self.place(node)))

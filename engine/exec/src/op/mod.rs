@@ -9,6 +9,7 @@ pub mod limit;
 pub mod materialize;
 pub mod project;
 mod replaced;
+pub mod session;
 pub mod sort;
 pub mod sort_key;
 pub mod union;

@@ -13,7 +13,7 @@ use super::subquery::{PendingSubquery, split};
 use super::{Binder, graph, typing};
 use crate::diag::Diagnostic;
 use crate::parse::ast::{self, EmitRule, Ident, Item, Query};
-use crate::plan::{AggregateSpec, Emit, Expr, ExprKind, NodeKind, Route, WindowKind, WindowSpec};
+use crate::plan::{AggregateSpec, Emit, Expr, ExprKind, LateStrategy, NodeKind, Route, WindowKind, WindowSpec};
 
 /// Columns that `*` may stand for. Each column read costs a few KiB per partition.
 const MAX_STAR: usize = 10_000;
@@ -340,7 +340,9 @@ impl<'a> Binder<'a> {
         for (expr, field) in items.exprs.iter_mut().zip(&mut items.fields) {
             field.inferred = any_column(expr, |c| out.get(c).is_some_and(|f| f.inferred));
         }
-        let retract = target.is_table && emit != Emit::Final;
+        // A window that is corrected gives rows that take the place of others.
+        let corrects = window.is_some_and(|w| w.late == LateStrategy::UpdatePrevious);
+        let retract = target.is_table && (emit != Emit::Final || corrects);
         let positions: Vec<usize> = (0..keys).collect();
         let spec = AggregateSpec {
             keys: positions.clone(),

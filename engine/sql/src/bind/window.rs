@@ -51,6 +51,13 @@ impl Binder<'_> {
             Some(column) => self.explicit_time(column, scope).is_some(),
             None => scope.rel.poisoned || self.default_time(&scope.rel, window.span, "the window").is_some(),
         };
+        if window.shape == WindowShape::Session && scope.rel.changelog {
+            let message = "a SESSION cannot be made of a TABLE, whose rows change";
+            let hint = "make it of the stream behind the table, or use a TUMBLING or HOPPING window";
+            let detail = "a row that is taken back would split the session that it connected";
+            self.report(Diagnostic::error("E0403", window.span, message).detail(detail).hint(hint));
+            sound = false;
+        }
         let late = self.late_strategy(window, query, scope);
         let specs = scope.rel.roots.iter().filter_map(|root| self.graph.sources[*root].spec.as_ref());
         let of_source = specs.filter_map(|s| s.lateness_ns).max();
@@ -106,10 +113,7 @@ impl Binder<'_> {
                 }
                 Some(WindowKind::Hopping { size_ns, slide_ns })
             }
-            WindowShape::Session => {
-                self.not_yet(window.span, "a SESSION window");
-                Some(WindowKind::Session { gap_ns: size_ns })
-            }
+            WindowShape::Session => Some(WindowKind::Session { gap_ns: size_ns }),
         }
     }
 

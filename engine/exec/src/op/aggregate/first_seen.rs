@@ -10,7 +10,7 @@ use velostream_types::RowMeta;
 pub(crate) type Triple = (i64, i64, u64);
 
 #[derive(Debug, Default)]
-pub(super) struct FirstSeen {
+pub(crate) struct FirstSeen {
     major: Blocks<i64>,
     minor: Option<Blocks<i64>>,
     tie: Option<Blocks<u64>>,
@@ -23,7 +23,7 @@ pub(super) struct FirstSeen {
 impl FirstSeen {
     /// The triple of a group.
     #[inline]
-    pub(super) fn get(&self, group: u32) -> Triple {
+    pub(crate) fn get(&self, group: u32) -> Triple {
         let (minor, tie) = self.common.unwrap_or((0, 0));
         (
             self.major.get(group),
@@ -52,7 +52,7 @@ impl FirstSeen {
     }
 
     /// Notes rows `start ..` of a batch: row `start + i` belongs to `groups[i]`, and those at `fresh` made theirs.
-    pub(super) fn fold(
+    pub(crate) fn fold(
         &mut self,
         groups: &[u32],
         fresh: &[u32],
@@ -84,7 +84,7 @@ impl FirstSeen {
         }
     }
 
-    pub(super) fn release(&mut self, pool: &mut BlockPool) {
+    pub(crate) fn release(&mut self, pool: &mut BlockPool) {
         self.major.release(pool);
         if let Some(mut minors) = self.minor.take() {
             minors.release(pool);
@@ -95,7 +95,7 @@ impl FirstSeen {
         *self = FirstSeen::default();
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.major.bytes() + self.minor.as_ref().map_or(0, Blocks::bytes) + self.tie.as_ref().map_or(0, Blocks::bytes)
     }
 }

@@ -9,7 +9,7 @@ use velostream_types::{Batch, Column, Offsets, RowMeta, RowOrder, SourceId, vnod
 
 use super::saved::{ints, shape};
 
-pub(super) const PENDING: &str = "pending";
+pub(crate) const PENDING: &str = "pending";
 const VERSION: u16 = 1;
 /// Columns of a pending row in front of its values: moment, source, partition, offset, order and whether it is the
 /// source's own, event time, own watermark, weight.
@@ -17,41 +17,41 @@ const FIXED: usize = 11;
 
 /// Rows by the moment they wait for.
 #[derive(Debug, Default)]
-pub(super) struct Held {
+pub(crate) struct Held {
     rows: BTreeMap<i64, Vec<Batch>>,
     bytes: usize,
 }
 
 impl Held {
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    pub(super) fn add(&mut self, moment: i64, rows: Batch) {
+    pub(crate) fn add(&mut self, moment: i64, rows: Batch) {
         self.bytes += rows.bytes();
         self.rows.entry(moment).or_default().push(rows);
     }
 
     /// The earliest moment that rows wait for.
-    pub(super) fn first(&self) -> Option<i64> {
+    pub(crate) fn first(&self) -> Option<i64> {
         self.rows.first_key_value().map(|(moment, _)| *moment)
     }
 
     /// The rows of the earliest moment, if that is at or before this one.
-    pub(super) fn take_upto(&mut self, moment: i64) -> Option<Vec<Batch>> {
+    pub(crate) fn take_upto(&mut self, moment: i64) -> Option<Vec<Batch>> {
         let rows = self.rows.first_entry().filter(|first| *first.key() <= moment)?.remove();
         self.bytes -= rows.iter().map(Batch::bytes).sum::<usize>();
         Some(rows)
     }
 
-    pub(super) fn save(&self, keys: &[usize], out: &mut SnapshotWriter) {
+    pub(crate) fn save(&self, keys: &[usize], out: &mut SnapshotWriter) {
         for (moment, batch) in self.rows.iter().flat_map(|(moment, rows)| rows.iter().map(move |rows| (moment, rows))) {
             out.tables.push(pending_table(*moment, batch, keys));
         }
     }
 
     /// Takes the owned rows of a table of this name.
-    pub(super) fn load(&mut self, table: &StateTable, owns: &dyn Fn(u16) -> bool) -> Result<(), SnapshotError> {
+    pub(crate) fn load(&mut self, table: &StateTable, owns: &dyn Fn(u16) -> bool) -> Result<(), SnapshotError> {
         let vnodes = table.vnodes.as_ref().ok_or_else(|| shape("rows without vnodes"))?;
         if table.version != VERSION || table.columns.iter().any(|c| c.len() != vnodes.len()) {
             return Err(shape("what waits for its moment has another shape"));

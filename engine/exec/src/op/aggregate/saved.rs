@@ -20,11 +20,11 @@ const VERSION: u16 = 1;
 /// Starts of the last and the first window, key, major, minor, tie.
 const FIXED: usize = 6;
 
-pub(super) fn shape(what: &str) -> SnapshotError {
+pub(crate) fn shape(what: &str) -> SnapshotError {
     SnapshotError::Shape(what.to_owned())
 }
 
-pub(super) fn ints(column: &Column) -> Result<&[i64], SnapshotError> {
+pub(crate) fn ints(column: &Column) -> Result<&[i64], SnapshotError> {
     match column {
         Column::Int(a) => Ok(a.values()),
         _ => Err(shape("a column of integers is of another kind")),

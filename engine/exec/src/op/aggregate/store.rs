@@ -11,15 +11,14 @@ use velostream_sql::plan::{AggregateSpec, LateStrategy};
 use velostream_state::block::BlockPool;
 use velostream_state::build::ColumnBuilder;
 use velostream_state::index::{Found, GroupIndex, KeyHasher};
-use velostream_state::key::{KeyEncoder, decode};
+use velostream_state::key::KeyEncoder;
 use velostream_types::time::{WM_NONE, duration_text, timestamp_text};
-use velostream_types::{
-    Batch, Column, DataType, DeadLetter, ErrorCode, Fatal, RecordError, RowMeta, RowOrder, SourceId, Stage,
-};
+use velostream_types::{Batch, Column, DataType, Fatal, RowMeta, RowOrder, SourceId};
 
 use super::Place;
 use super::first_seen::FirstSeen;
 use super::idle::Idle;
+use super::letters::{late_row, lost_group};
 use super::runs::{Grid, Run, Slice, WHOLE};
 use crate::agg::{Fold, Layout, States};
 use crate::operator::OpCx;
@@ -449,55 +448,15 @@ impl WindowStore {
             timestamp_text(own),
             duration_text(grid.lateness()),
         );
-        let letter = DeadLetter {
-            error: RecordError { code: ErrorCode::Late, stage: Stage::Process, message: message.into(), span: None },
-            source: self.place.source_name(batch.meta.source),
-            partition: batch.meta.partition,
-            offset: batch.meta.offsets.at(row),
-            position: None,
-            full_length: None,
-            bytes: batch.meta.raw.as_ref().map_or_else(Vec::new, |raw| raw.value(row).to_vec()),
-            origin: batch.meta.records.as_ref().and_then(|records| records.origin(batch.meta.offsets.at(row))),
-        };
         cx.counters.dead_lettered += 1;
-        cx.dead.push((self.place.dlq, letter));
+        cx.dead.push((self.place.dlq, late_row(&self.place, batch, row, message)));
     }
 
     /// Dead-letters a group whose `call` left the range of its type.
     pub(super) fn lose(&self, groups: &Groups, window: i64, group: u32, call: usize, cx: &mut OpCx<'_>) {
-        let call = &self.spec.aggregates[call];
-        let mut keys = self.key_builders();
-        let text = match decode(groups.index.key(group), &mut keys) {
-            Some(()) if !keys.is_empty() => {
-                let values: Vec<String> = keys.into_iter().map(|b| b.finish().value(0).to_string()).collect();
-                format!("group ({})", values.join(", "))
-            }
-            _ => "the whole input".to_owned(),
-        };
-        let within = self.grid.as_ref().map_or_else(String::new, |grid| {
-            format!(" in the window {} to {}", timestamp_text(window), timestamp_text(grid.end(window)))
-        });
-        let letter = DeadLetter {
-            error: RecordError {
-                code: ErrorCode::GroupOverflow,
-                stage: Stage::Process,
-                message: format!(
-                    "{} of {text}{within} is beyond the range of {}; hint: CAST AS DECIMAL(38,0)",
-                    call.function.name(),
-                    call.result,
-                )
-                .into(),
-                span: Some(call.span),
-            },
-            source: self.place.name.clone(),
-            partition: 0,
-            offset: groups.first_seen(group).0,
-            position: None,
-            full_length: None,
-            bytes: Vec::new(),
-
-            origin: None,
-        };
+        let window = self.grid.as_ref().map(|grid| (window, grid.end(window)));
+        let (key, seen) = (groups.index.key(group), groups.first_seen(group));
+        let letter = lost_group(&self.spec, &self.place, key, window, seen, call);
         cx.counters.dead_lettered += 1;
         cx.dead.push((self.place.dlq, letter));
     }
