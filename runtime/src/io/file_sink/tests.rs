@@ -5,7 +5,8 @@ use std::process::Command;
 use super::*;
 
 fn options(path: PathBuf) -> FileSinkOptions {
-    FileSinkOptions { path, append: false, follow: false, compression: Compression::None, header: Vec::new() }
+    let (compression, header, kept) = (Compression::None, Vec::new(), Kept::No);
+    FileSinkOptions { path, append: false, follow: false, compression, header, kept }
 }
 
 fn chunk(rows: &[&str]) -> Chunk {
