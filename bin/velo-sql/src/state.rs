@@ -9,7 +9,7 @@ use clap::Args as ClapArgs;
 use velostream_runtime::job::checkpoint::{CheckpointReport, SampledTypes, State, StateOptions};
 use velostream_sql::duration;
 
-use crate::figures::{count, memory};
+use crate::figures::count;
 
 /// Pause between checkpoints when nothing else is said, ns.
 const INTERVAL_NS: i64 = 10_000_000_000;
@@ -93,7 +93,7 @@ pub fn lines(report: &CheckpointReport) -> String {
         if report.taken == 1 { "1 checkpoint".to_owned() } else { format!("{} checkpoints", count(report.taken)) };
     let _ = write!(out, "{taken} taken");
     if report.taken > 0 {
-        let (bytes, ms) = (memory(report.last_bytes), report.last_s * 1e3);
+        let (bytes, ms) = (size(report.last_bytes), report.last_s * 1e3);
         let _ = write!(out, ", the last {bytes} in {ms:.0} ms (longest {:.0} ms)", report.longest_s * 1e3);
     }
     let _ = match report.complete {
@@ -101,6 +101,15 @@ pub fn lines(report: &CheckpointReport) -> String {
         false => writeln!(out, "; the same command goes on from checkpoint {} in {folder}", report.last),
     };
     out
+}
+
+/// `812 bytes`, `12.5 KiB`, `3.2 MiB`
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_024 => format!("{bytes} bytes"),
+        1_024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1_024.0),
+        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+    }
 }
 
 #[cfg(test)]
