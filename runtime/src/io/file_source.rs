@@ -328,6 +328,13 @@ pub struct OneRow {
     given: bool,
 }
 
+impl OneRow {
+    /// The row, unless it lies before byte `position`.
+    pub fn starting_at(position: u64) -> OneRow {
+        OneRow { given: position > 0 }
+    }
+}
+
 impl PartitionSource for OneRow {
     fn poll(&mut self, _consumed: usize, _grow: bool) -> Result<SourcePoll, Fatal> {
         if std::mem::replace(&mut self.given, true) {

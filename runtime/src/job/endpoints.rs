@@ -409,8 +409,10 @@ impl Opener {
         fetches: &Fetches,
     ) -> Result<Reader, Fatal> {
         let format = &self.plan.sources[source.index()].format;
+        let restored = self.kept.as_ref().and_then(|kept| kept.restored.as_ref());
+        let byte = restored.map_or(0, |restored| restored.byte(source, partition));
         let (input, retry): (Box<dyn PartitionSource>, Retry) = match &self.inputs[source.index()] {
-            Input::OneRow => (Box::new(OneRow::default()), Retry::OnNews),
+            Input::OneRow => (Box::new(OneRow::starting_at(byte)), Retry::OnNews),
             Input::Topics(input) => {
                 let missing = || Fatal::new(format!("{}-{partition} has no fetcher", input.topic));
                 let (fetch, index) = fetches.get(&(source, partition)).ok_or_else(missing)?;
@@ -419,8 +421,6 @@ impl Opener {
             Input::Topic(topic) => (Box::new(topic.reader(partition.0, Some(Arc::clone(bell)))), Retry::OnNews),
             Input::Files { partitions, watch, pause } => {
                 let files = partitions[partition.index()].clone();
-                let restored = self.kept.as_ref().and_then(|kept| kept.restored.as_ref());
-                let byte = restored.map_or(0, |restored| restored.byte(source, partition));
                 let files = FileSource::new(files, format.clone(), *watch, slab)?.starting_at(byte)?;
                 (Box::new(files), Retry::After(*pause))
             }

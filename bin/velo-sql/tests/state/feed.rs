@@ -46,10 +46,17 @@ CREATE TABLE classes AS SELECT n, COUNT(*) AS c FROM counts GROUP BY n EMIT FINA
   WITH ('classes.path' = 'classes.jsonl');
 CREATE STREAM first AS SELECT id, v FROM t WHERE v = 7 LIMIT 50 WITH ('first.path' = 'first.csv');
 CREATE STREAM last AS SELECT id, v FROM t WHERE v = 8 ORDER BY id DESC LIMIT 100 WITH ('last.path' = 'last.csv');
+CREATE STREAM often AS SELECT k, COUNT(*) AS n FROM t GROUP BY k EMIT CHANGES EVERY 5s
+  WITH ('often.path' = 'often.jsonl');
+CREATE STREAM u (k STRING, v BIGINT, ts BIGINT) WITH ('type' = 'file_source', 'path' = 'in-*.csv',
+  'event.time.field' = 'ts', 'watermark.max_out_of_orderness' = '50ms', 'late.data.strategy' = 'update_previous',
+  'window.allowed.lateness' = '100ms');
+CREATE STREAM corrected AS SELECT k, _window_start AS w, COUNT(*) AS n FROM u WHERE v < 100
+  GROUP BY k WINDOW TUMBLING(1s) EMIT FINAL WITH ('corrected.path' = 'corrected.jsonl');
 ";
 
 /// Its outputs, and whether their order is a promise.
-pub const OUTPUTS: [(&str, bool); 16] = [
+pub const OUTPUTS: [(&str, bool); 19] = [
     ("sums.csv", true),
     ("hops.jsonl", true),
     ("totals.csv", true),
@@ -66,6 +73,9 @@ pub const OUTPUTS: [(&str, bool); 16] = [
     ("last.csv", true),
     ("sums-dlq.jsonl", false),
     ("t-dlq.jsonl", false),
+    ("often.jsonl", false),
+    ("corrected.jsonl", false),
+    ("u-dlq.jsonl", false),
 ];
 
 /// Three files, each with keys of its own and the header in an order of its own; every thousandth record is bad.
