@@ -168,6 +168,7 @@ fn allocations_per_batch(sql: &str, line: impl Fn(usize) -> String) -> (usize, u
         partitions: vec![1],
         memory_limit: u64::MAX,
         check: false,
+        checkpoint: false,
     };
     let mut shard = Shard::new(plan, ShardId(0), 1, &[(SourceId(0), PartitionId(0))], options);
     let bytes: Vec<u8> = (0..BATCHES * BATCH).flat_map(|n| line(n).into_bytes()).collect();

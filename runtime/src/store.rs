@@ -1,25 +1,43 @@
 //! Snapshots on a disk: one file each, complete or absent.
 //!
 //! A file is written under a hidden name, synced, renamed and its folder synced, so that a crash at any point leaves
-//! the old state or the new one.
+//! the old state or the new one. Hidden names are never listed. The folder is locked while a store is open: two runs over
+//! one state would undo each other's work.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use velostream_types::{Fatal, Store};
 
-/// A folder of snapshots.
+/// A folder of snapshots, in use by one process at a time.
 #[derive(Debug)]
 pub struct FileStore {
     folder: PathBuf,
+    /// Held for as long as the store is.
+    _lock: File,
 }
 
 impl FileStore {
     /// A store in this folder, which is created if missing.
     pub fn open(folder: PathBuf) -> Result<FileStore, Fatal> {
         std::fs::create_dir_all(&folder).map_err(|error| fatal("cannot create", &folder, &error))?;
-        Ok(FileStore { folder })
+        let lock = folder.join(".lock");
+        let opened = File::options().create(true).truncate(false).write(true).open(&lock);
+        let file = opened.map_err(|error| fatal("cannot create", &lock, &error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(FileStore { folder, _lock: file }),
+            Err(TryLockError::WouldBlock) => {
+                let folder = folder.display();
+                Err(Fatal::new(format!("{folder} is in use by another run: wait for its end or name another folder")))
+            }
+            Err(TryLockError::Error(error)) => Err(fatal("cannot lock", &lock, &error)),
+        }
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     fn path(&self, name: &str) -> Result<PathBuf, Fatal> {
@@ -73,6 +91,14 @@ impl Store for FileStore {
         names.sort();
         Ok(names)
     }
+
+    fn remove(&mut self, name: &str) -> Result<(), Fatal> {
+        let path = self.path(name)?;
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(fatal("cannot remove", &path, &error)),
+            _ => Ok(()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -91,9 +117,22 @@ mod tests {
         std::fs::write(dir.path().join("a/b/.3.tmp"), "half").unwrap();
         assert_eq!(store.list().unwrap(), ["1", "2"]);
         assert_eq!(store.get("2").unwrap(), Some(b"two again".to_vec()));
+        store.remove("1").unwrap();
+        store.remove("1").unwrap();
+        assert_eq!(store.list().unwrap(), ["2"]);
         for name in ["", "../x", ".hidden", "a/b"] {
             assert!(store.put(name, b"").is_err(), "{name}");
         }
+    }
+
+    #[test]
+    fn a_folder_has_one_user() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = FileStore::open(dir.path().into()).unwrap();
+        let error = FileStore::open(dir.path().into()).unwrap_err().message;
+        assert!(error.contains("in use by another run"), "{error}");
+        drop(first);
+        FileStore::open(dir.path().into()).unwrap();
     }
 
     #[test]

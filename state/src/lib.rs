@@ -12,4 +12,5 @@ pub mod build;
 pub mod codec;
 pub mod index;
 pub mod key;
+pub mod sections;
 pub mod snapshot;

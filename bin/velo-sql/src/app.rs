@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use velostream_kafka::Kafka;
 use velostream_runtime::catalog::FileCatalog;
 use velostream_runtime::io::memory::Topics;
+use velostream_runtime::job::checkpoint::{RememberingCatalog, SampledTypes};
 use velostream_sql::annotations::annotate;
 use velostream_sql::diag::{Diagnostic, Severity, line, render};
 use velostream_sql::endpoint::WithEntry;
@@ -46,6 +47,8 @@ pub struct App {
     pub verbose: bool,
     /// Who gave each property.
     pub origins: Vec<Resolved>,
+    /// What undeclared sources have.
+    pub types: SampledTypes,
 }
 
 /// Reads the SQL a command was given.
@@ -78,12 +81,24 @@ pub fn read_path(path: &Path) -> Result<Source> {
 
 /// Compiles the app to run or show it; nothing is printed. What is right and does not run yet is an error.
 pub fn compile(args: &Compile, source: &Source, stdout_format: SinkFormat, topics: &Topics) -> App {
-    compile_for(args, source, stdout_format, topics, |compiled| compiled.cannot_run.clone())
+    compile_knowing(args, source, stdout_format, topics, SampledTypes::default())
+}
+
+/// The same where the types of samples are known from an earlier start.
+pub fn compile_knowing(
+    args: &Compile,
+    source: &Source,
+    stdout_format: SinkFormat,
+    topics: &Topics,
+    known: SampledTypes,
+) -> App {
+    compile_for(args, source, stdout_format, topics, known, |compiled| compiled.cannot_run.clone())
 }
 
 /// Compiles the app to tell what is wrong with its text: what is right and does not run yet is a warning.
 pub fn check(args: &Compile, source: &Source) -> App {
-    compile_for(args, source, SinkFormat::JsonLines, &Topics::default(), |compiled| compiled.as_warnings().collect())
+    let (topics, known) = (Topics::default(), SampledTypes::default());
+    compile_for(args, source, SinkFormat::JsonLines, &topics, known, |compiled| compiled.as_warnings().collect())
 }
 
 fn compile_for(
@@ -91,6 +106,7 @@ fn compile_for(
     source: &Source,
     stdout_format: SinkFormat,
     topics: &Topics,
+    known: SampledTypes,
     cannot_run: impl Fn(&Compiled) -> Vec<Diagnostic>,
 ) -> App {
     let env = |name: &str| std::env::var(name).ok();
@@ -110,7 +126,8 @@ fn compile_for(
         follow: args.follow,
         strict: args.strict,
     };
-    let mut catalog = FileCatalog::with_topics(topics.clone()).with_broker(Arc::new(Kafka), Box::new(waiter()));
+    let catalog = FileCatalog::with_topics(topics.clone()).with_broker(Arc::new(Kafka), Box::new(waiter()));
+    let mut catalog = RememberingCatalog::new(catalog, known);
     let compiled = compile_text(&source.text, &options, &mut endpoints, &mut catalog);
     let later = cannot_run(&compiled);
     let mut plan = compiled.plan;
@@ -130,6 +147,7 @@ fn compile_for(
         explained: !compiled.explain.is_empty(),
         verbose: compiled.explain_verbose,
         origins: endpoints.origins().to_vec(),
+        types: catalog.into_types(),
     }
 }
 

@@ -9,6 +9,7 @@ use velostream_runtime::topology::parse_cores;
 use velostream_types::time::parse_instant;
 
 use crate::kafka::KafkaArgs;
+use crate::state::StateArgs;
 
 const EXAMPLES: &str = "Examples:
   velo-sql demo
@@ -40,6 +41,12 @@ Summary for programs (--output-format json):
 
 Signals:
   INT and TERM end the turn, flush the sinks and fire no open window; a second one ends the process at once.
+
+State (--state FOLDER):
+  Checkpoints of everything a run knows, in FOLDER; the newest three are kept. However the process ends, the same command
+  goes on from the newest one that is whole, on any number of shards, and the output is that of an uninterrupted run.
+  Output files are NAME.partial until the run is complete, then all get their names; one more start finds nothing to do.
+  Another SQL text, a changed input or output file and a damaged folder are errors that say what to do. docs/state.md
 
 Kafka:
   An app over topics follows them until INT or TERM. Each output is there at least once: offsets are committed once
@@ -181,6 +188,8 @@ pub struct RunArgs {
     pub kafka: KafkaArgs,
     #[command(flatten)]
     pub engine: EngineArgs,
+    #[command(flatten)]
+    pub state: StateArgs,
     /// How rows on standard output are written [default: table on a terminal, json otherwise]
     #[arg(long, value_enum)]
     pub format: Option<FormatArg>,
@@ -202,6 +211,8 @@ pub struct DeployArgs {
     pub kafka: KafkaArgs,
     #[command(flatten)]
     pub engine: EngineArgs,
+    #[command(flatten)]
+    pub state: StateArgs,
     /// The summary as text on standard error, or as one JSON document
     #[arg(long, value_enum, default_value_t = SummaryArg::Text)]
     pub output_format: SummaryArg,
@@ -209,8 +220,9 @@ pub struct DeployArgs {
 
 impl From<DeployArgs> for RunArgs {
     fn from(args: DeployArgs) -> RunArgs {
-        let DeployArgs { file, compile, kafka, engine, output_format } = args;
-        RunArgs { sql: Sql { file: Some(file), text: None }, compile, kafka, engine, format: None, output_format }
+        let DeployArgs { file, compile, kafka, engine, state, output_format } = args;
+        let sql = Sql { file: Some(file), text: None };
+        RunArgs { sql, compile, kafka, engine, state, format: None, output_format }
     }
 }
 

@@ -15,6 +15,7 @@ mod partitions;
 mod progress;
 mod run;
 mod schema;
+mod state;
 mod summary;
 mod validate;
 

@@ -25,6 +25,7 @@ use crate::explain;
 use crate::kafka;
 use crate::partitions::Partitions;
 use crate::progress::{self, Progress};
+use crate::state;
 use crate::summary::Summary;
 
 /// Runs the app.
@@ -75,7 +76,9 @@ impl Machine {
 fn compile_and_run(args: &RunArgs, machine: &mut Machine) -> Result<ExitCode> {
     let source = app::read(&args.sql)?;
     let topics = Topics::default();
-    let app = app::compile(&args.compile, &source, stdout_format(args), &topics);
+    let state = args.state.open()?;
+    let known = state.as_ref().map(state::Opened::types).unwrap_or_default();
+    let app = app::compile_knowing(&args.compile, &source, stdout_format(args), &topics, known);
     tell(&app, &source, machine);
     let Some(plan) = app.plan else {
         let verdict = app::verdict(&app.diagnostics);
@@ -102,11 +105,15 @@ fn compile_and_run(args: &RunArgs, machine: &mut Machine) -> Result<ExitCode> {
     for text in kafka::settings_to_tell(&plan) {
         machine.warn(&text);
     }
+    let state = match state {
+        Some(state) => Some(state.options(&source.text, app.types, |text| machine.warn(text))?),
+        None => None,
+    };
     let stop = StopHandle::new();
     stop.install_signals().context("cannot listen to INT and TERM")?;
     let progress = Progress::new(!machine.wanted);
     let notices = machine.wanted.then(Notices::default);
-    let options = options(args, topics, progress.clone(), notices.clone());
+    let options = RunOptions { state, ..options(args, topics, progress.clone(), notices.clone()) };
     let outcome = job::run(plan.clone(), options, &stop);
     progress.clear();
     for text in notices.iter().flat_map(|notices| notices.take()) {
@@ -179,6 +186,7 @@ fn options(args: &RunArgs, topics: Topics, progress: Progress, notices: Option<N
         observer: Box::new(observer),
         broker: Some(Arc::new(Kafka)),
         kafka: args.kafka.options(),
+        state: None,
     }
 }
 

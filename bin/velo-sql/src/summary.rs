@@ -13,6 +13,7 @@ use velostream_runtime::stop::StopReason;
 use velostream_sql::plan::{AppPlan, DlqPlan, NodeKind, SinkConnector, SinkPlan};
 
 use crate::figures::{count, memory, micros, rate, rows, seconds};
+use crate::state;
 
 /// A finished run and the plan it ran.
 pub struct Summary<'a> {
@@ -28,6 +29,10 @@ impl<'a> Summary<'a> {
 
     /// Lines for people.
     pub fn text(&self) -> String {
+        let checkpoints = self.report.checkpoints.as_ref();
+        if let Some(checkpoints) = checkpoints.filter(|checkpoints| checkpoints.was_complete) {
+            return state::lines(checkpoints);
+        }
         let mut out = String::new();
         for (source, plan) in self.report.sources.iter().zip(&self.plan.sources) {
             // Writing to a String cannot fail, here and below.
@@ -40,6 +45,7 @@ impl<'a> Summary<'a> {
         }
         out.push_str(&self.totals());
         out.push_str(&self.ending());
+        out.push_str(&checkpoints.map_or_else(String::new, state::lines));
         out
     }
 

@@ -254,7 +254,9 @@ impl Lowering<'_> {
             merged |= matches!(at.kind, NodeKind::Union);
             below.extend(at.inputs.iter().map(|input| &self.plan.nodes[input.index()]));
         }
-        if self.single_partition() && !merged && (self.shards == 1 || !grouped) {
+        // Who goes on from a checkpoint may have another number of shards.
+        let one_shard = self.shards == 1 && !self.options.checkpoint;
+        if self.single_partition() && !merged && (one_shard || !grouped) {
             LimitPlace::Here
         } else {
             LimitPlace::Writer { grouped }

@@ -25,6 +25,6 @@ pub use column::Column;
 pub use datatype::{DataType, Field, Schema, SchemaRef, StructField, unify};
 pub use error::{DeadLetter, ErrorCode, Fatal, RecordError, RecordOrigin, Remedy, Span, Stage};
 pub use ids::{DlqId, EdgeId, NodeId, PartitionId, ShardId, SourceId};
-pub use ports::{Clock, PartitionSource, RecordRef, SinkWriter, Slab, SlabKind, SourcePoll, Store};
+pub use ports::{Clock, PartitionSource, RecordRef, SinkPosition, SinkWriter, Slab, SlabKind, SourcePoll, Store};
 pub use strings::{PieceBuilder, StrBuilder, Utf8Slab};
 pub use value::Value;

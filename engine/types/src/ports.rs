@@ -81,6 +81,15 @@ pub trait PartitionSource {
     }
 }
 
+/// Where a sink stands: everything it took is among these.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SinkPosition {
+    /// Bytes of its file.
+    pub bytes: u64,
+    /// Rows written in this run.
+    pub rows: u64,
+}
+
 /// Where encoded rows go: one writer per sink.
 pub trait SinkWriter {
     /// Appends whole encoded rows.
@@ -108,6 +117,10 @@ pub trait SinkWriter {
     fn safe(&mut self, marked: u64) -> Result<u64, Fatal> {
         Ok(marked)
     }
+    /// Where the sink stands, right after a mark or its end; `None` for sinks that cannot be cut back to it.
+    fn position(&self) -> Option<SinkPosition> {
+        None
+    }
     /// Rows taken since the last call that the sink refused for what they are: they are in the dead letters, or on their
     /// way there, and safe only when those are.
     fn take_refused(&mut self) -> u64 {
@@ -127,4 +140,6 @@ pub trait Store {
     fn get(&mut self, name: &str) -> Result<Option<Vec<u8>>, Fatal>;
     /// Names in ascending order.
     fn list(&mut self) -> Result<Vec<String>, Fatal>;
+    /// Forgets what stands under `name`, if anything does.
+    fn remove(&mut self, name: &str) -> Result<(), Fatal>;
 }

@@ -151,6 +151,7 @@ impl World {
                 partitions: self.partitions.clone(),
                 memory_limit: u64::MAX,
                 check: true,
+                checkpoint: false,
             };
             Shard::new(Arc::clone(&self.plan), ShardId(id), shards, &owned, options)
         };

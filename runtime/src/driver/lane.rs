@@ -12,11 +12,11 @@ use crossbeam_channel::Sender;
 use hdrhistogram::Histogram;
 use velostream_exec::commit::Writer;
 use velostream_exec::operator::NodeCounters;
-use velostream_exec::shard::{Demand, Inbox, Mark, Outbox, PartitionProgress, Progress, STOP_BARRIER, Write};
+use velostream_exec::shard::{Demand, Inbox, Mark, Outbox, PartitionProgress, Progress, STOP_BARRIER, Saved, Write};
 use velostream_types::time::WM_END;
 use velostream_types::topic::FetchStats;
 use velostream_types::{
-    Chunk, Clock, DlqId, Fatal, PartitionId, PartitionSource, ShardId, SinkWriter, SourceId, SourcePoll,
+    Chunk, Clock, DlqId, Fatal, PartitionId, PartitionSource, ShardId, SinkPosition, SinkWriter, SourceId, SourcePoll,
 };
 
 use super::Turn;
@@ -72,6 +72,10 @@ pub enum News {
     Mark(Mark),
     /// A writer made everything before a barrier safe.
     Safe(Writer, u64),
+    /// The shard's state at a barrier.
+    Saved(Saved),
+    /// Where a writer stands at a barrier; [`STOP_BARRIER`]: at its end.
+    Cut(Writer, u64, SinkPosition),
     /// How far the shard read its partitions.
     Read(Vec<PartitionProgress>),
     /// Where a partition stands in its log.
@@ -423,6 +427,9 @@ impl Lane {
         for mark in self.outbox.marks.drain(..) {
             tell(&self.notes, self.shard, News::Mark(mark));
         }
+        for saved in self.outbox.saved.drain(..) {
+            tell(&self.notes, self.shard, News::Saved(saved));
+        }
         for (dlq, records, last) in self.outbox.passed_over.drain(..) {
             self.passed.entry(dlq).or_default().add(records, last);
         }
@@ -495,13 +502,21 @@ impl Lane {
                 Write::Mark(i, barrier) => {
                     marked = true;
                     mark(&mut self.sinks, i, barrier)?;
+                    tell_cut(&self.notes, Writer::Sink(i, self.shard), &self.sinks, self.shard, barrier);
                 }
                 Write::MarkDead(i, barrier) => {
                     marked = true;
                     mark(&mut self.dead, i, barrier)?;
+                    tell_cut(&self.notes, Writer::Dead(i), &self.dead, self.shard, barrier);
                 }
-                Write::Finish(i) => finish(&mut self.sinks, i)?,
-                Write::FinishDead(i) => finish(&mut self.dead, i)?,
+                Write::Finish(i) => {
+                    finish(&mut self.sinks, i)?;
+                    tell_cut(&self.notes, Writer::Sink(i, self.shard), &self.sinks, self.shard, STOP_BARRIER);
+                }
+                Write::FinishDead(i) => {
+                    finish(&mut self.dead, i)?;
+                    tell_cut(&self.notes, Writer::Dead(i), &self.dead, self.shard, STOP_BARRIER);
+                }
             }
         }
         if marked {
@@ -574,6 +589,12 @@ impl Lane {
         for slot in self.sinks.values_mut().chain(self.dead.values_mut()).filter(|slot| slot.is_open()) {
             slot.sink.writer.finish()?;
             slot.state = SlotState::Finished;
+        }
+        for i in self.sinks.keys() {
+            tell_cut(&self.notes, Writer::Sink(*i, self.shard), &self.sinks, self.shard, STOP_BARRIER);
+        }
+        for i in self.dead.keys() {
+            tell_cut(&self.notes, Writer::Dead(*i), &self.dead, self.shard, STOP_BARRIER);
         }
         self.serve()?;
         self.tell_end();
@@ -669,6 +690,14 @@ fn mark(slots: &mut BTreeMap<usize, Slot>, i: usize, barrier: u64) -> Result<(),
     slot.sink.writer.mark(barrier)?;
     slot.marked = barrier;
     Ok(())
+}
+
+/// Tells where a writer stands, if it can be cut back to that.
+fn tell_cut(notes: &Option<Sender<Note>>, writer: Writer, slots: &BTreeMap<usize, Slot>, shard: ShardId, barrier: u64) {
+    let (Writer::Sink(i, _) | Writer::Dead(i)) = writer;
+    if let Some(position) = slots.get(&i).and_then(|slot| slot.sink.writer.position()) {
+        tell(notes, shard, News::Cut(writer, barrier, position));
+    }
 }
 
 /// Tells where a partition stands and what its reader has to say.

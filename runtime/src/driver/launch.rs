@@ -77,6 +77,7 @@ pub fn launch(
             }
             match stop.reason() {
                 Some(_) if drain => world.drain(),
+                Some(_) if world.stops_itself() => {}
                 Some(_) => world.stop(),
                 None => {}
             }

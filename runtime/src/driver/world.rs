@@ -70,6 +70,8 @@ pub struct World {
     barrier: AtomicU64,
     done: AtomicU16,
     stop: AtomicBool,
+    /// A stop asked for waits until somebody calls [`World::stop`].
+    stops_itself: AtomicBool,
     drain: AtomicBool,
     finish: AtomicBool,
     abort: AtomicBool,
@@ -94,6 +96,7 @@ impl World {
             barrier: AtomicU64::new(0),
             done: AtomicU16::new(0),
             stop: AtomicBool::new(false),
+            stops_itself: AtomicBool::new(false),
             drain: AtomicBool::new(false),
             finish: AtomicBool::new(false),
             abort: AtomicBool::new(false),
@@ -208,6 +211,16 @@ impl World {
         if !self.stop.swap(true, Ordering::AcqRel) {
             self.ring_all();
         }
+    }
+
+    /// Whoever looks after the run has something to do before a stop: it stops the shards itself.
+    pub fn take_over_stops(&self) {
+        self.stops_itself.store(true, Ordering::Relaxed);
+    }
+
+    /// TRUE after [`World::take_over_stops`].
+    pub fn stops_itself(&self) -> bool {
+        self.stops_itself.load(Ordering::Relaxed)
     }
 
     /// Ends all inputs where they stand, as if nothing more had come.

@@ -4,9 +4,9 @@
 use std::path::PathBuf;
 
 use velostream_sql::plan::Compression;
-use velostream_types::{Chunk, Fatal, SinkWriter};
+use velostream_types::{Chunk, Fatal, SinkPosition, SinkWriter};
 
-use super::file_sink::{FileSink, FileSinkOptions};
+use super::file_sink::{FileSink, FileSinkOptions, Kept, cut_back};
 
 /// A dead-letter file.
 pub struct DeadLetterFile {
@@ -14,12 +14,26 @@ pub struct DeadLetterFile {
     /// FALSE: letters are counted elsewhere and not written.
     enabled: bool,
     file: Option<FileSink>,
+    /// Checkpoints know it: its length before the first letter.
+    known: Option<u64>,
 }
 
 impl DeadLetterFile {
     /// A file at `path` that does not exist before the first letter.
     pub fn new(path: PathBuf, enabled: bool) -> DeadLetterFile {
-        DeadLetterFile { path, enabled, file: None }
+        DeadLetterFile { path, enabled, file: None, known: None }
+    }
+
+    /// The same where checkpoints know the file; `at`: the length one knows, which the file is cut back to.
+    pub fn kept(path: PathBuf, enabled: bool, at: Option<u64>) -> Result<DeadLetterFile, Fatal> {
+        let cannot = |error| Fatal::new(format!("cannot remove {}: {error}", path.display()));
+        match at.filter(|_| enabled) {
+            Some(0) if path.exists() => std::fs::remove_file(&path).map_err(cannot)?,
+            Some(bytes) => cut_back(&path, bytes)?,
+            None => {}
+        }
+        let known = Some(path.metadata().map_or(0, |meta| meta.len()));
+        Ok(DeadLetterFile { path, enabled, file: None, known })
     }
 }
 
@@ -35,6 +49,11 @@ impl SinkWriter for DeadLetterFile {
                 follow: false,
                 compression: Compression::None,
                 header: Vec::new(),
+                kept: match self.known {
+                    None => Kept::No,
+                    Some(0) => Kept::New,
+                    Some(bytes) => Kept::At(bytes),
+                },
             })?);
         }
         self.file.as_mut().map_or(Ok(()), |file| file.write(rows))
@@ -50,6 +69,11 @@ impl SinkWriter for DeadLetterFile {
 
     fn interrupt(&mut self) -> Result<(), Fatal> {
         self.file.as_mut().map_or(Ok(()), FileSink::interrupt)
+    }
+
+    fn position(&self) -> Option<SinkPosition> {
+        let bytes = self.known?;
+        Some(self.file.as_ref().and_then(SinkWriter::position).unwrap_or(SinkPosition { bytes, rows: 0 }))
     }
 }
 

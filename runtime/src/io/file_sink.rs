@@ -6,7 +6,9 @@
 //! half-way (full disk, file-size limit), the file is cut back to its last whole row and kept as `<name>.partial`.
 //!
 //! States: a replacing sink writes `.<name>.tmp-<pid>` and renames it to `<name>` at the end, or to
-//! `<name>.partial` when the run is interrupted. Appending and followed sinks, and targets that are no regular files
+//! `<name>.partial` when the run is interrupted. One that checkpoints know writes `<name>.partial` from the start, which
+//! survives the process; a restart cuts it back to what the checkpoint knows, and whoever completes the run renames it.
+//! Appending and followed sinks, and targets that are no regular files
 //! (`/dev/null`, pipes), are written in place. Cost: one copy per row into the block, one system call per block.
 
 use std::fs::{File, OpenOptions};
@@ -14,12 +16,24 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use velostream_sql::plan::Compression;
-use velostream_types::{Chunk, Fatal, SinkWriter};
+use velostream_types::{Chunk, Fatal, SinkPosition, SinkWriter};
 
 /// Bytes gathered before an uncompressed block is written.
 const BLOCK: usize = 256 << 10;
 /// The same for a compressed block: larger, because each begins with an empty dictionary.
 const BLOCK_COMPRESSED: usize = 1 << 20;
+
+/// Whether checkpoints know a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kept {
+    /// No: what a killed process leaves is of no use.
+    #[default]
+    No,
+    /// Yes, and it is new.
+    New,
+    /// Yes: of what is there, so many bytes count.
+    At(u64),
+}
 
 /// What a file sink is asked to do.
 #[derive(Clone, Debug)]
@@ -34,6 +48,8 @@ pub struct FileSinkOptions {
     pub compression: Compression,
     /// First line of a new file; empty for none.
     pub header: Vec<u8>,
+    /// Whether checkpoints know it.
+    pub kept: Kept,
 }
 
 /// A file sink.
@@ -54,6 +70,10 @@ pub struct FileSink {
     empty: bool,
     /// Rows on the disk.
     rows: u64,
+    /// Length of the file.
+    length: u64,
+    /// Checkpoints know it.
+    kept: bool,
     /// Completed, interrupted or failed: nothing more is written.
     ended: bool,
 }
@@ -61,7 +81,7 @@ pub struct FileSink {
 impl FileSink {
     /// Opens the sink, creating missing folders. The file, or its temporary, exists afterwards.
     pub fn open(options: FileSinkOptions) -> Result<FileSink, Fatal> {
-        let FileSinkOptions { path, append, follow, compression, header } = options;
+        let FileSinkOptions { path, append, follow, compression, header, kept } = options;
         let fail = |what: &str, error: std::io::Error| Fatal::new(format!("{what} {}: {error}", path.display()));
         let name = path.file_name().ok_or_else(|| Fatal::new(format!("{} names no file", path.display())))?;
         if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
@@ -72,25 +92,53 @@ impl FileSink {
             return Err(Fatal::new(format!("cannot write {}: it is a folder", path.display())));
         }
         let regular = existing.as_ref().is_none_or(std::fs::Metadata::is_file);
+        if kept != Kept::No && !regular {
+            let path = path.display();
+            return Err(Fatal::new(format!("{path} is no regular file: it cannot be cut back to a checkpoint")));
+        }
         let in_place = append || follow || !regular;
         let temporary = (!in_place).then(|| {
+            if kept != Kept::No {
+                return partial_path(&path);
+            }
             let mut hidden = std::ffi::OsString::from(".");
             hidden.push(name);
             hidden.push(format!(".tmp-{}", std::process::id()));
             path.with_file_name(hidden)
         });
         let target = temporary.as_deref().unwrap_or(&path);
+        if let Kept::At(bytes) = kept {
+            cut_back(target, bytes)?;
+        }
+        let append = append || matches!(kept, Kept::At(_));
         let (mut open, truncate) = (OpenOptions::new(), regular && !append);
         // Appending writers may share a file (dead letters): each block goes behind what others wrote meanwhile.
         open.create(true).read(regular).append(append && regular).write(true).truncate(truncate);
         let mut file = open.open(target).map_err(|error| fail("cannot write", error))?;
-        let empty = match regular && append {
-            true => end_last_line(&mut file, compression).map_err(|error| fail("cannot append to", error))? == 0,
-            false => true,
+        let length = match regular && append {
+            true => end_last_line(&mut file, compression).map_err(|error| fail("cannot append to", error))?,
+            false => 0,
         };
+        let empty = length == 0;
+        let kept = kept != Kept::No;
         let block = if empty { header } else { Vec::new() };
         let (head, ends) = (block.len(), Vec::new());
-        Ok(FileSink { path, temporary, file, regular, compression, block, head, ends, empty, rows: 0, ended: false })
+        let (rows, ended) = (0, false);
+        Ok(FileSink {
+            path,
+            temporary,
+            file,
+            regular,
+            compression,
+            block,
+            head,
+            ends,
+            empty,
+            rows,
+            length,
+            kept,
+            ended,
+        })
     }
 
     /// Writes the block, compressed if asked; what stands on the disk is whole rows before and after.
@@ -116,6 +164,7 @@ impl FileSink {
         match outcome {
             Ok(()) => {
                 self.empty = false;
+                self.length += written as u64;
                 self.rows += self.ends.len() as u64;
                 self.block.clear();
                 self.ends.clear();
@@ -157,6 +206,9 @@ impl FileSink {
     fn keep_partial(&mut self) -> std::io::Result<PathBuf> {
         let Some(temporary) = self.temporary.take() else { return Ok(self.path.clone()) };
         let partial = partial_path(&self.path);
+        if self.kept {
+            return Ok(partial);
+        }
         std::fs::rename(&temporary, &partial)?;
         Ok(partial)
     }
@@ -167,6 +219,30 @@ pub fn partial_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".partial");
     PathBuf::from(name)
+}
+
+/// Takes off a file what no checkpoint knows; fails when it lacks what one knows.
+pub fn cut_back(path: &Path, bytes: u64) -> Result<(), Fatal> {
+    let shown = path.display();
+    let fail = |error: std::io::Error| Fatal::new(format!("cannot cut {shown} back to {bytes} bytes: {error}"));
+    let found = match std::fs::metadata(path) {
+        Ok(meta) => meta.len(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && bytes == 0 => return Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(Fatal::new(format!(
+                "{shown} is gone; the checkpoint goes on behind its first {bytes} bytes: put it back, or remove the \
+                 state folder to begin again"
+            )));
+        }
+        Err(error) => return Err(fail(error)),
+    };
+    if found < bytes {
+        return Err(Fatal::new(format!(
+            "{shown} has {found} bytes; the checkpoint goes on behind its first {bytes}: put back what was there, or \
+             remove the state folder to begin again"
+        )));
+    }
+    OpenOptions::new().write(true).open(path).and_then(|file| file.set_len(bytes)).map_err(fail)
 }
 
 /// Writes all of `bytes`; also says how many of them were written when that fails.
@@ -234,7 +310,7 @@ impl SinkWriter for FileSink {
         }
         self.write_last_block()?;
         self.ended = true;
-        let Some(temporary) = self.temporary.take() else { return Ok(()) };
+        let Some(temporary) = self.temporary.take().filter(|_| !self.kept) else { return Ok(()) };
         std::fs::rename(&temporary, &self.path).map_err(|error| {
             let (temporary, path) = (temporary.display(), self.path.display());
             Fatal::new(format!("cannot rename {temporary} to {path}: {error}; the rows are in {temporary}"))
@@ -250,6 +326,14 @@ impl SinkWriter for FileSink {
         self.keep_partial()
             .map(drop)
             .map_err(|error| Fatal::new(format!("cannot keep what was written of {}: {error}", self.path.display())))
+    }
+
+    fn mark(&mut self, _barrier: u64) -> Result<(), Fatal> {
+        if self.kept && !self.ended { self.write_block() } else { self.flush() }
+    }
+
+    fn position(&self) -> Option<SinkPosition> {
+        self.kept.then_some(SinkPosition { bytes: self.length, rows: self.rows })
     }
 }
 

@@ -14,7 +14,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use arrow_buffer::Buffer;
@@ -126,6 +126,41 @@ impl FileSource {
             last_byte: b'\n',
             ended: false,
         })
+    }
+
+    /// The same, going on at byte `position` of the stream. Plain files are not read up to there.
+    pub fn starting_at(mut self, position: u64) -> Result<FileSource, Fatal> {
+        if position > 0 {
+            self.seek(position)?;
+        }
+        let mut scratch = vec![0; if self.given < position { self.slab } else { 0 }];
+        while self.given < position {
+            let left = usize::try_from(position - self.given).unwrap_or(usize::MAX).min(scratch.len());
+            let (first, mut filled) = (self.files.front().cloned(), 0);
+            let stretch = self.fill(&mut scratch[..left], &mut filled)?;
+            if stretch != Stretch::Full && filled < left {
+                let path = self.current.as_ref().map(|current| current.path.clone()).or(first).unwrap_or_default();
+                return Err(too_short(&path, self.given, position));
+            }
+        }
+        Ok(self)
+    }
+
+    /// Steps to `position` where that needs no reading: inside the first file, if it is a plain one.
+    fn seek(&mut self, position: u64) -> Result<(), Fatal> {
+        let Some(path) = self.files.front().filter(|path| !is_compressed(path)).cloned() else { return Ok(()) };
+        let fail = |error: std::io::Error| Fatal::new(format!("cannot read {}: {error}", path.display()));
+        let mut file = File::open(&path).map_err(fail)?;
+        let meta = file.metadata().map_err(fail)?;
+        if !meta.is_file() || meta.len() < position {
+            return if self.files.len() > 1 { Ok(()) } else { Err(too_short(&path, meta.len(), position)) };
+        }
+        let mut last = [0];
+        file.seek(SeekFrom::Start(position - 1)).and_then(|_| file.read_exact(&mut last)).map_err(fail)?;
+        self.files.pop_front();
+        self.current = Some(Current { path, reader: Box::new(file), read: position, lead: None });
+        (self.given, self.last_byte) = (position, last[0]);
+        Ok(())
     }
 
     /// A buffer of `size` bytes that begins with `kept`.
@@ -260,6 +295,14 @@ impl PartitionSource for FileSource {
     }
 }
 
+fn too_short(path: &Path, found: u64, position: u64) -> Fatal {
+    Fatal::new(format!(
+        "{} ends at byte {found} and was read up to byte {position} before: it is not what was read; put that back, or \
+         remove the state folder to begin again",
+        path.display()
+    ))
+}
+
 fn read_error(current: &Current, error: &std::io::Error) -> Fatal {
     let (path, read) = (current.path.display(), current.read);
     let what = if is_compressed(&current.path) { "decompressed byte" } else { "byte" };
@@ -283,6 +326,13 @@ fn check_not_truncated(current: &Current) -> Result<(), Fatal> {
 #[derive(Debug, Default)]
 pub struct OneRow {
     given: bool,
+}
+
+impl OneRow {
+    /// The row, unless it lies before byte `position`.
+    pub fn starting_at(position: u64) -> OneRow {
+        OneRow { given: position > 0 }
+    }
 }
 
 impl PartitionSource for OneRow {

@@ -150,6 +150,8 @@ impl Commits {
                 }
                 News::Stands(source, partition, stats) => drop(self.stands.insert((source, partition), stats)),
                 News::Say(text) => self.said.push(text),
+                // Topics go on by what their group committed.
+                News::Saved(_) | News::Cut(..) => {}
             }
         }
     }

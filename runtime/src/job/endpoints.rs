@@ -20,11 +20,12 @@ use velostream_types::topic::{Broker, Client, FetchFrom, FetchSpec, ProduceSpec,
 use velostream_types::{Fatal, PartitionId, PartitionSource, ShardId, SinkWriter, SourceId};
 
 use super::OpenStdout;
+use super::checkpoint::Kept;
 use super::topics::Start;
 use crate::clock::RunClock;
 use crate::driver::{LaneParts, Note, Reader, Retry, Sink, Turn};
 use crate::io::dead_letter::DeadLetterFile;
-use crate::io::file_sink::{FileSink, FileSinkOptions};
+use crate::io::file_sink::{self, FileSink, FileSinkOptions};
 use crate::io::file_source::{FileSource, OneRow, slab_bytes};
 use crate::io::header_line;
 use crate::io::memory::{Retention, Topic, Topics};
@@ -237,6 +238,8 @@ pub struct Opener {
     pub eager_topics: bool,
     /// Where the threads of clients may run.
     pub client_cpus: Vec<usize>,
+    /// Checkpoints know the files.
+    pub kept: Option<Arc<Kept>>,
 }
 
 impl Opener {
@@ -263,10 +266,9 @@ impl Opener {
         })?;
         let reader = |(source, partition)| self.reader(source, partition, slab, bell, &fetches);
         let mine = |i: &usize| writers_of(&self.plan, *i, self.shards).contains(&shard);
-        let sinks =
-            (0..self.plan.sinks.len()).filter(mine).map(|i| Ok((i, self.sink(&self.plan.sinks[i], &producers)?)));
+        let sinks = (0..self.plan.sinks.len()).filter(mine).map(|i| Ok((i, self.sink(i, &producers)?)));
         let home = |i: &usize| home_of(*i, self.shards) == shard;
-        let dead = (0..self.plan.dlqs.len()).filter(home).map(|i| Ok((i, self.dead(&self.plan.dlqs[i], &producers)?)));
+        let dead = (0..self.plan.dlqs.len()).filter(home).map(|i| Ok((i, self.dead(i, &producers)?)));
         Ok(LaneParts {
             shard,
             turn,
@@ -382,11 +384,19 @@ impl Opener {
         Ok(Box::new(TopicSink::new(Rc::clone(producer), at, kafka.topic.clone())))
     }
 
-    fn dead(&self, dlq: &DlqPlan, producers: &Producers) -> Result<Sink, Fatal> {
+    fn dead(&self, n: usize, producers: &Producers) -> Result<Sink, Fatal> {
+        let dlq: &DlqPlan = &self.plan.dlqs[n];
         if let Some(kafka) = dlq.topic.as_deref().filter(|_| dlq.enabled) {
             return Ok(Sink { writer: Opener::topic_sink(kafka, producers)?, eager: true, served: true });
         }
-        let writer = Box::new(DeadLetterFile::new(dlq.path.clone(), dlq.enabled));
+        let (path, enabled) = (dlq.path.clone(), dlq.enabled);
+        let writer = Box::new(match &self.kept {
+            None => DeadLetterFile::new(path, enabled),
+            Some(kept) => match kept.output(|restored| restored.dead.get(n)) {
+                file_sink::Kept::At(bytes) => DeadLetterFile::kept(path, enabled, Some(bytes))?,
+                file_sink::Kept::New | file_sink::Kept::No => DeadLetterFile::kept(path, enabled, None)?,
+            },
+        });
         Ok(Sink { writer, eager: self.follow, served: false })
     }
 
@@ -399,8 +409,10 @@ impl Opener {
         fetches: &Fetches,
     ) -> Result<Reader, Fatal> {
         let format = &self.plan.sources[source.index()].format;
+        let restored = self.kept.as_ref().and_then(|kept| kept.restored.as_ref());
+        let byte = restored.map_or(0, |restored| restored.byte(source, partition));
         let (input, retry): (Box<dyn PartitionSource>, Retry) = match &self.inputs[source.index()] {
-            Input::OneRow => (Box::new(OneRow::default()), Retry::OnNews),
+            Input::OneRow => (Box::new(OneRow::starting_at(byte)), Retry::OnNews),
             Input::Topics(input) => {
                 let missing = || Fatal::new(format!("{}-{partition} has no fetcher", input.topic));
                 let (fetch, index) = fetches.get(&(source, partition)).ok_or_else(missing)?;
@@ -409,13 +421,15 @@ impl Opener {
             Input::Topic(topic) => (Box::new(topic.reader(partition.0, Some(Arc::clone(bell)))), Retry::OnNews),
             Input::Files { partitions, watch, pause } => {
                 let files = partitions[partition.index()].clone();
-                (Box::new(FileSource::new(files, format.clone(), *watch, slab)?), Retry::After(*pause))
+                let files = FileSource::new(files, format.clone(), *watch, slab)?.starting_at(byte)?;
+                (Box::new(files), Retry::After(*pause))
             }
         };
         Ok(Reader { source, partition, input, retry })
     }
 
-    fn sink(&self, sink: &SinkPlan, producers: &Producers) -> Result<Sink, Fatal> {
+    fn sink(&self, n: usize, producers: &Producers) -> Result<Sink, Fatal> {
+        let sink: &SinkPlan = &self.plan.sinks[n];
         let eager = self.follow || matches!(sink.connector, SinkConnector::Memory { .. });
         let writer: Box<dyn SinkWriter> = match &sink.connector {
             SinkConnector::File { path, append, compression } => Box::new(FileSink::open(FileSinkOptions {
@@ -424,6 +438,10 @@ impl Opener {
                 follow: self.follow,
                 compression: *compression,
                 header: header_line(sink),
+                kept: match &self.kept {
+                    None => file_sink::Kept::No,
+                    Some(kept) => kept.output(|restored| restored.sinks.get(n)),
+                },
             })?),
             SinkConnector::Kafka(kafka) => {
                 return Ok(Sink { writer: Opener::topic_sink(kafka, producers)?, eager: false, served: true });

@@ -400,7 +400,7 @@ impl Job {
             }));
             inputs[self.sources[at].source.index()] = Input::Topics(input);
         }
-        Ok((inputs, Resume { points, frontiers: commits::frontiers(&self.plan, &metadata) }))
+        Ok((inputs, Resume { points, frontiers: commits::frontiers(&self.plan, &metadata), state: None }))
     }
 
     /// Where the assigned partitions of source number `at` begin.

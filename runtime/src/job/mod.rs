@@ -24,7 +24,9 @@ use crate::memory;
 use crate::mesh::ring_slots;
 use crate::stop::StopHandle;
 use crate::topology;
+use checkpoint::{Kept, StateOptions};
 
+pub mod checkpoint;
 mod commits;
 mod endpoints;
 mod group;
@@ -137,6 +139,8 @@ pub struct RunOptions {
     pub broker: Option<Arc<dyn Broker>>,
     /// How topics are dealt with.
     pub kafka: KafkaOptions,
+    /// Take checkpoints, and go on from them; `None`: the state ends with the process.
+    pub state: Option<StateOptions>,
 }
 
 /// Opens standard output for one sink, on its shard's thread.
@@ -165,6 +169,7 @@ impl Default for RunOptions {
             observer: Box::new(|_| {}),
             broker: None,
             kafka: KafkaOptions::default(),
+            state: None,
         }
     }
 }
@@ -199,6 +204,8 @@ pub struct Resume {
     pub points: Vec<SafePoint>,
     /// Operators with windows.
     pub frontiers: Vec<(NodeId, i64)>,
+    /// Checkpoints are taken, and one may be there to go on from.
+    pub state: Option<Arc<Kept>>,
 }
 
 /// What RANDOM and UUID stem from: two apps differ, two runs of one do not.
@@ -215,8 +222,24 @@ pub fn run(plan: AppPlan, options: RunOptions, stop: &StopHandle) -> Result<RunR
         let ShardSeed { plan, id, shards, owned, partitions, batch_rows, credits, run_start_ms, resume } = seed;
         let memory_limit = plan.memory_limit.unwrap_or_else(memory::default_limit);
         let seed = seed_of(&plan);
-        let options = ShardOptions { batch_rows, credits, run_start_ms, seed, partitions, memory_limit, check: false };
+        let checkpoint = resume.state.is_some();
+        let options = ShardOptions {
+            batch_rows,
+            credits,
+            run_start_ms,
+            seed,
+            partitions,
+            memory_limit,
+            check: false,
+            checkpoint,
+        };
         let mut shard = Shard::new(plan, id, shards, &owned, options);
+        if let Some(restored) = resume.state.as_ref().and_then(|kept| kept.restored.as_ref()) {
+            restored.heads.iter().for_each(|(source, partition, head)| shard.read_head(*source, *partition, head));
+            let failed = |error| Fatal::new(format!("the checkpoint does not fit this program: {error}"));
+            shard.restore(&restored.parts, shards).map_err(failed)?;
+            return Ok(Box::new(shard));
+        }
         let progress = |at: &SafePoint| PartitionProgress {
             source: at.source,
             partition: at.partition,
@@ -242,6 +265,9 @@ pub fn run_with(
 ) -> Result<RunReport, Fatal> {
     endpoints::check_sinks(&plan)?;
     endpoints::open_topics(&plan, &options.topics);
+    if let Some(state) = options.state.take() {
+        return checkpoint::run(plan, options, state, stop, make);
+    }
     if topics::needs_broker(&plan) {
         let missing = || Fatal::new("this program was built without a Kafka client");
         let broker = options.broker.clone().ok_or_else(missing)?;
@@ -286,7 +312,9 @@ fn run_life(
     let (backend, reason) = Backend::choose(options.backend)?;
     let layout = lay_out(&plan, &options.cores, options.shards, options.credits, options.profile, backend, &inputs)?;
     observer(Event::Started { backend, reason: &reason, shards: layout.shards, executors: layout.cpus.len() });
-    let run_start_ms = options.clock.now_ns() / velostream_types::time::NS_PER_MS;
+    let restored = resume.state.as_ref().and_then(|kept| kept.restored.as_ref());
+    let now_ms = || options.clock.now_ns() / velostream_types::time::NS_PER_MS;
+    let run_start_ms = restored.map_or_else(now_ms, |restored| restored.run_start_ms);
     let opener = endpoints::Opener {
         plan: Arc::clone(&plan),
         inputs,
@@ -302,6 +330,7 @@ fn run_life(
         notes,
         eager_topics: options.profile == LatencyProfile::Low,
         client_cpus: topology::client_cpus(&layout.cpus),
+        kept: resume.state.clone(),
     };
     let start = report::Usage::now();
     let (batch_rows, credits) = (options.batch_rows.max(1), options.credits.max(1));

@@ -15,6 +15,7 @@ use velostream_types::time::{WM_NONE, ns_to_ms};
 use velostream_types::topic::FetchStats;
 use velostream_types::{PartitionId, SourceId};
 
+use super::checkpoint::CheckpointReport;
 use crate::driver::{LaneReport, Layout, SinkProgress, World, start_of_run};
 use crate::io::file_sink::partial_path;
 use crate::stop::{StopHandle, StopReason};
@@ -275,6 +276,9 @@ pub struct RunReport {
     pub statements: Vec<StatementReport>,
     /// By partition, in order of sources.
     pub partitions: Vec<PartitionReport>,
+    /// What was done about checkpoints; absent without them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoints: Option<CheckpointReport>,
     /// By node of the plan, summed over shards.
     #[serde(skip)]
     pub nodes: Vec<NodeCounters>,
@@ -316,8 +320,24 @@ impl RunReport {
             sinks: sinks(plan, &[], follow),
             statements: statements(plan, &vec![NodeCounters::default(); plan.nodes.len()]),
             partitions: Vec::new(),
+            checkpoints: None,
             nodes: vec![NodeCounters::default(); plan.nodes.len()],
         }
+    }
+
+    /// The report of a run that an earlier start completed.
+    pub(super) fn was_complete(
+        plan: &AppPlan,
+        stop: &StopHandle,
+        follow: bool,
+        checkpoints: CheckpointReport,
+    ) -> RunReport {
+        let mut report = RunReport::nothing(plan, stop, follow);
+        "complete before the start".clone_into(&mut report.backend_reason);
+        report.interrupted = false;
+        report.sinks.iter_mut().for_each(|sink| (sink.finished, sink.partial) = (true, None));
+        report.checkpoints = Some(checkpoints);
+        report
     }
 
     /// Adds where the partitions of topics stand.
@@ -412,6 +432,7 @@ pub(super) fn assemble(facts: Facts<'_>) -> RunReport {
         sinks,
         statements: statements(plan, &nodes),
         partitions,
+        checkpoints: None,
         nodes,
     }
 }

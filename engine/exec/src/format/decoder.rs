@@ -166,14 +166,14 @@ impl Decoder {
         }
     }
 
-    /// Number of the next record, from 0.
+    /// Number of the next record, from 0; of one that is too long and still passes by, its own.
     pub fn next_offset(&self) -> i64 {
-        self.next_offset
+        self.long.as_ref().map_or(self.next_offset, LongRecord::offset)
     }
 
-    /// Byte position in the stream behind the last record that was used.
+    /// Byte position in the stream behind the last record that was used as a whole.
     pub fn position(&self) -> u64 {
-        self.position
+        self.long.as_ref().map_or(self.position, LongRecord::position)
     }
 
     /// Reads only the header of a CSV stream that begins with `head`, for a decoder that is about to resume behind it.

@@ -51,6 +51,14 @@ impl LongRecord {
         LongRecord { offset, position, head: Vec::new(), length: 0, hash: Box::new(Xxh3::new()) }
     }
 
+    pub(super) fn offset(&self) -> i64 {
+        self.offset
+    }
+
+    pub(super) fn position(&self) -> u64 {
+        self.position
+    }
+
     pub(super) fn pass(&mut self, bytes: &[u8]) {
         let room = KEPT_BYTES - self.head.len();
         self.head.extend_from_slice(&bytes[..bytes.len().min(room)]);

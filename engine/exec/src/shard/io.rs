@@ -3,6 +3,7 @@
 
 use velostream_types::{Chunk, DlqId, EdgeId, NodeId, PartitionId, ShardId, SourceId, SourcePoll};
 
+use super::saving::Saved;
 use crate::operator::Msg;
 
 /// What travels between two shards, in order per ordered pair.
@@ -126,6 +127,8 @@ pub struct Outbox {
     pub writes: Vec<Write>,
     /// What is known of barriers.
     pub marks: Vec<Mark>,
+    /// The state at a barrier, once all of it is there.
+    pub saved: Vec<Saved>,
     /// Bad records that are only logged: by destination how many, and what was wrong with the last.
     pub passed_over: Vec<(DlqId, u64, String)>,
     /// Lowest watermark among this shard's unfinished partitions; `WM_END` when all are finished.

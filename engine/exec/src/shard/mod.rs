@@ -11,25 +11,27 @@ mod io;
 mod meet;
 mod memory;
 mod outlet;
+mod saving;
 mod scan;
 mod writer;
 
 use std::sync::Arc;
 
 use velostream_sql::plan::{AppPlan, Failure};
-use velostream_state::snapshot::{SnapshotError, SnapshotReader, SnapshotWriter, StateTable};
 use velostream_types::time::WM_END;
-use velostream_types::{Chunk, DeadLetter, DlqId, EdgeId, Fatal, NodeId, PartitionId, ShardId, SourceId, vnode};
+use velostream_types::{Chunk, DeadLetter, DlqId, EdgeId, Fatal, NodeId, PartitionId, ShardId, SourceId};
 
 use crate::format::{dead_record, encode_dead_letter};
 use crate::operator::{Msg, NodeCounters, OpCx};
 use crate::pipeline::{Lowered, Stage, StageKind, lower};
+use saving::Saving;
 
 pub use dead::DeadMerge;
 pub use inlet::Inlet;
 pub use io::{Demand, Envelope, Inbox, Mark, Outbox, Progress, ScanMark, Stair, Write};
 pub use meet::Meet;
 pub use outlet::{Outlet, Target};
+pub use saving::{Saved, ShardSnapshot};
 pub use scan::{PartitionProgress, Scan, letter_of};
 pub use writer::{SinkMerge, WriteRule};
 
@@ -86,6 +88,8 @@ pub struct ShardOptions {
     pub memory_limit: u64,
     /// Watch every operator's contract; the feature `check` does so everywhere.
     pub check: bool,
+    /// Hand out the state at every barrier (see `saving`), and cut dead letters there, too.
+    pub checkpoint: bool,
 }
 
 /// One shard.
@@ -98,6 +102,8 @@ pub struct Shard {
     counters: Vec<NodeCounters>,
     /// Dead letters of this turn.
     dead: Vec<(DlqId, DeadLetter)>,
+    /// Those from behind a barrier that the dead-letter edges were not given yet.
+    dead_later: Vec<(DlqId, DeadLetter)>,
     /// Encoded dead letters per destination, waiting for their outlet.
     dead_chunks: Vec<Chunk>,
     /// Credits to give back: messages taken per edge and sender.
@@ -109,8 +115,12 @@ pub struct Shard {
     dead_closed: bool,
     /// Last barrier each stage without consumers let pass; `u64::MAX` after its end.
     passed: Vec<u64>,
-    /// Last barrier the dead-letter edges were given.
+    /// Last barrier the dead-letter edges were given, and the last that anything here let pass.
     dead_barrier: u64,
+    last_barrier: u64,
+    /// The checkpoint under way.
+    saving: Option<Saving>,
+    end_saved: bool,
     /// Frontiers to be told.
     marks: Vec<Mark>,
     stopping: bool,
@@ -123,15 +133,15 @@ struct Slot {
     msg: Option<(usize, Msg)>,
     /// The operator's output cursor is open.
     open: bool,
-}
-
-/// State of one shard at rest.
-#[derive(Debug, Default)]
-pub struct ShardSnapshot {
-    /// Tables per node.
-    pub nodes: Vec<(NodeId, SnapshotWriter)>,
-    /// Where each partition stands.
-    pub positions: Vec<PartitionProgress>,
+    /// The cursor gave this barrier on.
+    barrier: Option<u64>,
+    /// Last barrier given on.
+    fence: u64,
+    /// The end was given on.
+    ended: bool,
+    /// The end was given on before the snapshot this shard was restored from: it is told again, and nothing else.
+    over: bool,
+    owes_end: bool,
 }
 
 impl Shard {
@@ -160,12 +170,16 @@ impl Shard {
             lowered,
             slots,
             dead: Vec::new(),
+            dead_later: Vec::new(),
             taken: Vec::new(),
             spare: Vec::new(),
             local: Vec::new(),
             dead_closed: false,
             passed,
             dead_barrier: 0,
+            last_barrier: 0,
+            saving: None,
+            end_saved: false,
             marks: Vec::new(),
             stopping: false,
             now_ns: 0,
@@ -192,6 +206,7 @@ impl Shard {
         self.ask_pending(&mut out.demands);
         self.return_credits(&mut out.mesh);
         out.marks.append(&mut self.marks);
+        self.finish_saving(&mut out.saved);
         out.low = self.low();
         out.state_bytes = memory::held(&self.counters);
         let held = out.state_bytes.saturating_add(inbox.state_elsewhere);
@@ -229,13 +244,15 @@ impl Shard {
         }
         if let Some(id) = inbox.barrier.take().filter(|_| !self.stopping) {
             let mut partitions = Vec::new();
-            for stage in &mut self.lowered.stages {
+            for (stage, slot) in self.lowered.stages.iter_mut().zip(&mut self.slots) {
                 if let StageKind::Scan(scan) = &mut stage.kind {
                     scan.barrier(id);
+                    slot.fence = id;
                     partitions.extend(scan.marks());
                 }
             }
             self.marks.push(Mark::Scanned { barrier: id, partitions });
+            self.save_positions(id);
         }
         if inbox.drain {
             for stage in &mut self.lowered.stages {
@@ -343,16 +360,27 @@ impl Shard {
                 Ok(moved)
             }
             StageKind::Write(inlet, merge) => {
+                let (saves, ended) = (self.options.checkpoint, &mut self.slots[at].ended);
+                let mut saved = None;
                 let moved = drain(inlet, &mut self.taken, |msg| match msg {
                     Msg::Chunk(chunk) => merge.rows(chunk, &mut out.writes),
-                    Msg::Watermark(wm) => merge.watermark(wm, &mut out.writes),
+                    Msg::Watermark(wm) => {
+                        *ended |= wm == WM_END;
+                        merge.watermark(wm, &mut out.writes);
+                    }
                     Msg::Barrier(STOP_BARRIER) => merge.stop(&mut out.writes),
-                    Msg::Barrier(id) => merge.mark(id, &mut out.writes),
+                    Msg::Barrier(id) => {
+                        merge.mark(id, &mut out.writes);
+                        saved = saves.then(|| (id, merge.snapshot()));
+                    }
                     Msg::Batch(_) | Msg::Idle => {}
                 });
                 if moved {
                     let counters = &mut self.counters[node.index()];
                     (counters.groups, counters.state_bytes) = (merge.held_rows() as u64, merge.held_bytes() as u64);
+                }
+                if let Some((id, tables)) = saved {
+                    self.save(at, id, tables);
                 }
                 self.credit_local();
                 Ok(moved)
@@ -371,6 +399,10 @@ impl Shard {
     }
 
     fn step_operator(&mut self, at: usize, free: bool) -> Result<bool, Fatal> {
+        if self.slots[at].over {
+            return Ok(self.step_over(at, free));
+        }
+        let letters = self.dead.len();
         let Stage { kind, node, .. } = &mut self.lowered.stages[at];
         let StageKind::Operator(operator) = kind else { return Ok(false) };
         let mut cx = OpCx {
@@ -397,12 +429,20 @@ impl Shard {
             slot.open = true;
             moved = true;
         }
-        if free {
-            match operator.pull(&mut cx)? {
-                Some(msg) => self.deliver(at, msg),
-                None => slot.open = false,
+        let pulled = if free { Some(operator.pull(&mut cx)?) } else { None };
+        self.part_letters(at, letters);
+        match pulled {
+            Some(Some(msg)) => {
+                self.note_given(at, &msg);
+                self.deliver(at, msg);
+                moved = true;
             }
-            moved = true;
+            Some(None) => {
+                self.slots[at].open = false;
+                self.save_operator(at);
+                moved = true;
+            }
+            None => {}
         }
         Ok(moved)
     }
@@ -478,7 +518,7 @@ impl Shard {
             }
         }
         moved |= self.pass_dead_barrier();
-        let closing = !self.dead_closed && self.scans().all(Scan::is_done) && self.work_done();
+        let closing = !self.dead_closed && self.dead.is_empty() && self.scans().all(Scan::is_done) && self.work_done();
         let waiting = self.dead_chunks.iter().any(|c| !c.is_empty());
         let blocked = self.lowered.dead.iter().any(|s| self.slots[*s].msg.is_some());
         if closing && !waiting && !blocked {
@@ -493,13 +533,18 @@ impl Shard {
 
     /// Gives a barrier to the dead-letter edges once every stage let it pass: no record before it can fail any more.
     fn pass_dead_barrier(&mut self) -> bool {
-        let id = self.passed.iter().copied().min().unwrap_or(u64::MAX);
+        let id = match self.passed.iter().copied().min().unwrap_or(u64::MAX) {
+            // Behind the end there is no letter; those that wait still stand behind the barrier.
+            u64::MAX if self.options.checkpoint => self.last_barrier,
+            id => id,
+        };
         let waiting = self.dead_chunks.iter().any(|c| !c.is_empty());
         let blocked = self.lowered.dead.iter().any(|s| self.slots[*s].msg.is_some());
         if id <= self.dead_barrier || id == u64::MAX || waiting || blocked || self.dead_closed {
             return false;
         }
         self.dead_barrier = id;
+        self.dead.append(&mut self.dead_later);
         for stage in &self.lowered.dead {
             self.slots[*stage].msg = Some((0, Msg::Barrier(id)));
         }
@@ -582,20 +627,27 @@ impl Shard {
             return false;
         }
         let counters = &mut self.counters[node.index()];
-        scan.decode(index, self.options.batch_rows, self.now_ns, &mut self.dead, counters)
+        let letters = self.dead.len();
+        let read = scan.decode(index, self.options.batch_rows, self.now_ns, &mut self.dead, counters);
+        self.part_letters(at, letters);
+        read
     }
 
     /// Ends scans whose readers are all satisfied.
     fn close_satisfied(&mut self) {
         let stages = &mut self.lowered.stages;
-        let done = |stage: &Stage| matches!(&stage.kind, StageKind::Operator(op) if op.is_satisfied());
-        if !stages.iter().any(done) {
+        let slots = &self.slots;
+        let done = |at: usize, stage: &Stage| match &stage.kind {
+            StageKind::Operator(operator) => slots[at].over || operator.is_satisfied(),
+            _ => false,
+        };
+        if !stages.iter().enumerate().any(|(at, stage)| done(at, stage)) {
             return;
         }
         let mut satisfied = vec![false; stages.len()];
         for (at, stage) in stages.iter().enumerate().rev() {
             let readers = &stage.consumers;
-            satisfied[at] = done(stage) || (!readers.is_empty() && readers.iter().all(|(to, _)| satisfied[*to]));
+            satisfied[at] = done(at, stage) || (!readers.is_empty() && readers.iter().all(|(to, _)| satisfied[*to]));
         }
         for (stage, _) in stages.iter_mut().zip(&satisfied).filter(|(_, satisfied)| **satisfied) {
             if let StageKind::Scan(scan) = &mut stage.kind
@@ -662,6 +714,7 @@ impl Shard {
     /// TRUE when no message is under way and no cursor is open on this shard.
     pub fn is_at_rest(&self) -> bool {
         self.dead.is_empty()
+            && self.dead_later.is_empty()
             && self.slots.iter().all(|s| s.msg.is_none() && !s.open)
             && self.lowered.stages.iter().all(|stage| match &stage.kind {
                 StageKind::Scan(scan) => !scan.has_output(),
@@ -670,45 +723,5 @@ impl Shard {
                 StageKind::Receive(inlet) | StageKind::WriteDead(inlet, _) => inlet.is_empty(),
                 StageKind::Write(inlet, _) => inlet.is_empty(),
             })
-    }
-
-    /// The shard's state; only legal at rest.
-    pub fn snapshot(&self) -> ShardSnapshot {
-        assert!(self.is_at_rest(), "a snapshot is cut only when no cursor is open");
-        let mut snapshot = ShardSnapshot { nodes: Vec::new(), positions: self.progress() };
-        for stage in &self.lowered.stages {
-            let mut tables = SnapshotWriter::default();
-            match &stage.kind {
-                StageKind::Operator(operator) => operator.snapshot(&mut tables),
-                StageKind::Write(_, merge) => tables.tables.extend(merge.snapshot()),
-                _ => {}
-            }
-            if !tables.tables.is_empty() {
-                snapshot.nodes.push((stage.node, tables));
-            }
-        }
-        snapshot
-    }
-
-    /// Takes this shard's share of the snapshots of all shards of an earlier run, whatever their number was. Only
-    /// legal before the first turn.
-    pub fn restore(&mut self, parts: &[ShardSnapshot], shards: u16) -> Result<(), SnapshotError> {
-        let id = self.id;
-        let owns = move |v: u16| vnode::owner(v, shards) == id;
-        for stage in &mut self.lowered.stages {
-            for (_, tables) in parts.iter().flat_map(|p| &p.nodes).filter(|(node, _)| *node == stage.node) {
-                let tables: Vec<StateTable> = tables.tables.clone();
-                let reader = SnapshotReader { tables };
-                match &mut stage.kind {
-                    StageKind::Operator(operator) => operator.restore(&reader, &owns)?,
-                    StageKind::Write(_, merge) => merge.restore(&reader)?,
-                    _ => {}
-                }
-            }
-            if let StageKind::Scan(scan) = &mut stage.kind {
-                parts.iter().flat_map(|p| &p.positions).for_each(|at| scan.resume(at));
-            }
-        }
-        Ok(())
     }
 }

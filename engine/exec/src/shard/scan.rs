@@ -171,6 +171,13 @@ impl Scan {
         self.advance(None);
     }
 
+    /// The beginning of a partition's stream, whose header says how columns stand; before [`Scan::resume`].
+    pub fn read_head(&mut self, partition: PartitionId, head: &[u8]) {
+        for p in self.partitions.iter_mut().filter(|p| p.id == partition) {
+            p.decoder.read_head(head);
+        }
+    }
+
     /// Where each partition stands.
     pub fn progress(&self) -> impl Iterator<Item = PartitionProgress> + '_ {
         self.partitions.iter().map(|p| PartitionProgress {

@@ -5,7 +5,8 @@ use std::process::Command;
 use super::*;
 
 fn options(path: PathBuf) -> FileSinkOptions {
-    FileSinkOptions { path, append: false, follow: false, compression: Compression::None, header: Vec::new() }
+    let (compression, header, kept) = (Compression::None, Vec::new(), Kept::No);
+    FileSinkOptions { path, append: false, follow: false, compression, header, kept }
 }
 
 fn chunk(rows: &[&str]) -> Chunk {
@@ -171,5 +172,39 @@ fn a_full_disk_keeps_whole_rows() {
         assert!(read.is_empty() || read.ends_with("\"\n"));
         assert!(rows > 1000 && stored.len() <= kib << 10, "{rows} rows, {} bytes", stored.len());
         assert!(compression == "gzip" || stored.len() > (kib << 10) - 100, "{} bytes", stored.len());
+    }
+}
+
+#[test]
+fn a_restart_cuts_back_to_what_a_checkpoint_knows() {
+    for (compression, name) in [(Compression::None, "out.csv"), (Compression::Gzip, "out.csv.gz")] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(name);
+        let kept = |kept| FileSinkOptions { compression, header: b"a\n".to_vec(), kept, ..options(path.clone()) };
+        let mut sink = FileSink::open(kept(Kept::New)).unwrap();
+        sink.write(&chunk(&["1", "2"])).unwrap();
+        sink.mark(1).unwrap();
+        let known = sink.position().unwrap();
+        assert_eq!((known.bytes, known.rows), (partial_path(&path).metadata().unwrap().len(), 2));
+        sink.write(&chunk(&["not known"])).unwrap();
+        sink.mark(2).unwrap();
+        assert!(sink.position().unwrap().bytes > known.bytes);
+        // The process ends here.
+        drop(sink);
+        let mut sink = FileSink::open(kept(Kept::At(known.bytes))).unwrap();
+        sink.write(&chunk(&["3"])).unwrap();
+        sink.finish().unwrap();
+        assert_eq!(listing(dir.path()), [format!("{name}.partial")], "names come when the run is complete");
+        std::fs::rename(partial_path(&path), &path).unwrap();
+        let mut read = String::new();
+        crate::io::file_source::open(&path).unwrap().read_to_string(&mut read).unwrap();
+        assert_eq!(read, "a\n1\n2\n3\n");
+        for (at, word) in [(5, "is gone"), (0, "")] {
+            let found = FileSink::open(kept(Kept::At(at))).err().map_or(String::new(), |error| error.message);
+            assert!(found.contains(word) && found.is_empty() == word.is_empty(), "{found}");
+        }
+        std::fs::write(partial_path(&path), "a\n").unwrap();
+        let short = FileSink::open(kept(Kept::At(5))).err().unwrap().message;
+        assert!(short.contains("has 2 bytes"), "{short}");
     }
 }

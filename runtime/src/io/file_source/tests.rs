@@ -170,3 +170,30 @@ fn broken_environments_name_the_file() {
         assert!(error.message.contains(name) && error.message.contains(expect), "{error}");
     }
 }
+
+#[test]
+fn a_source_goes_on_anywhere_in_its_stream() {
+    let dir = tempfile::tempdir().unwrap();
+    let csv = Format::Csv { delimiter: b',', quote: b'"', header: true, skip_lines: 0 };
+    let (one, two): (&[u8], &[u8]) = (b"a,b\n1,2\n3,4", b"a,b\n5,6\n");
+    let plain = vec![file(&dir, "1", one), file(&dir, "2", two)];
+    let packed = vec![file(&dir, "1.gz", &gz(one)), file(&dir, "2.gz", &gz(two))];
+    let whole = b"a,b\n1,2\n3,4\n5,6\n";
+    for files in [plain, packed] {
+        for from in 0..=whole.len() as u64 {
+            let source = FileSource::new(files.clone(), csv.clone(), false, 8).unwrap();
+            let mut source = source.starting_at(from).unwrap();
+            let mut rest = Vec::new();
+            let mut consumed = 0;
+            while let SourcePoll::Slab(slab) = source.poll(consumed, false).unwrap() {
+                let SlabKind::Stream { position, .. } = slab.kind else { panic!("a file gives streams") };
+                assert_eq!(position, from + rest.len() as u64);
+                rest.extend_from_slice(&slab.bytes);
+                consumed = slab.bytes.len();
+            }
+            assert_eq!(rest, whole[from as usize..], "from {from}");
+        }
+        let beyond = FileSource::new(files, csv.clone(), false, 8).unwrap().starting_at(99).err().unwrap().message;
+        assert!(beyond.contains("was read up to byte 99"), "{beyond}");
+    }
+}
