@@ -20,8 +20,8 @@ pub enum Feature {
     OrderOfChains,
     /// `AS _event_time` beside aggregates of a window.
     RestampedGroups,
-    /// Dead letters of late rows of a partition that gave nothing before others fired.
-    LettersOfJoiners,
+    /// A partition that gives nothing before all others have been read.
+    Joiners,
 }
 
 pub const RUNS: [(Feature, bool); 9] = [
@@ -33,7 +33,7 @@ pub const RUNS: [(Feature, bool); 9] = [
     (Feature::Over, false),
     (Feature::OrderOfChains, false),
     (Feature::RestampedGroups, false),
-    (Feature::LettersOfJoiners, false),
+    (Feature::Joiners, false),
 ];
 
 /// TRUE for what is drawn.

@@ -3,7 +3,7 @@
 
 use super::apps::{Chain, Drawn, Feature, runs};
 use super::draw::Draw;
-use super::model::{App, Feed, Late, MS, Op, Record, Shape};
+use super::model::{App, Feed, MS, Op, Record, Shape};
 use super::value::Value;
 use super::zone::Zone;
 
@@ -39,7 +39,7 @@ pub fn feed(draw: &mut Draw, drawn: &Drawn) -> (Feed, Traits) {
     let plain = !matches!(drawn.chain, Chain::Restamped | Chain::RestampedGroups | Chain::Over | Chain::WindowOfOver);
     let given = Traits {
         empty: partitions > 1 && draw.once_in(6),
-        joins: live && draw.once_in(5) && (runs(Feature::LettersOfJoiners) || !letters(app)),
+        joins: live && draw.once_in(5) && runs(Feature::Joiners),
         ahead: partitions > 1 && draw.once_in(6),
         untimed: plain && app.source.names_time && draw.once_in(8),
     };
@@ -67,10 +67,6 @@ pub fn feed(draw: &mut Draw, drawn: &Drawn) -> (Feed, Traits) {
         join_later(draw, &mut feed, chunks);
     }
     (feed, given)
-}
-
-fn letters(app: &App) -> bool {
-    app.stages.iter().any(|s| matches!(&s.op, Op::Window(window) if app.late_of(window) == Late::DeadLetter))
 }
 
 /// The first partition comes in a chunk of its own, behind the first of the others.

@@ -58,7 +58,8 @@ impl Sessions {
 
 impl Operator for Sessions {
     fn row(&mut self, row: Row, given: &mut Given) {
-        if row.at + self.lateness < row.own {
+        // The operator's watermark is ahead of a partition's own only when that was idle.
+        if row.at + self.lateness < row.own.max(self.watermark) {
             given.late(&row, self.late == Late::DeadLetter);
             return;
         }

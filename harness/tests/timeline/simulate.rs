@@ -81,11 +81,8 @@ pub fn run(app: &App, feed: &Feed) -> Outcome {
     let mut watermark = i64::MIN;
     for chunk in 0..chunks(feed) {
         for (p, records) in feed.iter().enumerate() {
-            // A partition that gave nothing yet is idle while its input goes on; what it gives later is judged by the operators' watermark.
-            if !counts[p] && records.iter().any(|r| r.chunk == chunk) {
-                counts[p] = true;
-                own[p] = watermark;
-            }
+            // A partition that gave nothing yet is idle while its input goes on.
+            counts[p] |= records.iter().any(|r| r.chunk == chunk);
         }
         for (offset, p) in as_if_order(feed, chunk) {
             let record = &feed[p][offset];

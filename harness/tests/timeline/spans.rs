@@ -68,7 +68,7 @@ impl Spans {
         let id = (end, start, self.results.key(row));
         let tick = match self.emit {
             Emit::Every(d) => {
-                let behind = row.at.max(row.own);
+                let behind = row.at.max(row.own).max(self.watermark);
                 let tick = behind.div_euclid(d).saturating_add(1).saturating_mul(d).min(end + self.lateness);
                 self.ticks.entry(tick).or_default().insert(id.clone());
                 tick
@@ -116,11 +116,13 @@ impl Spans {
 impl Operator for Spans {
     fn row(&mut self, row: Row, given: &mut Given) {
         let mut spans = self.grid.of(row.at);
-        spans.retain(|(_, end)| end + self.lateness > row.own);
+        // The operator's watermark is ahead of a partition's own only when that was idle.
+        let own = row.own.max(self.watermark);
+        spans.retain(|(_, end)| end + self.lateness > own);
         if spans.is_empty() {
             given.late(&row, self.late == Late::DeadLetter);
             if self.late == Late::IncludeInNext {
-                spans.push(self.grid.first_open(row.own));
+                spans.push(self.grid.first_open(own));
             }
         }
         for span in spans {
