@@ -26,10 +26,10 @@ pub enum Feature {
 
 pub const RUNS: [(Feature, bool); 9] = [
     (Feature::Session, false),
-    (Feature::Zone, false),
-    (Feature::UpdatePrevious, false),
-    (Feature::IncludeInNext, false),
-    (Feature::EveryOverHopping, false),
+    (Feature::Zone, true),
+    (Feature::UpdatePrevious, true),
+    (Feature::IncludeInNext, true),
+    (Feature::EveryOverHopping, true),
     (Feature::Over, false),
     (Feature::OrderOfChains, false),
     (Feature::RestampedGroups, false),
