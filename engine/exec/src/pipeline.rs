@@ -283,10 +283,25 @@ impl Lowering<'_> {
         let outlet = Outlet::new(edge, self.id, self.shards, target, self.options.credits);
         let send = self.push(StageKind::Send(outlet), node.id);
         self.connect(node, send);
-        let receive = self.push(StageKind::Receive(Inlet::new(edge, self.shards)), node.id);
+        let receive = self.push(StageKind::Receive(self.inlet(node, edge)), node.id);
         self.out.send[edge.index()] = Some(send);
         self.out.receive[edge.index()] = Some(receive);
         receive
+    }
+
+    /// Where `node` hears from all shards: of sources, each has its own partitions; behind an exchange, each has its share
+    /// of the rows and hears of all partitions.
+    fn inlet(&self, node: &Node, edge: EdgeId) -> Inlet {
+        let mut below: Vec<NodeId> = node.inputs.clone();
+        while let Some(at) = below.pop() {
+            let input = &self.plan.nodes[at.index()];
+            match input.kind {
+                NodeKind::Exchange { .. } => {}
+                NodeKind::Scan { .. } => return Inlet::new(edge, self.shards),
+                _ => below.extend(&input.inputs),
+            }
+        }
+        Inlet::of_shares(edge, self.shards)
     }
 
     fn sink(&mut self, node: &Node, sink: usize, edge: EdgeId) -> usize {
@@ -307,7 +322,7 @@ impl Lowering<'_> {
         if home == self.id {
             let (inlet, senders) = match is_own {
                 true => (Inlet::from_one(edge, self.id), 1),
-                false => (Inlet::new(edge, self.shards), self.shards),
+                false => (self.inlet(node, edge), self.shards),
             };
             let write = self.push(StageKind::Write(inlet, SinkMerge::new(sink, rule, senders)), node.id);
             self.out.receive[edge.index()] = Some(write);

@@ -115,6 +115,7 @@ impl Operator for Project {
         if !errors.is_empty() {
             errors.sort_by_key(|e| e.row);
             errors.dedup_by_key(|e| e.row);
+            cx.counters.late += errors.iter().filter(|e| e.error.code == ErrorCode::Late).count() as u64;
             let mut keep = vec![true; batch.rows];
             errors.iter().for_each(|e| keep[e.row as usize] = false);
             bury(errors, &batch, &self.names, self.dlq, cx);

@@ -25,17 +25,23 @@ pub struct Inlet {
 impl Inlet {
     /// An inlet that hears from shards `0 .. shards`.
     pub fn new(edge: EdgeId, shards: u16) -> Inlet {
-        Inlet::of(edge, 0, shards)
+        Inlet::of(edge, 0, Meet::new(usize::from(shards)), shards)
+    }
+
+    /// An inlet that hears from shards `0 .. shards`, whose rows went through an exchange already: what they send are
+    /// shares of one stream.
+    pub fn of_shares(edge: EdgeId, shards: u16) -> Inlet {
+        Inlet::of(edge, 0, Meet::of_shares(usize::from(shards)), shards)
     }
 
     /// An inlet that hears from shard `only`.
     pub fn from_one(edge: EdgeId, only: ShardId) -> Inlet {
-        Inlet::of(edge, only.0, 1)
+        Inlet::of(edge, only.0, Meet::new(1), 1)
     }
 
-    fn of(edge: EdgeId, first: u16, shards: u16) -> Inlet {
+    fn of(edge: EdgeId, first: u16, meet: Meet, shards: u16) -> Inlet {
         let queues = (0..shards).map(|_| VecDeque::new()).collect();
-        Inlet { edge, first, queues, meet: Meet::new(usize::from(shards)), turn: 0 }
+        Inlet { edge, first, queues, meet, turn: 0 }
     }
 
     /// A message arrived; the sender spent a credit on it, so the queue is bounded by the credits.
@@ -167,5 +173,23 @@ mod tests {
         inlet.arrive(ShardId(1), Msg::Watermark(3));
         inlet.arrive(ShardId(1), Msg::Barrier(1));
         assert_eq!(drain(&mut inlet), ["barrier 1", "wm 3"]);
+    }
+
+    /// Shard 1 heard that all went idle before it heard how far they had come; shard 0 heard it the other way round.
+    #[test]
+    fn an_idle_share_holds_what_the_others_gave() {
+        let mut inlet = Inlet::of_shares(EdgeId(0), 3);
+        for shard in 0..3 {
+            inlet.arrive(ShardId(shard), Msg::Watermark(5));
+        }
+        inlet.arrive(ShardId(1), Msg::Idle);
+        inlet.arrive(ShardId(0), Msg::Watermark(WM_END));
+        inlet.arrive(ShardId(2), Msg::Watermark(9));
+        assert_eq!(drain(&mut inlet), ["wm 5"]);
+        inlet.arrive(ShardId(1), Msg::Watermark(WM_END));
+        inlet.arrive(ShardId(2), Msg::Idle);
+        assert_eq!(drain(&mut inlet), ["wm 9", "idle"]);
+        inlet.arrive(ShardId(2), Msg::Watermark(WM_END));
+        assert_eq!(drain(&mut inlet), [format!("wm {WM_END}")]);
     }
 }

@@ -11,6 +11,10 @@ use crate::operator::Msg;
 #[derive(Debug)]
 pub struct Meet {
     streams: Vec<Stream>,
+    /// The streams are shares of one: each sender hears of the same partitions, so an idle one has only not heard yet
+    /// what moved the others. It holds what the others gave until it has caught up, or its rows would come behind the
+    /// watermark that they are to stand in front of.
+    shares: bool,
     /// Watermark given so far.
     watermark: i64,
     idle: bool,
@@ -30,7 +34,13 @@ impl Meet {
     /// A meeting of so many streams.
     pub fn new(streams: usize) -> Meet {
         let stream = Stream { watermark: WM_NONE, idle: false, barrier: None };
-        Meet { streams: vec![stream; streams], watermark: WM_NONE, idle: false, ready: VecDeque::new(), ended: false }
+        let (streams, ready) = (vec![stream; streams], VecDeque::new());
+        Meet { streams, shares: false, watermark: WM_NONE, idle: false, ready, ended: false }
+    }
+
+    /// The same of streams that are shares of one, see [`Meet::shares`].
+    pub fn of_shares(streams: usize) -> Meet {
+        Meet { shares: true, ..Meet::new(streams) }
     }
 
     /// What is to be given on before the next message is merged.
@@ -96,24 +106,31 @@ impl Meet {
         Some(Msg::Barrier(id))
     }
 
-    /// Gives the merged watermark on when it moved: the minimum over the streams that are not idle. When none is live
-    /// and some are idle it holds: streams that ended say nothing about the idle ones.
+    /// Gives the merged watermark on when it moved: the minimum over the streams that are not idle, of shares over all.
+    /// When none is live and some are idle the whole is idle, and the watermark holds: streams that ended say nothing
+    /// about the idle ones.
     fn advance(&mut self) -> Option<Msg> {
         let any_idle = self.streams.iter().any(|s| s.idle);
-        let live = self.streams.iter().filter(|s| !s.idle && (s.watermark != WM_END || !any_idle));
-        match live.map(|s| s.watermark).min() {
-            Some(at) if at > self.watermark => {
-                self.watermark = at;
-                self.idle = false;
-                self.ended |= at == WM_END;
-                Some(Msg::Watermark(at))
-            }
-            Some(_) => None,
-            None => {
-                let first = !self.idle;
-                self.idle = true;
-                first.then_some(Msg::Idle)
-            }
+        let live = || self.streams.iter().filter(|s| !s.idle && (s.watermark != WM_END || !any_idle));
+        let all_idle = any_idle && live().next().is_none();
+        let least = match self.shares {
+            true => self.streams.iter().map(|s| s.watermark).min(),
+            false => live().map(|s| s.watermark).min(),
+        };
+        let turned = all_idle && !self.idle;
+        let moved = least.filter(|at| *at > self.watermark).map(|at| {
+            self.watermark = at;
+            self.idle = false;
+            self.ended |= at == WM_END;
+            Msg::Watermark(at)
+        });
+        if !turned {
+            return moved;
         }
+        self.idle = true;
+        if moved.is_some() {
+            self.ready.push_back(Msg::Idle);
+        }
+        moved.or(Some(Msg::Idle))
     }
 }

@@ -106,7 +106,7 @@ impl Binder<'_> {
         let mut below = vec![rel.node];
         while let Some(node) = below.pop() {
             match &self.graph.nodes[node].kind {
-                NodeKind::Project { event_time: Some(_), .. } => {}
+                NodeKind::Project { event_time: Some(_), .. } => self.time_below(node),
                 NodeKind::Aggregate(spec) if spec.window.is_some() => {}
                 NodeKind::Join(spec) => {
                     // The rows of a looked-up table have no say in when a joined row is.
@@ -124,6 +124,23 @@ impl Binder<'_> {
             }
         }
         Some(())
+    }
+
+    /// Rows that `expr AS _event_time` places anew keep the watermark of their partition, so the sources below have one,
+    /// where their records have a time at all.
+    fn time_below(&mut self, node: usize) {
+        let mut below = vec![node];
+        while let Some(node) = below.pop() {
+            below.extend(self.graph.nodes[node].inputs.iter().map(|input| input.index()));
+            let NodeKind::Scan { source } = &self.graph.nodes[node].kind else { continue };
+            let source = source.index();
+            let known = &self.graph.sources[source];
+            let declares = known.spec.as_ref().is_some_and(|s| s.event_time_field.is_some());
+            if declares || matches!(known.plan.connector, SourceConnector::Kafka(_)) {
+                let rel = self.source_rel(source);
+                self.source_time(source, &rel, Span::default(), None);
+            }
+        }
     }
 
     /// Event time of the relation's source for expressions and FIRST/LAST: the declared field, else the record's time.
