@@ -277,10 +277,17 @@ impl Lowering<'_> {
         let outlet = Outlet::new(edge, self.id, self.shards, target, self.options.credits);
         let send = self.push(StageKind::Send(outlet), node.id);
         self.connect(node, send);
-        let receive = self.push(StageKind::Receive(Inlet::new(edge, self.shards)), node.id);
+        let inlet = Inlet::new(edge, self.shards).together(self.is_merged(node));
+        let receive = self.push(StageKind::Receive(inlet), node.id);
         self.out.send[edge.index()] = Some(send);
         self.out.receive[edge.index()] = Some(receive);
         receive
+    }
+
+    /// TRUE when everything below a node crossed an exchange, so that all shards get the same watermarks.
+    fn is_merged(&self, node: &Node) -> bool {
+        let crossed = |input: &Node| matches!(input.kind, NodeKind::Exchange { .. }) || self.is_merged(input);
+        !node.inputs.is_empty() && node.inputs.iter().all(|input| crossed(&self.plan.nodes[input.index()]))
     }
 
     fn sink(&mut self, node: &Node, sink: usize, edge: EdgeId) -> usize {
@@ -301,7 +308,7 @@ impl Lowering<'_> {
         if home == self.id {
             let (inlet, senders) = match is_own {
                 true => (Inlet::from_one(edge, self.id), 1),
-                false => (Inlet::new(edge, self.shards), self.shards),
+                false => (Inlet::new(edge, self.shards).together(self.is_merged(node)), self.shards),
             };
             let write = self.push(StageKind::Write(inlet, SinkMerge::new(sink, rule, senders)), node.id);
             self.out.receive[edge.index()] = Some(write);

@@ -12,6 +12,7 @@ mod changes;
 mod closing;
 mod first_seen;
 mod idle;
+pub(crate) mod open;
 mod runs;
 mod saved;
 pub(crate) mod store;
@@ -24,7 +25,7 @@ use velostream_state::snapshot::{SnapshotError, SnapshotReader, SnapshotWriter};
 use velostream_types::time::{WM_END, WM_NONE};
 use velostream_types::{DlqId, Fatal, NodeId, ShardId, SourceId, vnode};
 
-use crate::operator::{Msg, OpCx, Operator};
+use crate::operator::{Msg, OpCx, OpenWindows, Operator};
 use changes::Changes;
 use closing::Closing;
 pub(crate) use first_seen::Triple;
@@ -219,6 +220,14 @@ impl Operator for Aggregate {
 
     fn resume(&mut self, frontier: i64) {
         self.store.released = frontier;
+    }
+
+    fn open_windows(&self) -> Option<OpenWindows> {
+        self.store.open_windows()
+    }
+
+    fn released(&mut self, watermark: i64) {
+        self.store.forget_held(watermark);
     }
 
     fn snapshot(&self, out: &mut SnapshotWriter) {

@@ -38,6 +38,13 @@ impl Inlet {
         Inlet { edge, first, queues, meet: Meet::new(usize::from(shards)), turn: 0 }
     }
 
+    /// The senders fall idle and come back all together.
+    #[must_use]
+    pub fn together(mut self, together: bool) -> Inlet {
+        self.meet.set_together(together);
+        self
+    }
+
     /// A message arrived; the sender spent a credit on it, so the queue is bounded by the credits.
     pub fn arrive(&mut self, from: ShardId, msg: Msg) {
         self.queues[from.index() - usize::from(self.first)].push_back(msg);
@@ -119,6 +126,23 @@ mod tests {
         assert_eq!(drain(&mut inlet), ["idle"]);
         inlet.arrive(ShardId(1), Msg::Watermark(3));
         assert_eq!(drain(&mut inlet), ["wm 3"]);
+    }
+
+    #[test]
+    fn senders_that_fall_idle_together_wait_for_each_other_when_they_come_back() {
+        let mut inlet = Inlet::new(EdgeId(0), 2).together(true);
+        for s in [0, 1] {
+            inlet.arrive(ShardId(s), Msg::Watermark(4));
+        }
+        assert_eq!(drain(&mut inlet), ["wm 4"]);
+        inlet.arrive(ShardId(0), Msg::Idle);
+        assert!(drain(&mut inlet).is_empty());
+        inlet.arrive(ShardId(1), Msg::Idle);
+        assert_eq!(drain(&mut inlet), ["idle"]);
+        inlet.arrive(ShardId(0), Msg::Watermark(9));
+        assert!(drain(&mut inlet).is_empty(), "the other has rows to give before its 9");
+        inlet.arrive(ShardId(1), Msg::Watermark(9));
+        assert_eq!(drain(&mut inlet), ["wm 9"]);
     }
 
     #[test]

@@ -11,6 +11,8 @@ use crate::operator::Msg;
 #[derive(Debug)]
 pub struct Meet {
     streams: Vec<Stream>,
+    /// The streams fall idle and come back all together, each in its own time: one alone is not idle.
+    together: bool,
     /// Watermark given so far.
     watermark: i64,
     idle: bool,
@@ -30,7 +32,14 @@ impl Meet {
     /// A meeting of so many streams.
     pub fn new(streams: usize) -> Meet {
         let stream = Stream { watermark: WM_NONE, idle: false, barrier: None };
-        Meet { streams: vec![stream; streams], watermark: WM_NONE, idle: false, ready: VecDeque::new(), ended: false }
+        let streams = vec![stream; streams];
+        Meet { streams, together: false, watermark: WM_NONE, idle: false, ready: VecDeque::new(), ended: false }
+    }
+
+    /// Streams of operators that all got one and the same merged watermark. What one of them still has to give out at
+    /// the watermark that ends the idle time must not come behind that of another.
+    pub fn set_together(&mut self, together: bool) {
+        self.together = together;
     }
 
     /// What is to be given on before the next message is merged.
@@ -100,7 +109,8 @@ impl Meet {
     /// and some are idle it holds: streams that ended say nothing about the idle ones.
     fn advance(&mut self) -> Option<Msg> {
         let any_idle = self.streams.iter().any(|s| s.idle);
-        let live = self.streams.iter().filter(|s| !s.idle && (s.watermark != WM_END || !any_idle));
+        let holds = self.together && self.streams.iter().any(|s| !s.idle && s.watermark != WM_END);
+        let live = self.streams.iter().filter(|s| holds || !s.idle && (s.watermark != WM_END || !any_idle));
         match live.map(|s| s.watermark).min() {
             Some(at) if at > self.watermark => {
                 self.watermark = at;

@@ -118,6 +118,11 @@ impl Grid {
         (self.overlaps() && watermark != WM_NONE).then(|| floor_to(start, self.slide))
     }
 
+    /// From the start of one window to that of the next.
+    pub(crate) fn slide_ns(&self) -> i64 {
+        self.slide
+    }
+
     pub(crate) fn lateness(&self) -> i64 {
         self.lateness
     }
