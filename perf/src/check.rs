@@ -1,4 +1,4 @@
-//! `perf check`: computes W1, W2 or W3 once more, slowly and exactly, and compares an output with it line by line.
+//! `perf check`: computes W1 to W4 once more, slowly and exactly, and compares an output with it line by line.
 //!
 //! Shares nothing with the engine or with the limit programs: own readers that look at one record at a time, integers
 //! of 128 bits, ordered maps. Rows are taken one at a time in the order of their own file; each is late or not by the
@@ -19,12 +19,10 @@ use anyhow::{Context, Result, bail};
 use crate::blocks::for_each_block;
 use crate::generate::Format;
 use crate::text::div_round;
-use crate::workload::Workload;
+use crate::workload::{Hop, Workload};
 use number::Number;
 use record::Record;
 
-/// W3's window.
-const WINDOW_MS: i64 = 1_000;
 /// Types are fixed by the head of the data, where prices have four digits and quantities none.
 const PRICE_SCALE: u32 = 4;
 /// AVG of such a price has four digits more.
@@ -103,20 +101,28 @@ fn read_file(
                 Format::Csv => record::from_csv(&columns, line),
                 Format::Jsonl => record::from_json(line),
             };
-            let Some(record) = record.filter(|r| options.workload != Workload::W3 || r.event_time_ms.is_some()) else {
+            let Some(record) = record.filter(|r| options.workload.window().is_none() || r.event_time_ms.is_some())
+            else {
                 expected.bad.insert(at, line.to_vec());
                 continue;
             };
             match options.workload {
                 Workload::W1 => expected.lines.extend(projected(&record)),
                 Workload::W2 => add(groups, 0, &record),
-                Workload::W3 => {
+                Workload::W3 | Workload::W4 => {
                     let time = record.event_time_ms.unwrap_or_default();
-                    let start = time.div_euclid(WINDOW_MS) * WINDOW_MS;
-                    if newest_ms.is_some_and(|newest| start + WINDOW_MS <= newest - options.bound_ms) {
+                    let open = |start: &i64, hop: Hop| {
+                        newest_ms.is_none_or(|newest| start + hop.size_ms > newest - options.bound_ms)
+                    };
+                    let mut taken = 0;
+                    if let Some(hop) = options.workload.window() {
+                        for start in starts(hop, time).filter(|start| open(start, hop)) {
+                            add(groups, start, &record);
+                            taken += 1;
+                        }
+                    }
+                    if taken == 0 {
                         expected.late.insert(at, line.to_vec());
-                    } else {
-                        add(groups, start, &record);
                     }
                     newest_ms = newest_ms.max(Some(time));
                 }
@@ -126,6 +132,12 @@ fn read_file(
     })?;
     expected.records += number;
     Ok(())
+}
+
+/// Starts of the windows that hold a time.
+fn starts(hop: Hop, time_ms: i64) -> impl Iterator<Item = i64> {
+    let last = time_ms.div_euclid(hop.slide_ms) * hop.slide_ms;
+    (0..hop.size_ms / hop.slide_ms).map(move |back| last - back * hop.slide_ms)
 }
 
 /// W1's line for a record, if it passes the filter.
@@ -150,7 +162,7 @@ fn add(groups: &mut BTreeMap<(i64, Vec<u8>), Totals>, start_ms: i64, record: &Re
 
 fn group_line(workload: Workload, start_ms: i64, symbol: &[u8], totals: &Totals) -> Vec<u8> {
     let mut line = symbol.to_vec();
-    if workload == Workload::W3 {
+    if workload.window().is_some() {
         line.extend_from_slice(format!(",{start_ms}").as_bytes());
     }
     let average = div_round(totals.price, totals.count * 10i128.pow(SUM_SCALE - AVERAGE_SCALE));

@@ -7,6 +7,7 @@
 mod groups;
 mod row;
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -17,7 +18,7 @@ use crate::blocks::for_each_block;
 use crate::generate::Format;
 use crate::text::{push_decimal, push_u64};
 use crate::workload::Workload;
-use groups::Groups;
+use groups::{Groups, Sums};
 use row::{RawRow, Target, price_parts, read_csv, read_json, small_number};
 
 const FLUSH_BYTES: usize = 256 << 10;
@@ -42,6 +43,8 @@ pub fn run(workload: Workload, format: Format, input: &Path, output: &Path) -> R
         (Workload::W2, Format::Jsonl) => drive(input, format, &mut sink, read_json, &mut BySymbol::default())?,
         (Workload::W3, Format::Csv) => drive(input, format, &mut sink, read_csv, &mut ByWindow::default())?,
         (Workload::W3, Format::Jsonl) => drive(input, format, &mut sink, read_json, &mut ByWindow::default())?,
+        (Workload::W4, Format::Csv) => drive(input, format, &mut sink, read_csv, &mut ByHop::default())?,
+        (Workload::W4, Format::Jsonl) => drive(input, format, &mut sink, read_json, &mut ByHop::default())?,
     }
     sink.flush()?;
     Ok(sink.counts)
@@ -175,24 +178,89 @@ impl Job for ByWindow {
     }
 }
 
-fn emit(groups: &mut Groups, window_ms: Option<u64>, sink: &mut Csv) {
-    let out = &mut sink.buffer;
-    groups.drain(|symbol, sums| {
-        out.extend_from_slice(symbol);
-        if let Some(start) = window_ms {
-            out.push(b',');
-            push_u64(out, start);
+/// W4: rows are added up by second; of ten seconds the running total is kept, by adding one and taking one away.
+#[derive(Default)]
+struct ByHop {
+    /// The last seconds in order, the present one last.
+    seconds: VecDeque<Groups>,
+    /// Totals of all of them but the present one.
+    total: Groups,
+    start_ms: u64,
+}
+
+/// Seconds of a window of W4.
+const SECONDS: usize = 10;
+
+impl ByHop {
+    /// The present second is over: the window that ends with it is complete.
+    fn close(&mut self, sink: &mut Csv) -> Option<()> {
+        if let Some(second) = self.seconds.back() {
+            self.total.merge(second, 1)?;
         }
+        let window_ms = (self.start_ms + WINDOW_MS).checked_sub(SECONDS as u64 * WINDOW_MS)?;
+        self.total.each(|symbol, sums| line(symbol, sums, Some(window_ms), sink));
+        let mut spare = Groups::default();
+        if self.seconds.len() == SECONDS
+            && let Some(oldest) = self.seconds.pop_front()
+        {
+            self.total.merge(&oldest, -1)?;
+            spare = oldest;
+            spare.drain(|_, _| {});
+        }
+        self.seconds.push_back(spare);
+        self.start_ms += WINDOW_MS;
+        Some(())
+    }
+}
+
+impl Job for ByHop {
+    #[inline]
+    fn row(&mut self, row: &RawRow<'_>, sink: &mut Csv) -> Option<()> {
+        let start_ms = small_number(row.event_time)? / WINDOW_MS * WINDOW_MS;
+        if start_ms != self.start_ms {
+            if self.seconds.is_empty() {
+                self.seconds.push_back(Groups::default());
+                self.start_ms = start_ms;
+            }
+            // Trades have no gaps, so these are few.
+            while self.start_ms < start_ms {
+                self.close(sink)?;
+            }
+            if start_ms < self.start_ms {
+                return None;
+            }
+        }
+        self.seconds.back_mut()?.add(row.symbol, small_number(row.quantity)?, price_parts(row.price)?)
+    }
+
+    fn end(&mut self, sink: &mut Csv) {
+        for _ in 0..SECONDS {
+            // The counts of before fit, so they still do.
+            let _ = self.close(sink);
+        }
+    }
+}
+
+fn emit(groups: &mut Groups, window_ms: Option<u64>, sink: &mut Csv) {
+    groups.drain(|symbol, sums| line(symbol, sums, window_ms, sink));
+}
+
+fn line(symbol: &[u8], sums: &Sums, window_ms: Option<u64>, sink: &mut Csv) {
+    let out = &mut sink.buffer;
+    out.extend_from_slice(symbol);
+    if let Some(start) = window_ms {
         out.push(b',');
-        push_u64(out, sums.count);
-        out.push(b',');
-        push_u64(out, sums.quantity);
-        out.push(b',');
-        push_decimal(out, sums.notional, 4);
-        out.push(b',');
-        let average = crate::text::div_round(sums.price * 10_000, i128::from(sums.count));
-        push_decimal(out, average, 8);
-        out.push(b'\n');
-        sink.counts.rows_out += 1;
-    });
+        push_u64(out, start);
+    }
+    out.push(b',');
+    push_u64(out, sums.count);
+    out.push(b',');
+    push_u64(out, sums.quantity);
+    out.push(b',');
+    push_decimal(out, sums.notional, 4);
+    out.push(b',');
+    let average = crate::text::div_round(sums.price * 10_000, i128::from(sums.count));
+    push_decimal(out, average, 8);
+    out.push(b'\n');
+    sink.counts.rows_out += 1;
 }

@@ -13,6 +13,7 @@ mod kafka;
 mod kafka_latency;
 mod limit;
 mod measure;
+mod memory;
 mod mixed;
 mod run;
 mod show;
@@ -89,6 +90,8 @@ enum Command {
     KafkaLatency(kafka_latency::LatencyArgs),
     /// Measure how long velo-sql takes to validate a generated app
     Validate(validate::ValidateArgs),
+    /// Measure what windows and groups take, and whether it is given back
+    Memory(memory::MemoryArgs),
 }
 
 #[derive(Args)]
@@ -164,5 +167,6 @@ fn main() -> Result<()> {
         Command::Kafka(args) => kafka::run(args),
         Command::KafkaLatency(args) => kafka_latency::run(args),
         Command::Validate(args) => validate::run(args),
+        Command::Memory(args) => memory::run(&args),
     }
 }

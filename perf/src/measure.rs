@@ -73,6 +73,12 @@ fn watch(mut child: Child) -> Result<(std::process::ExitStatus, Usage)> {
     Ok((status, usage))
 }
 
+/// Anonymous memory of a process now; 0 when it is gone.
+pub fn anon_bytes(process: u32) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    status_bytes(&text, "RssAnon:")
+}
+
 /// Bytes of a `Name:  123 kB` line; 0 when it is not there (a process at its very end).
 fn status_bytes(text: &str, name: &str) -> u64 {
     let line = text.lines().find_map(|line| line.strip_prefix(name));

@@ -11,6 +11,17 @@ pub enum Workload {
     W2,
     /// The same per tumbling second.
     W3,
+    /// The same per ten seconds, each second.
+    W4,
+}
+
+/// Windows side by side; the size is a multiple of the slide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hop {
+    /// Length of a window.
+    pub size_ms: i64,
+    /// From the start of one to that of the next.
+    pub slide_ms: i64,
 }
 
 impl Workload {
@@ -20,6 +31,7 @@ impl Workload {
             Workload::W1 => "w1",
             Workload::W2 => "w2",
             Workload::W3 => "w3",
+            Workload::W4 => "w4",
         }
     }
 
@@ -29,6 +41,16 @@ impl Workload {
             Workload::W1 => include_str!("../sql/w1.sql"),
             Workload::W2 => include_str!("../sql/w2.sql"),
             Workload::W3 => include_str!("../sql/w3.sql"),
+            Workload::W4 => include_str!("../sql/w4.sql"),
+        }
+    }
+
+    /// Windows of a workload that has them.
+    pub const fn window(self) -> Option<Hop> {
+        match self {
+            Workload::W1 | Workload::W2 => None,
+            Workload::W3 => Some(Hop { size_ms: 1_000, slide_ms: 1_000 }),
+            Workload::W4 => Some(Hop { size_ms: 10_000, slide_ms: 1_000 }),
         }
     }
 
@@ -37,7 +59,7 @@ impl Workload {
         match self {
             Workload::W1 => "order_id,symbol,price,quantity,notional\n",
             Workload::W2 => "symbol,trades,volume,notional,avg_price\n",
-            Workload::W3 => "symbol,window_start,trades,volume,notional,avg_price\n",
+            Workload::W3 | Workload::W4 => "symbol,window_start,trades,volume,notional,avg_price\n",
         }
     }
 
@@ -46,10 +68,10 @@ impl Workload {
         match (self, format) {
             (Workload::W1, Format::Csv) => 2.5,
             (Workload::W2, Format::Csv) => 3.0,
-            (Workload::W3, Format::Csv) => 2.5,
+            (Workload::W3 | Workload::W4, Format::Csv) => 2.5,
             (Workload::W1, Format::Jsonl) => 1.7,
             (Workload::W2, Format::Jsonl) => 2.5,
-            (Workload::W3, Format::Jsonl) => 2.0,
+            (Workload::W3 | Workload::W4, Format::Jsonl) => 2.0,
         }
     }
 }

@@ -14,6 +14,13 @@ pub enum RunClock {
     Fixed(i64),
 }
 
+impl RunClock {
+    /// TRUE when waiting brings another time.
+    pub fn runs(self) -> bool {
+        self == RunClock::System
+    }
+}
+
 impl Clock for RunClock {
     #[expect(clippy::disallowed_methods, reason = "this is the port the time of day comes through")]
     fn now_ns(&self) -> i64 {

@@ -39,6 +39,12 @@ Summary for programs (--output-format json):
   standard output. Nothing else is then printed on standard error. Its \"status\" is completed, interrupted, failed or
   invalid.
 
+Why has this window not fired? (--explain-live):
+  For every operator with windows: open windows, rows and memory held, the next window to fire and which partition holds
+  it back by how much; for every partition that feeds it: watermark, idle or not and for how long, rows held. On a terminal
+  it stands under the progress and is drawn anew every second; else a block of lines comes every 5 s; in both cases one at
+  the end, too. The summary for programs always has it, under \"windows\", as of the end of the run.
+
 Signals:
   INT and TERM end the turn, flush the sinks and fire no open window; a second one ends the process at once.
 
@@ -196,6 +202,16 @@ pub struct RunArgs {
     /// The summary as text on standard error, or as one JSON document
     #[arg(long, value_enum, default_value_t = SummaryArg::Text)]
     pub output_format: SummaryArg,
+    #[command(flatten)]
+    pub live: LiveArgs,
+}
+
+/// What a run tells while it runs.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct LiveArgs {
+    /// Tell why windows have not fired: what each holds, and which partition it waits for
+    #[arg(long)]
+    pub explain_live: bool,
 }
 
 /// `run` under the name and with the arguments of deployments.
@@ -216,13 +232,15 @@ pub struct DeployArgs {
     /// The summary as text on standard error, or as one JSON document
     #[arg(long, value_enum, default_value_t = SummaryArg::Text)]
     pub output_format: SummaryArg,
+    #[command(flatten)]
+    pub live: LiveArgs,
 }
 
 impl From<DeployArgs> for RunArgs {
     fn from(args: DeployArgs) -> RunArgs {
-        let DeployArgs { file, compile, kafka, engine, state, output_format } = args;
+        let DeployArgs { file, compile, kafka, engine, state, output_format, live } = args;
         let sql = Sql { file: Some(file), text: None };
-        RunArgs { sql, compile, kafka, engine, state, format: None, output_format }
+        RunArgs { sql, compile, kafka, engine, state, format: None, output_format, live }
     }
 }
 

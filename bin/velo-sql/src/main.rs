@@ -1,13 +1,14 @@
 //! `velo-sql`: run, validate and explain SQL over streams. Arguments and wiring only; the work is in the libraries.
 //!
 //! `args` reads the command line, `app` compiles, `run`, `validate`, `explain`, `schema`, `functions` and `demo` are the
-//! commands, `summary`, `progress` and `partitions` what `run` tells people and programs. Exit codes: 0 done, 1 invalid SQL or failure,
+//! commands, `summary`, `progress`, `partitions` and `explain_live` what `run` tells people and programs. Exit codes: 0 done, 1 invalid SQL or failure,
 //! 2 usage, 130/143 an interrupted bounded run.
 
 mod app;
 mod args;
 mod demo;
 mod explain;
+mod explain_live;
 mod figures;
 mod functions;
 mod kafka;

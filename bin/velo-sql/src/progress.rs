@@ -35,7 +35,8 @@ impl Progress {
     }
 
     /// Shows how far the run is.
-    pub fn show(&self, at: &Snapshot, partitions: &mut Partitions) {
+    /// Under it stand `more` lines.
+    pub fn show(&self, at: &Snapshot, partitions: &mut Partitions, more: &[String]) {
         if at.elapsed_s < QUIET_S || self.bar.is_hidden() {
             return;
         }
@@ -45,12 +46,17 @@ impl Progress {
         }
         line.push_str(&format!("  {} rows/s", figures::rate(at.rows_per_second)));
         line.push_str(&format!("  {:.1} s", at.elapsed_s));
-        for partition in partitions.lines(at.elapsed_s) {
+        for below in partitions.lines(at.elapsed_s).iter().chain(more) {
             line.push_str("\n  ");
-            line.push_str(&partition);
+            line.push_str(below);
         }
         self.bar.set_message(line);
         self.bar.tick();
+    }
+
+    /// FALSE where there is no terminal, or when rows took the line's place.
+    pub fn is_drawn(&self) -> bool {
+        !self.bar.is_hidden() && !self.bar.is_finished()
     }
 
     /// A line for the log, above the progress.

@@ -22,6 +22,7 @@ use velostream_sql::plan::{SinkConnector, SinkFormat};
 use crate::app::{self, App, Source};
 use crate::args::{FormatArg, RunArgs, SummaryArg};
 use crate::explain;
+use crate::explain_live::{self, Live};
 use crate::kafka;
 use crate::partitions::Partitions;
 use crate::progress::{self, Progress};
@@ -111,6 +112,9 @@ fn compile_and_run(args: &RunArgs, machine: &mut Machine) -> Result<ExitCode> {
     };
     let stop = StopHandle::new();
     stop.install_signals().context("cannot listen to INT and TERM")?;
+    if machine.wanted && args.live.explain_live {
+        machine.warn("--explain-live prints nothing with --output-format json: the document has \"windows\"");
+    }
     let progress = Progress::new(!machine.wanted);
     let notices = machine.wanted.then(Notices::default);
     let options = RunOptions { state, ..options(args, topics, progress.clone(), notices.clone()) };
@@ -125,6 +129,9 @@ fn compile_and_run(args: &RunArgs, machine: &mut Machine) -> Result<ExitCode> {
     if machine.wanted {
         machine.print(summary.json()?)?
     } else {
+        if args.live.explain_live {
+            explain_live::lines(&report.windows).iter().for_each(|line| eprintln!("{line}"));
+        }
         eprint!("{}", summary.text())
     }
     Ok(ExitCode::from(code))
@@ -158,13 +165,20 @@ fn options(args: &RunArgs, topics: Topics, progress: Progress, notices: Option<N
     let stdout = progress::stdout(&progress);
     let follow = args.compile.follow;
     let mut partitions = Partitions::default();
+    let mut live = Live::default();
     let observer = move |event: Event<'_>| match event {
         Event::Started { backend, reason, shards, .. } if follow && !quiet => {
             let shards = if shards == 1 { "1 shard".to_owned() } else { format!("{shards} shards") };
             eprintln!("following on {shards}, {} ({reason}); INT or TERM stops", backend.name());
         }
         Event::Started { .. } => {}
-        Event::Progress(at) => progress.show(&at, &mut partitions),
+        Event::Progress(at) => {
+            if let Some(block) = live.block(at.elapsed_s).filter(|_| !progress.is_drawn()) {
+                progress.line(&block);
+            }
+            progress.show(&at, &mut partitions, live.lines());
+        }
+        Event::Windows(at) => live.take(at),
         Event::Partitions(at) => partitions.stand(at),
         Event::Notice(text) => match &notices {
             Some(notices) => notices.borrow_mut().push(text.to_owned()),
@@ -187,6 +201,7 @@ fn options(args: &RunArgs, topics: Topics, progress: Progress, notices: Option<N
         broker: Some(Arc::new(Kafka)),
         kafka: args.kafka.options(),
         state: None,
+        explain_every: (args.live.explain_live && !quiet).then_some(explain_live::ASK_EVERY),
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use velostream_runtime::job::{RunReport, SinkReport, SourceReport, StatementReport};
+use velostream_runtime::job::{LateReport, RunReport, SinkReport, SourceReport, StatementReport};
 use velostream_runtime::stop::StopReason;
 use velostream_sql::plan::{AppPlan, DlqPlan, NodeKind, SinkConnector, SinkPlan};
 
@@ -54,7 +54,7 @@ impl<'a> Summary<'a> {
         let sinks = self.plan.sinks.iter().zip(&self.report.sinks).filter(|(plan, _)| plan.statement == at);
         let mut parts: Vec<String> = sinks.map(|(plan, sink)| written(plan, sink)).collect();
         if counters.late > 0 {
-            parts.push(format!("{} late", rows(counters.late)));
+            parts.push(format!("{} late{}", rows(counters.late), late_places(&statement.late_by_partition)));
         }
         if counters.dead_lettered > 0 {
             let place = self.dlq(at).map_or_else(String::new, place);
@@ -164,6 +164,23 @@ impl<'a> Summary<'a> {
     }
 }
 
+/// ` (trades-0: 3, trades-1: 4)`, the most first; nothing where that is told by the count alone.
+fn late_places(late: &[LateReport]) -> String {
+    const SHOWN: usize = 4;
+    let mut late: Vec<&LateReport> = late.iter().collect();
+    late.sort_by_key(|l| std::cmp::Reverse(l.rows));
+    let one = |l: &&LateReport| match l.partition {
+        Some(partition) => format!("{}-{partition}: {}", l.source, count(l.rows)),
+        None => format!("of several partitions: {}", count(l.rows)),
+    };
+    let mut places: Vec<String> = late.iter().take(SHOWN).map(one).collect();
+    if late.len() > SHOWN {
+        let rest = late[SHOWN..].iter().map(|l| l.rows).sum();
+        places.push(format!("{} more partitions: {}", late.len() - SHOWN, count(rest)));
+    }
+    if places.is_empty() { String::new() } else { format!(" ({})", places.join(", ")) }
+}
+
 fn source_line(source: &SourceReport, dlq: &DlqPlan) -> String {
     let mut line = format!("{}: {} in", source.name, rows(source.rows));
     if source.partitions > 1 {
@@ -171,6 +188,12 @@ fn source_line(source: &SourceReport, dlq: &DlqPlan) -> String {
     }
     if source.dead_lettered > 0 {
         let _ = write!(line, "; {} bad{}", count(source.dead_lettered), place(dlq));
+    }
+    if source.without_event_time > 0 {
+        let _ = write!(line, "; {} without an event time, placed by their record", count(source.without_event_time));
+    }
+    if source.bad_watermarks > 0 {
+        let _ = write!(line, "; {} watermark headers that are no time", count(source.bad_watermarks));
     }
     line
 }

@@ -10,7 +10,7 @@ use velostream_state::snapshot::{SnapshotError, SnapshotReader, SnapshotWriter};
 use velostream_types::time::{WM_END, WM_NONE};
 use velostream_types::{Batch, Fatal, Offsets, RowOrder};
 
-use crate::operator::{Msg, NodeCounters, OpCx, Operator};
+use crate::operator::{Msg, NodeCounters, OpCx, OpenWindows, Operator};
 use crate::shard::STOP_BARRIER;
 
 /// An operator under watch.
@@ -169,6 +169,14 @@ impl Operator for Checked {
 
     fn resume(&mut self, frontier: i64) {
         self.inner.resume(frontier);
+    }
+
+    fn open_windows(&self) -> Option<OpenWindows> {
+        self.inner.open_windows()
+    }
+
+    fn released(&mut self, watermark: i64) {
+        self.inner.released(watermark);
     }
 
     fn snapshot(&self, out: &mut SnapshotWriter) {

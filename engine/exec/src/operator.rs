@@ -8,7 +8,7 @@
 //! row a watermark step emits before the step itself. `Watermark(WM_END)` is the end of input.
 
 use velostream_state::snapshot::{SnapshotError, SnapshotReader, SnapshotWriter};
-use velostream_types::{Batch, Chunk, DeadLetter, DlqId, Fatal};
+use velostream_types::{Batch, Chunk, DeadLetter, DlqId, Fatal, SourceId};
 
 /// What flows along an edge of the graph.
 #[derive(Clone, Debug)]
@@ -62,10 +62,18 @@ pub struct NodeCounters {
     pub not_finite: u64,
     /// Groups freed because no row touched them for the time of `state.ttl`.
     pub expired: u64,
+    /// Rows placed by their record's timestamp, because their event time was missing or bad.
+    pub untimed: u64,
+    /// Headers `watermark` that are no time.
+    pub bad_watermarks: u64,
     /// Groups now held.
     pub groups: u64,
     /// Bytes of state now held.
     pub state_bytes: u64,
+    /// The most groups held at the end of a turn.
+    pub groups_max: u64,
+    /// The most bytes of state held at the end of a turn.
+    pub state_bytes_max: u64,
 }
 
 impl NodeCounters {
@@ -81,9 +89,49 @@ impl NodeCounters {
         self.rounded += other.rounded;
         self.not_finite += other.not_finite;
         self.expired += other.expired;
+        self.untimed += other.untimed;
+        self.bad_watermarks += other.bad_watermarks;
         self.groups += other.groups;
         self.state_bytes += other.state_bytes;
+        self.groups_max += other.groups_max;
+        self.state_bytes_max += other.state_bytes_max;
     }
+
+    /// A turn ends: what is held now may be the most so far.
+    pub fn peak(&mut self) {
+        self.groups_max = self.groups_max.max(self.groups);
+        self.state_bytes_max = self.state_bytes_max.max(self.state_bytes);
+    }
+}
+
+/// What an operator with windows holds on one shard.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OpenWindows {
+    /// Its watermark, ns; `WM_NONE` before the first.
+    pub watermark: i64,
+    /// Starts of the open windows, as (first, last) of stretches of a grid without a gap, ascending.
+    pub grid: Vec<(i64, i64)>,
+    /// From one start on that grid to the next, ns.
+    pub slide_ns: i64,
+    /// Open windows that stand on no grid: those of single keys.
+    pub sessions: u64,
+    /// Rows that count in them.
+    pub rows: u64,
+    /// The next to fire.
+    pub next: Option<NextWindow>,
+    /// Rows by the partition they came from, as far as this run read them.
+    pub by_partition: Vec<(SourceId, u32, u64)>,
+}
+
+/// The next window to fire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NextWindow {
+    /// Watermark that fires it, ns.
+    pub fires_at: i64,
+    /// Its start, ns.
+    pub start: i64,
+    /// Its end, ns.
+    pub end: i64,
 }
 
 /// One node's code on one shard.
@@ -111,6 +159,16 @@ pub trait Operator {
     /// fresh operator.
     fn resume(&mut self, frontier: i64) {
         let _ = frontier;
+    }
+
+    /// For operators with windows: what is open now. Costs a walk over the groups; only for who asks.
+    fn open_windows(&self) -> Option<OpenWindows> {
+        None
+    }
+
+    /// No row will count any more in windows that this watermark closes: who counts held rows may forget theirs.
+    fn released(&mut self, watermark: i64) {
+        let _ = watermark;
     }
 
     /// Writes all keyed and positional state; only called with no cursor open. Stateless operators write nothing.

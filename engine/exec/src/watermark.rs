@@ -2,11 +2,13 @@
 //!
 //! Runs inside the Scan, on the shard that owns the partition. Each row gets its event time and the watermark its own
 //! partition had just before it; lateness is judged from these two alone, anywhere downstream, so it never depends on
-//! what other partitions delivered. Times are event-time nanoseconds. Cost: one multiply and one max per row.
+//! what other partitions delivered. What moves the watermark is its basis: the highest event time, what headers said, or
+//! the time of day (then lateness depends on the clock, by nature). Times are event-time nanoseconds. Cost: one multiply
+//! and one max per row.
 
 use arrow_array::Array;
 use arrow_buffer::ScalarBuffer;
-use velostream_sql::plan::{EventTimeSpec, MissingTime, TimeField, TimeFormat};
+use velostream_sql::plan::{EventTimeSpec, MissingTime, TimeField, TimeFormat, WatermarkRule};
 use velostream_types::time::{NS_PER_MS, NS_PER_SEC, WM_NONE, parse_timestamp};
 use velostream_types::{Column, Value};
 
@@ -15,12 +17,16 @@ use velostream_functions::strftime;
 /// Watermark state of one partition.
 #[derive(Clone, Debug)]
 pub struct PartitionClock {
-    /// Highest event time so far; `WM_NONE` before the first row.
-    max_event_time: i64,
+    rule: WatermarkRule,
+    /// Highest of what moves the watermark so far; `WM_NONE` before.
+    basis: i64,
     bound_ns: i64,
     /// How far the last batch moved the watermark, the allowance of aligned reading.
     last_advance_ns: i64,
 }
+
+/// A basis that records gave, and how many rows of the batch stand before it.
+pub type Mark = (u32, i64);
 
 /// Times of one batch.
 #[derive(Debug)]
@@ -36,24 +42,24 @@ pub struct Stamped {
 impl PartitionClock {
     /// The clock of a partition that has not given a row.
     pub fn new(spec: &EventTimeSpec) -> PartitionClock {
-        PartitionClock { max_event_time: WM_NONE, bound_ns: spec.bound_ns, last_advance_ns: 0 }
+        PartitionClock::resume(spec, WM_NONE)
     }
 
     /// The clock of a partition that goes on after a restart.
-    pub fn resume(spec: &EventTimeSpec, max_event_time: i64) -> PartitionClock {
-        PartitionClock { max_event_time, bound_ns: spec.bound_ns, last_advance_ns: 0 }
+    pub fn resume(spec: &EventTimeSpec, basis: i64) -> PartitionClock {
+        PartitionClock { rule: spec.rule, basis, bound_ns: spec.bound_ns, last_advance_ns: 0 }
     }
 
-    /// Highest event time so far.
-    pub fn max_event_time(&self) -> i64 {
-        self.max_event_time
+    /// Highest of what moved the watermark so far: of event times, unless the plan says otherwise.
+    pub fn basis(&self) -> i64 {
+        self.basis
     }
 
-    /// Own watermark: highest event time − bound.
+    /// Own watermark: its basis − bound.
     pub fn watermark(&self) -> i64 {
-        match self.max_event_time {
+        match self.basis {
             WM_NONE => WM_NONE,
-            max => max.saturating_sub(self.bound_ns),
+            basis => basis.saturating_sub(self.bound_ns),
         }
     }
 
@@ -62,24 +68,36 @@ impl PartitionClock {
         self.last_advance_ns
     }
 
+    /// The time of day went on.
+    pub fn tick(&mut self, now_ns: i64) {
+        if self.rule == WatermarkRule::Clock {
+            self.basis = self.basis.max(now_ns);
+        }
+    }
+
+    /// Records that are no rows said where the watermark stands.
+    pub fn mark(&mut self, marks: &[Mark]) {
+        self.basis = marks.iter().fold(self.basis, |basis, (_, time)| basis.max(*time));
+    }
+
     /// Stamps a batch. `fallback_ms` is the record timestamp of rows without one of their own.
     pub fn stamp(
         &mut self,
         spec: &EventTimeSpec,
         columns: &[Column],
         timestamps: Option<&ScalarBuffer<i64>>,
-        rows: usize,
+        (rows, marks): (usize, &[Mark]),
         fallback_ms: i64,
     ) -> Stamped {
         let before = self.watermark();
         let stamped = match (spec.field, &spec.format) {
             (TimeField::RecordTimestamp | TimeField::Header, _) => {
                 let at = |i: usize| timestamps.map_or(fallback_ms, |t| t[i]).checked_mul(NS_PER_MS);
-                self.stamp_rows(rows, at, |_| fallback_ms)
+                self.stamp_rows((rows, marks), at, |_| fallback_ms)
             }
             (TimeField::Column(c), format) => {
                 let record_ms = |i: usize| timestamps.map_or(fallback_ms, |t| t[i]);
-                self.stamp_column(&columns[c], format, rows, record_ms)
+                self.stamp_column(&columns[c], format, (rows, marks), record_ms)
             }
         };
         self.last_advance_ns = if before == WM_NONE { 0 } else { self.watermark().saturating_sub(before) };
@@ -87,9 +105,9 @@ impl PartitionClock {
     }
 
     /// Stamps a batch whose event times, ns, the decoder found. `fallback_ms` is for those out of range.
-    pub fn stamp_given(&mut self, times: &ScalarBuffer<i64>, fallback_ms: i64) -> Stamped {
+    pub fn stamp_given(&mut self, times: &ScalarBuffer<i64>, marks: &[Mark], fallback_ms: i64) -> Stamped {
         let before = self.watermark();
-        let stamped = self.stamp_rows(times.len(), |i| Some(times[i]), |_| fallback_ms);
+        let stamped = self.stamp_rows((times.len(), marks), |i| Some(times[i]), |_| fallback_ms);
         self.last_advance_ns = if before == WM_NONE { 0 } else { self.watermark().saturating_sub(before) };
         stamped
     }
@@ -98,7 +116,7 @@ impl PartitionClock {
         &mut self,
         column: &Column,
         format: &TimeFormat,
-        rows: usize,
+        batch: (usize, &[Mark]),
         record_ms: impl Fn(usize) -> i64,
     ) -> Stamped {
         let unit = epoch_unit(format);
@@ -106,33 +124,39 @@ impl PartitionClock {
             Column::Int(a) if unit.is_some() && a.null_count() == 0 => {
                 let unit = unit.unwrap_or(NS_PER_MS);
                 let values = a.values();
-                self.stamp_rows(rows, |i| values[i].checked_mul(unit), record_ms)
+                self.stamp_rows(batch, |i| values[i].checked_mul(unit), record_ms)
             }
             Column::Timestamp(a) if a.null_count() == 0 => {
                 let values = a.values();
-                self.stamp_rows(rows, |i| Some(values[i]), record_ms)
+                self.stamp_rows(batch, |i| Some(values[i]), record_ms)
             }
-            other => self.stamp_rows(rows, |i| event_time_of(&other.value(i), format), record_ms),
+            other => self.stamp_rows(batch, |i| event_time_of(&other.value(i), format), record_ms),
         }
     }
 
     fn stamp_rows(
         &mut self,
-        rows: usize,
+        (rows, marks): (usize, &[Mark]),
         at: impl Fn(usize) -> Option<i64>,
         record_ms: impl Fn(usize) -> i64,
     ) -> Stamped {
         let mut event_time = Vec::with_capacity(rows);
         let mut wm_own = Vec::with_capacity(rows);
         let mut fallback = Vec::new();
-        let mut max = self.max_event_time;
+        let by_rows = self.rule == WatermarkRule::EventTimes;
+        let mut basis = self.basis;
+        let mut next = 0;
         for i in 0..rows {
-            wm_own.push(if max == WM_NONE { WM_NONE } else { max.saturating_sub(self.bound_ns) });
+            while let Some((_, time)) = marks.get(next).filter(|(before, _)| *before as usize <= i) {
+                basis = basis.max(*time);
+                next += 1;
+            }
+            wm_own.push(if basis == WM_NONE { WM_NONE } else { basis.saturating_sub(self.bound_ns) });
             // The extremes of i64 are the marks WM_NONE and WM_END, never an event time.
             match at(i).filter(|t| *t > i64::MIN && *t < i64::MAX) {
                 Some(t) => {
                     event_time.push(t);
-                    max = max.max(t);
+                    basis = if by_rows { basis.max(t) } else { basis };
                 }
                 None => {
                     event_time.push(record_ms(i).saturating_mul(NS_PER_MS));
@@ -140,7 +164,8 @@ impl PartitionClock {
                 }
             }
         }
-        self.max_event_time = max;
+        self.basis = basis;
+        self.mark(&marks[next..]);
         Stamped { event_time: event_time.into(), wm_own: wm_own.into(), fallback }
     }
 }
@@ -189,6 +214,7 @@ mod tests {
         EventTimeSpec {
             field: TimeField::Column(0),
             format,
+            rule: WatermarkRule::EventTimes,
             bound_ns: bound_ms * NS_PER_MS,
             idle_timeout_ns: 0,
             missing: MissingTime::Warn,
@@ -199,7 +225,7 @@ mod tests {
     fn each_row_sees_the_watermark_just_before_it() {
         let spec = spec(2, TimeFormat::Auto);
         let mut clock = PartitionClock::new(&spec);
-        let stamped = clock.stamp(&spec, &[Column::ints(vec![5, 9, 7], None)], None, 3, 0);
+        let stamped = clock.stamp(&spec, &[Column::ints(vec![5, 9, 7], None)], None, (3, &[]), 0);
         let ms: Vec<i64> = stamped.wm_own.iter().map(|w| if *w == WM_NONE { -1 } else { w / NS_PER_MS }).collect();
         assert_eq!(ms, [-1, 3, 7]);
         assert_eq!(clock.watermark(), 7 * NS_PER_MS);
@@ -211,7 +237,7 @@ mod tests {
         let spec = spec(0, TimeFormat::Iso8601);
         let mut clock = PartitionClock::new(&spec);
         let text = Column::strs([Some("1970-01-01T00:00:01Z"), Some("soon"), None]);
-        let stamped = clock.stamp(&spec, &[text], None, 3, 90_000);
+        let stamped = clock.stamp(&spec, &[text], None, (3, &[]), 90_000);
         assert_eq!(stamped.fallback, [1, 2]);
         assert_eq!(stamped.event_time[1], 90_000 * NS_PER_MS);
         assert_eq!(clock.watermark(), NS_PER_SEC);
@@ -221,8 +247,33 @@ mod tests {
     fn times_outside_the_range_are_bad() {
         let spec = spec(0, TimeFormat::EpochSeconds);
         let mut clock = PartitionClock::new(&spec);
-        let stamped = clock.stamp(&spec, &[Column::ints(vec![i64::MAX, 1], None)], None, 2, 0);
+        let stamped = clock.stamp(&spec, &[Column::ints(vec![i64::MAX, 1], None)], None, (2, &[]), 0);
         assert_eq!(stamped.fallback, [0]);
         assert_eq!(clock.watermark(), NS_PER_SEC);
+    }
+
+    #[test]
+    fn headers_move_the_watermark_behind_their_record_and_rows_do_not() {
+        let spec = EventTimeSpec { rule: WatermarkRule::Header, ..spec(7, TimeFormat::Auto) };
+        let spec = EventTimeSpec { bound_ns: 0, ..spec };
+        let mut clock = PartitionClock::new(&spec);
+        let column = Column::ints(vec![50, 60, 70], None);
+        let marks = [(1, 5 * NS_PER_MS), (2, 4 * NS_PER_MS), (3, 9 * NS_PER_MS)];
+        let stamped = clock.stamp(&spec, &[column], None, (3, &marks), 0);
+        assert_eq!(stamped.wm_own[..], [WM_NONE, 5 * NS_PER_MS, 5 * NS_PER_MS]);
+        assert_eq!(clock.watermark(), 9 * NS_PER_MS);
+        clock.mark(&[(0, 8 * NS_PER_MS)]);
+        clock.tick(NS_PER_SEC);
+        assert_eq!(clock.watermark(), 9 * NS_PER_MS, "it never goes back, and the time of day is nothing to it");
+    }
+
+    #[test]
+    fn the_time_of_day_moves_it_with_rows_or_without() {
+        let spec = EventTimeSpec { rule: WatermarkRule::Clock, ..spec(1_000, TimeFormat::Auto) };
+        let mut clock = PartitionClock::new(&spec);
+        clock.tick(3 * NS_PER_SEC);
+        clock.tick(2 * NS_PER_SEC);
+        let stamped = clock.stamp(&spec, &[Column::ints(vec![9_000], None)], None, (1, &[]), 0);
+        assert_eq!((stamped.wm_own[0], clock.watermark()), (2 * NS_PER_SEC, 2 * NS_PER_SEC));
     }
 }

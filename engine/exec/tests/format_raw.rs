@@ -90,6 +90,7 @@ fn event_times_come_from_headers() {
     plan.event_time = Some(EventTimeSpec {
         field: TimeField::Header,
         format: TimeFormat::Auto,
+        rule: Default::default(),
         bound_ns: 0,
         idle_timeout_ns: 0,
         missing: MissingTime::Warn,

@@ -7,6 +7,7 @@ use velostream_types::{Schema, Span};
 use crate::diag::Diagnostic;
 use crate::plan::{
     Failure, Format, KafkaSink, LateStrategy, MissingTime, SinkConnector, SinkFormat, SourceConnector, TimeFormat,
+    WatermarkRule,
 };
 
 /// One `key = value` of a WITH clause or SET statement as written.
@@ -33,6 +34,8 @@ pub struct SourceSpec {
     pub event_time_field: Option<(String, Span)>,
     /// `event.time.format`
     pub event_time_format: TimeFormat,
+    /// What moves the watermark.
+    pub watermark_rule: WatermarkRule,
     /// Bound of the watermark strategy, ns; `None` when no strategy was given (0 then).
     pub watermark_bound_ns: Option<i64>,
     /// `watermark.idle.timeout`, ns.

@@ -58,8 +58,8 @@ pub struct AppPlan {
 impl SourcePlan {
     /// TRUE when records have to come with their headers.
     pub fn needs_headers(&self) -> bool {
-        self.event_time.as_ref().is_some_and(|t| t.field == TimeField::Header)
-            || self.read.iter().any(|column| column.repr == Repr::Headers)
+        let timed = |t: &EventTimeSpec| t.field == TimeField::Header || t.rule == WatermarkRule::Header;
+        self.event_time.as_ref().is_some_and(timed) || self.read.iter().any(|column| column.repr == Repr::Headers)
     }
 
     /// The columns decoded from the records' values; in [`SourcePlan::read`] what stands beside a value follows them.
@@ -303,12 +303,26 @@ pub struct EventTimeSpec {
     pub field: TimeField,
     /// How a value becomes nanoseconds.
     pub format: TimeFormat,
-    /// Watermark = highest event time − this; ascending and no strategy are 0.
+    /// What moves the watermark of a partition.
+    pub rule: WatermarkRule,
+    /// Watermark = what moves it − this; ascending, punctuated and no strategy are 0.
     pub bound_ns: i64,
     /// A partition without rows for this long stops holding the watermark; live inputs only.
     pub idle_timeout_ns: i64,
     /// What a missing or malformed event time does.
     pub missing: MissingTime,
+}
+
+/// What moves the watermark of a partition (`watermark.strategy`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WatermarkRule {
+    /// The highest event time of its rows: none, bounded and ascending differ in the bound alone.
+    #[default]
+    EventTimes,
+    /// `punctuated`: the header `watermark` of its records, after the record; event times do not.
+    Header,
+    /// `processing_time`: the time of day, with rows or without.
+    Clock,
 }
 
 /// Source of event time.

@@ -12,6 +12,8 @@ use crate::time::NS_PER_MS;
 pub const EVENT_TIME: &str = "_EVENT_TIME";
 /// The same in nanoseconds, where there is a part below the millisecond.
 pub const EVENT_TIME_NS: &str = "_EVENT_TIME_NS";
+/// By this header a producer says that no earlier event will follow: epoch milliseconds or RFC 3339.
+pub const WATERMARK: &str = "watermark";
 /// Names the engine writes itself, in any case: what came under them is not handed on.
 const ENGINE: [&str; 4] = [EVENT_TIME, EVENT_TIME_NS, "traceparent", "tracestate"];
 
@@ -135,6 +137,11 @@ impl<'a> Iterator for Headers<'a> {
         *self = Headers { left: self.left - 1, ..ahead };
         Some((name, value))
     }
+}
+
+/// What the header `watermark` says, as text; of equal names the last one counts. `None` without one.
+pub fn watermark(encoded: &[u8]) -> Option<&[u8]> {
+    find(encoded, WATERMARK.as_bytes()).map(Option::unwrap_or_default)
 }
 
 /// The header of this name: `None` without one, `Some(None)` for a null value.

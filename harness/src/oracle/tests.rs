@@ -27,6 +27,7 @@ impl Plan {
         let event_time = EventTimeSpec {
             field: TimeField::Column(2),
             format: TimeFormat::Auto,
+            rule: Default::default(),
             bound_ns: bound_s * SEC,
             idle_timeout_ns: 0,
             missing: MissingTime::Error,

@@ -8,6 +8,7 @@
 //! 1,AAPL,10                     other arrive together
 //! --- feed trades@0 records     records of a topic: `KEY; name=value => VALUE` (see `records`)
 //! --- sync                      what was fed is worked on before more is fed
+//! --- wait 60s                  the time of day goes on
 //! --- restart                   snapshot, tear down, restore
 //! --- end                       all inputs end
 //! --- expect out                rows of sink `out` since the last `expect` of it, as a multiset
@@ -63,6 +64,8 @@ pub enum StepKind {
     Restart,
     /// What was fed is worked on before more is fed.
     Sync,
+    /// The time of day goes on by so many ms.
+    Wait(u64),
     /// All inputs end.
     End,
     /// Rows of a sink.
@@ -144,6 +147,8 @@ impl Scenario {
                 StepKind::Feed(source, partition, FeedForm::Records) => format!("feed {source}@{partition} records"),
                 StepKind::Restart => "restart".to_owned(),
                 StepKind::Sync => "sync".to_owned(),
+                StepKind::Wait(ms) if ms % 1_000 == 0 => format!("wait {}s", ms / 1_000),
+                StepKind::Wait(ms) => format!("wait {ms}ms"),
                 StepKind::End => "end".to_owned(),
                 StepKind::Expect(sink, Comparison::Multiset) => format!("expect {sink}"),
                 StepKind::Expect(sink, Comparison::Ordered) => format!("expect {sink} ordered"),
@@ -180,6 +185,14 @@ fn directive_of(text: &str) -> Result<StepKind, String> {
         }
         "restart" => Ok(StepKind::Restart),
         "sync" => Ok(StepKind::Sync),
+        "wait" => {
+            let (number, unit) = match rest.strip_suffix("ms") {
+                Some(number) => (number, 1),
+                None => (rest.strip_suffix('s').unwrap_or(rest), 1_000),
+            };
+            let number: u64 = number.parse().map_err(|_| format!("`{rest}` is no time to wait: 60s or 1500ms"))?;
+            Ok(StepKind::Wait(number * unit))
+        }
         "end" => Ok(StepKind::End),
         "advice" => Ok(StepKind::Advice),
         "error" => Ok(StepKind::Error),
@@ -198,7 +211,9 @@ fn directive_of(text: &str) -> Result<StepKind, String> {
             };
             Ok(StepKind::Expect(sink.to_owned(), comparison))
         }
-        other => Err(format!("`{other}` is no directive: feed, restart, end, expect, dead, advice, error, valid")),
+        other => Err(format!(
+            "`{other}` is no directive: feed, sync, wait, restart, end, expect, dead, advice, error, valid"
+        )),
     }
 }
 

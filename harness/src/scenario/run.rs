@@ -194,6 +194,7 @@ fn run_config(
                 }
             }
             StepKind::End => world.end(),
+            StepKind::Wait(ms) => world.wait(i64::try_from(*ms).unwrap_or(i64::MAX).saturating_mul(1_000_000)),
             StepKind::Restart | StepKind::Sync | StepKind::Error | StepKind::Valid => {}
             StepKind::Advice => {
                 let found = recommend(&scenario.sql, plan);
@@ -220,7 +221,7 @@ fn run_config(
         // Feeds that follow each other are there together, as partitions of one poll are.
         let more = matches!(scenario.steps.get(i + 1).map(|s| &s.kind), Some(StepKind::Feed(..)));
         let fed = matches!(step.kind, StepKind::Feed(..)) && !more;
-        if fed || step.kind == StepKind::End {
+        if fed || matches!(step.kind, StepKind::End | StepKind::Wait(_)) {
             let done = world.run_to_rest().map_err(|e| e.to_string())?;
             if step.kind == StepKind::End && !done {
                 return Err(format!("line {}: the app did not end with {config:?}", step.line));

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use velostream_exec::commit::{CommitLog, Writer};
 use velostream_exec::operator::NodeCounters;
 use velostream_exec::shard::{
-    Demand, Inbox, Outbox, PartitionProgress, Progress, STOP_BARRIER, Shard, ShardOptions, Write,
+    Demand, Inbox, Outbox, PartitionProgress, Progress, STOP_BARRIER, Shard, ShardOptions, Standing, Write,
 };
 use velostream_sql::plan::{AppPlan, SourceConnector};
 use velostream_types::time::{WM_END, WM_NONE};
@@ -50,6 +50,8 @@ pub struct World {
     done: bool,
     stopped: bool,
     turns: u64,
+    /// Time of day, ns since 1970.
+    now_ns: i64,
     peak: Peak,
     /// What shards counted that a restart has replaced: rows, and messages that waited for a credit.
     counted: Vec<NodeCounters>,
@@ -127,6 +129,7 @@ impl World {
             done: false,
             stopped: false,
             turns: 0,
+            now_ns: 0,
             peak: Peak::default(),
             counted: Vec::new(),
             waited: 0,
@@ -182,6 +185,11 @@ impl World {
             let headers = Some(&record.headers).filter(|h| !h.is_empty()).map(|h| put(h));
             feed.framed.push(RecordRef { offset, timestamp_ms: 0, key, value, headers });
         }
+    }
+
+    /// Time of day goes on by so many ns.
+    pub fn wait(&mut self, ns: i64) {
+        self.now_ns = self.now_ns.saturating_add(ns);
     }
 
     /// Every feed ends behind what it has.
@@ -254,7 +262,7 @@ impl World {
         self.inboxes[s].low_elsewhere = elsewhere.unwrap_or(WM_END);
         let mut out = Outbox::default();
         let had_mail = !self.inboxes[s].mesh.is_empty();
-        let progress = self.shards[s].turn(0, &mut self.inboxes[s], &mut out)?;
+        let progress = self.shards[s].turn(self.now_ns, &mut self.inboxes[s], &mut out)?;
         self.turns += 1;
         let mut moved = had_mail || progress == Progress::Busy || !out.writes.is_empty() || !out.mesh.is_empty();
         moved |= self.lows[s] != out.low;
@@ -335,6 +343,11 @@ impl World {
     /// Sinks that were completed.
     pub fn finished_sinks(&self) -> usize {
         self.finished_sinks
+    }
+
+    /// Where partitions and windows stand, by shard.
+    pub fn standing(&self) -> Vec<Standing> {
+        self.shards.iter().map(Shard::standing).collect()
     }
 
     /// Counters by node since the start, summed over shards.

@@ -8,7 +8,7 @@ const GROUPS_MAX: usize = SLOTS / 2;
 /// Odd and without pattern, so that the high bits of the product depend on all bytes.
 const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// What W2 and W3 keep of a group, exact.
+/// What W2 to W4 keep of a group, exact.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sums {
     /// Rows.
@@ -43,20 +43,25 @@ impl Groups {
         let key = symbol
             .iter()
             .try_fold((0u64, 0u8), |(word, n), b| (n < 8).then(|| (word | u64::from(*b) << (8 * n), n + 1)))?;
-        let mut slot = (key.0.wrapping_mul(MULTIPLIER) >> SHIFT) as usize;
-        let group = loop {
-            match self.slots[slot] {
-                0 => break self.insert(slot, key)?,
-                taken if self.keys[usize::from(taken) - 1] == key => break usize::from(taken) - 1,
-                _ => slot = (slot + 1) % SLOTS,
-            }
-        };
+        let group = self.group(key)?;
         let sums = &mut self.sums[group];
         sums.count += 1;
         sums.quantity += quantity;
         sums.notional += i128::from(quantity * price);
         sums.price += i128::from(price);
         Some(())
+    }
+
+    #[inline]
+    fn group(&mut self, key: (u64, u8)) -> Option<usize> {
+        let mut slot = (key.0.wrapping_mul(MULTIPLIER) >> SHIFT) as usize;
+        loop {
+            match self.slots[slot] {
+                0 => return self.insert(slot, key),
+                taken if self.keys[usize::from(taken) - 1] == key => return Some(usize::from(taken) - 1),
+                _ => slot = (slot + 1) % SLOTS,
+            }
+        }
     }
 
     #[cold]
@@ -68,6 +73,27 @@ impl Groups {
         self.sums.push(Sums::default());
         self.slots[slot] = self.sums.len() as u16;
         Some(self.sums.len() - 1)
+    }
+
+    /// Adds all groups of others, or takes them away again.
+    pub fn merge(&mut self, others: &Groups, sign: i128) -> Option<()> {
+        for (key, other) in others.keys.iter().zip(&others.sums) {
+            let group = self.group(*key)?;
+            let sums = &mut self.sums[group];
+            let signed = |own: u64, other: u64| if sign < 0 { own - other } else { own + other };
+            sums.count = signed(sums.count, other.count);
+            sums.quantity = signed(sums.quantity, other.quantity);
+            sums.notional += sign * other.notional;
+            sums.price += sign * other.price;
+        }
+        Some(())
+    }
+
+    /// Gives every group that has rows.
+    pub fn each(&self, mut each: impl FnMut(&[u8], &Sums)) {
+        for ((word, len), sums) in self.keys.iter().zip(&self.sums).filter(|(_, sums)| sums.count > 0) {
+            each(&word.to_le_bytes()[..usize::from(*len)], sums);
+        }
     }
 
     /// Gives every group in order of first sight and forgets all.

@@ -30,6 +30,7 @@ fn spec(connector: SourceConnector, format: Format) -> SourceSpec {
         format,
         event_time_field: None,
         event_time_format: TimeFormat::Auto,
+        watermark_rule: Default::default(),
         watermark_bound_ns: None,
         idle_timeout_ns: 0,
         missing_time: velostream_sql::plan::MissingTime::Warn,

@@ -12,7 +12,9 @@ use crossbeam_channel::Sender;
 use hdrhistogram::Histogram;
 use velostream_exec::commit::Writer;
 use velostream_exec::operator::NodeCounters;
-use velostream_exec::shard::{Demand, Inbox, Mark, Outbox, PartitionProgress, Progress, STOP_BARRIER, Saved, Write};
+use velostream_exec::shard::{
+    Demand, Inbox, Mark, Outbox, PartitionProgress, Progress, STOP_BARRIER, Saved, Standing, Write,
+};
 use velostream_types::time::WM_END;
 use velostream_types::topic::FetchStats;
 use velostream_types::{
@@ -182,6 +184,8 @@ pub struct LaneReport {
     pub credit_waits: u64,
     /// From slab poll to write, ns.
     pub latency: Histogram<u64>,
+    /// Where its partitions and windows stood at the end.
+    pub standing: Standing,
 }
 
 /// How a round ended.
@@ -219,6 +223,9 @@ pub struct Lane {
     held: VecDeque<Write>,
     held_rows: usize,
     barrier_seen: u64,
+    asked_seen: u64,
+    /// When the shard wants a turn of its own accord, by its clock, ns.
+    due_ns: Option<i64>,
     /// When the stop was seen, ns since the start.
     stopped_ns: Option<i64>,
     open: Vec<Open>,
@@ -260,6 +267,8 @@ impl Lane {
             held: VecDeque::new(),
             held_rows: 0,
             barrier_seen: 0,
+            asked_seen: 0,
+            due_ns: None,
             stopped_ns: None,
             open: Vec::new(),
             busy: true,
@@ -319,6 +328,11 @@ impl Lane {
             (self.barrier_seen, self.busy) = (barrier, true);
             self.inbox.barrier = Some(barrier);
         }
+        let asked = world.asked();
+        if asked > self.asked_seen {
+            (self.asked_seen, self.busy, self.inbox.ask) = (asked, true, true);
+        }
+        self.busy |= self.due_ns.is_some_and(|due_ns| self.clock.now_ns() >= due_ns);
         let fresh =
             self.busy || taken > 0 || !self.inbox.polls.is_empty() || low > self.low_seen || stop != self.stop_seen;
         if !fresh {
@@ -430,6 +444,13 @@ impl Lane {
         for saved in self.outbox.saved.drain(..) {
             tell(&self.notes, self.shard, News::Saved(saved));
         }
+        if let Some(standing) = self.outbox.standing.take() {
+            world.answer(self.shard, self.asked_seen, *standing);
+        }
+        for notice in self.outbox.notices.drain(..).filter(|notice| world.is_news(notice.source, notice.about)) {
+            tell(&self.notes, self.shard, News::Say(notice.text));
+        }
+        self.due_ns = self.outbox.due_ns;
         for (dlq, records, last) in self.outbox.passed_over.drain(..) {
             self.passed.entry(dlq).or_default().add(records, last);
         }
@@ -610,9 +631,14 @@ impl Lane {
 
     /// How long nothing happens unless something arrives.
     fn pause(&self) -> Option<Duration> {
+        let until =
+            |due_ns: i64, now_ns: i64| Duration::from_nanos(u64::try_from(due_ns.saturating_sub(now_ns)).unwrap_or(0));
         let waiting = |open: &&Open| self.waits_for_time(open);
-        let due_ns = self.open.iter().filter(waiting).map(|open| open.due_ns).min()?;
-        Some(Duration::from_nanos(u64::try_from(due_ns.saturating_sub(self.elapsed_ns())).unwrap_or(0)))
+        let asked = self.open.iter().filter(waiting).map(|open| open.due_ns).min();
+        let asked = asked.map(|due_ns| until(due_ns, self.elapsed_ns()));
+        // A clock that stands still brings nothing about.
+        let own = self.due_ns.filter(|_| self.clock.runs()).map(|due_ns| until(due_ns, self.clock.now_ns()));
+        asked.into_iter().chain(own).min()
     }
 
     /// FALSE for a demand that was told `Pending` and is answered on a bell.
@@ -669,6 +695,7 @@ impl Lane {
             dead: self.dead.iter_mut().map(progress).collect(),
             credit_waits: self.turn.credit_waits(),
             latency: self.latency.clone(),
+            standing: self.turn.standing(),
         }
     }
 }

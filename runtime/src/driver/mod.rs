@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use velostream_exec::operator::NodeCounters;
-use velostream_exec::shard::{Inbox, Outbox, PartitionProgress, Progress, ScanMark, Shard};
+use velostream_exec::shard::{Inbox, Outbox, PartitionProgress, Progress, ScanMark, Shard, Standing};
 use velostream_types::Fatal;
 
 use crate::backend::{Pace, Worker, panic_text};
@@ -36,6 +36,10 @@ pub trait Turn {
     fn partitions(&self) -> Vec<PartitionProgress>;
     /// Messages that had to wait for a credit.
     fn credit_waits(&self) -> u64;
+    /// Where partitions and windows stand.
+    fn standing(&self) -> Standing {
+        Standing::default()
+    }
     /// Where the partitions stand, with what a commit needs to know of their way there.
     fn scan_marks(&mut self) -> Vec<ScanMark>;
 }
@@ -55,6 +59,10 @@ impl Turn for Shard {
 
     fn credit_waits(&self) -> u64 {
         Shard::credit_waits(self)
+    }
+
+    fn standing(&self) -> Standing {
+        Shard::standing(self)
     }
 
     fn scan_marks(&mut self) -> Vec<ScanMark> {

@@ -3,11 +3,13 @@
 //! Each cell has one writer, its shard; readers tolerate old values. Orderings matter in two places only: lows are
 //! published before a full fence and a look for waiters (see [`crate::wake`]), and quiescence reads the cells twice.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use velostream_exec::shard::{About, Standing};
 use velostream_types::time::{WM_END, WM_NONE};
-use velostream_types::{Fatal, ShardId};
+use velostream_types::{Fatal, ShardId, SourceId};
 
 use crate::ring::Padded;
 use crate::wake::Bell;
@@ -68,6 +70,12 @@ pub struct World {
     aligned: bool,
     /// The last barrier the sources are asked to give on.
     barrier: AtomicU64,
+    /// How often the shards were asked where they stand.
+    asked: AtomicU64,
+    /// Their last answers, and to which asking.
+    answers: Mutex<Vec<(u64, Standing)>>,
+    /// What was warned of already.
+    told: Mutex<BTreeSet<(SourceId, About)>>,
     done: AtomicU16,
     stop: AtomicBool,
     /// A stop asked for waits until somebody calls [`World::stop`].
@@ -94,6 +102,9 @@ impl World {
             aligned: aligned && bells.len() > 1,
             bells,
             barrier: AtomicU64::new(0),
+            asked: AtomicU64::new(0),
+            answers: Mutex::default(),
+            told: Mutex::default(),
             done: AtomicU16::new(0),
             stop: AtomicBool::new(false),
             stops_itself: AtomicBool::new(false),
@@ -204,6 +215,41 @@ impl World {
     /// The last barrier asked for.
     pub fn barrier(&self) -> u64 {
         self.barrier.load(Ordering::Acquire)
+    }
+
+    /// Asks all shards where they stand.
+    pub fn ask(&self) {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner).resize(self.cells.len(), Default::default());
+        self.asked.fetch_add(1, Ordering::AcqRel);
+        self.ring_all();
+    }
+
+    /// How often the shards were asked.
+    pub fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Acquire)
+    }
+
+    /// A shard's answer to an asking.
+    pub fn answer(&self, shard: ShardId, asked: u64, standing: Standing) {
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(answer) = answers.get_mut(shard.index()) {
+            *answer = (asked, standing);
+        }
+    }
+
+    /// The answers to the last asking, once all shards gave theirs; each asking is answered once.
+    pub fn take_answers(&self) -> Option<Vec<Standing>> {
+        let asked = self.asked();
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        if answers.is_empty() || answers.iter().any(|(of, _)| *of < asked) {
+            return None;
+        }
+        Some(std::mem::take(&mut *answers).into_iter().map(|(_, standing)| standing).collect())
+    }
+
+    /// TRUE for the first notice of this kind about a source.
+    pub fn is_news(&self, source: SourceId, about: About) -> bool {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).insert((source, about))
     }
 
     /// Asks all shards to stop reading and to flush what is under way.

@@ -31,14 +31,17 @@ mod commits;
 mod endpoints;
 mod group;
 mod report;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod topics;
 
 pub use endpoints::{Input, TopicInput, inputs};
 pub use report::{
-    LatencyReport, LogReport, PartitionReport, RunReport, SinkReport, Snapshot, SourceReport, StatementReport,
+    LateReport, LatencyReport, LogReport, OperatorReport, PartitionReport, RunReport, SinkReport, Snapshot,
+    SourceReport, StatementReport,
 };
+pub use standing::{FeedReport, FeedState, NextReport, WaitReport, WindowReport};
 pub use topics::{Begin, needs_broker};
 
 /// How much CPU an idle executor may burn for a faster answer.
@@ -92,6 +95,8 @@ pub enum Event<'a> {
     Progress(Snapshot),
     /// Where the partitions of topics stand; comes a few times a second.
     Partitions(&'a [PartitionReport]),
+    /// What operators with windows hold and wait for; comes as often as [`RunOptions::explain_every`] says.
+    Windows(&'a [WindowReport]),
     /// Something worth a line in the log.
     Notice(&'a str),
 }
@@ -141,6 +146,8 @@ pub struct RunOptions {
     pub kafka: KafkaOptions,
     /// Take checkpoints, and go on from them; `None`: the state ends with the process.
     pub state: Option<StateOptions>,
+    /// Tell this often why windows have not fired; `None`: only in the report.
+    pub explain_every: Option<Duration>,
 }
 
 /// Opens standard output for one sink, on its shard's thread.
@@ -170,6 +177,7 @@ impl Default for RunOptions {
             broker: None,
             kafka: KafkaOptions::default(),
             state: None,
+            explain_every: None,
         }
     }
 }
@@ -349,8 +357,17 @@ fn run_life(
         let turn = make(seed)?;
         opener.lane(shard, turn, port, bell)
     };
+    let explain_every = options.explain_every;
+    let mut asked_at = driver::start_of_run();
     let mut both = |world: &driver::World| {
         tick(world, &mut **observer);
+        if let Some(standings) = world.take_answers() {
+            observer(Event::Windows(&standing::windows(&plan, &standings)));
+        }
+        if explain_every.is_some_and(|pause| asked_at.elapsed() >= pause) {
+            asked_at = driver::start_of_run();
+            world.ask();
+        }
         observer(Event::Progress(Snapshot::of(world, &start)));
     };
     let lanes = driver::launch(&layout, &make_lane, stop, options.kafka.drain, &mut both)?;

@@ -9,13 +9,14 @@ use hdrhistogram::Histogram;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use velostream_exec::operator::NodeCounters;
-use velostream_exec::shard::PartitionProgress;
-use velostream_sql::plan::{AppPlan, NodeKind, SinkConnector};
+use velostream_exec::shard::{PartitionProgress, Standing};
+use velostream_sql::plan::{AppPlan, Node, NodeKind, SinkConnector};
 use velostream_types::time::{WM_NONE, ns_to_ms};
 use velostream_types::topic::FetchStats;
 use velostream_types::{PartitionId, SourceId};
 
 use super::checkpoint::CheckpointReport;
+use super::standing::{self, WindowReport};
 use crate::driver::{LaneReport, Layout, SinkProgress, World, start_of_run};
 use crate::io::file_sink::partial_path;
 use crate::stop::{StopHandle, StopReason};
@@ -110,6 +111,10 @@ pub struct SourceReport {
     pub rows: u64,
     /// Records that could not be decoded.
     pub dead_lettered: u64,
+    /// Rows placed by their record's timestamp, because their event time was missing or bad.
+    pub without_event_time: u64,
+    /// Headers `watermark` that are no time.
+    pub bad_watermarks: u64,
     /// Read to the end of every partition.
     pub ended: bool,
 }
@@ -207,6 +212,19 @@ pub struct StatementReport {
     /// What its nodes counted, scans excepted; only what went amiss is part of the report's JSON.
     #[serde(flatten, serialize_with = "amiss")]
     pub counters: NodeCounters,
+    /// Its late rows by partition.
+    pub late_by_partition: Vec<LateReport>,
+}
+
+/// Late rows of one partition.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct LateReport {
+    /// The source; the statement's own name for rows that an operator made of several partitions.
+    pub source: String,
+    /// The partition; absent for such rows.
+    pub partition: Option<u32>,
+    /// How many.
+    pub rows: u64,
 }
 
 /// Writes what a statement lost, dropped or changed.
@@ -221,6 +239,23 @@ fn amiss<S: Serializer>(counters: &NodeCounters, to: S) -> Result<S::Ok, S::Erro
     map.serialize_entry("not_finite", &not_finite)?;
     map.serialize_entry("groups_expired", &expired)?;
     map.end()
+}
+
+/// What one operator held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OperatorReport {
+    /// Its statement.
+    pub statement: String,
+    /// The operator, as EXPLAIN names it.
+    pub operator: String,
+    /// Groups, or rows of those that keep rows, held at the end.
+    pub groups: u64,
+    /// Bytes of state held at the end.
+    pub state_bytes: u64,
+    /// The most groups held; of several shards the sum of each one's most.
+    pub groups_max: u64,
+    /// The most bytes of state held, likewise.
+    pub state_bytes_max: u64,
 }
 
 /// What a run did.
@@ -279,6 +314,10 @@ pub struct RunReport {
     /// What was done about checkpoints; absent without them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoints: Option<CheckpointReport>,
+    /// By operator that holds state.
+    pub operators: Vec<OperatorReport>,
+    /// By operator with windows: what is open and what the next window waits for.
+    pub windows: Vec<WindowReport>,
     /// By node of the plan, summed over shards.
     #[serde(skip)]
     pub nodes: Vec<NodeCounters>,
@@ -292,6 +331,8 @@ impl RunReport {
             partitions: 0,
             rows: 0,
             dead_lettered: 0,
+            without_event_time: 0,
+            bad_watermarks: 0,
             ended: false,
         });
         RunReport {
@@ -321,6 +362,8 @@ impl RunReport {
             statements: statements(plan, &vec![NodeCounters::default(); plan.nodes.len()]),
             partitions: Vec::new(),
             checkpoints: None,
+            operators: Vec::new(),
+            windows: Vec::new(),
             nodes: vec![NodeCounters::default(); plan.nodes.len()],
         }
     }
@@ -365,10 +408,15 @@ impl RunReport {
         for (own, before) in self.sources.iter_mut().zip(&earlier.sources) {
             own.rows += before.rows;
             own.dead_lettered += before.dead_lettered;
+            own.without_event_time += before.without_event_time;
+            own.bad_watermarks += before.bad_watermarks;
         }
         for (own, before) in self.sinks.iter_mut().zip(&earlier.sinks) {
             own.rows += before.rows;
             own.refused += before.refused;
+        }
+        for (own, before) in self.statements.iter_mut().zip(&earlier.statements) {
+            standing::merge_late(&mut own.late_by_partition, &before.late_by_partition);
         }
         self.nodes.iter_mut().zip(&earlier.nodes).for_each(|(own, before)| own.add(before));
         self
@@ -395,13 +443,15 @@ pub(super) fn assemble(facts: Facts<'_>) -> RunReport {
     }
     let refused = lanes.iter().flat_map(|lane| &lane.sinks).filter(|sink| sink.refused > 0);
     for SinkProgress { sink, refused, .. } in refused {
-        let writes =
-            |node: &&velostream_sql::plan::Node| matches!(node.kind, NodeKind::Sink { sink: n, .. } if n == *sink);
+        let writes = |node: &&Node| matches!(node.kind, NodeKind::Sink { sink: n, .. } if n == *sink);
         if let Some(node) = plan.nodes.iter().find(writes) {
             nodes[node.id.index()].dead_lettered += refused;
         }
     }
     let partitions = partitions(plan, &lanes);
+    let standings: Vec<Standing> = lanes.iter().map(|lane| lane.standing.clone()).collect();
+    let mut statements = statements(plan, &nodes);
+    standing::add_late(plan, &standings, &mut statements);
     let sources = sources(plan, &nodes, &lanes);
     let sinks = sinks(plan, &lanes, follow);
     let (elapsed_s, cpu_s) = (start.elapsed_s(), cpu_seconds() - start.cpu_s);
@@ -430,11 +480,27 @@ pub(super) fn assemble(facts: Facts<'_>) -> RunReport {
         follow,
         sources,
         sinks,
-        statements: statements(plan, &nodes),
+        statements,
         partitions,
         checkpoints: None,
+        operators: operators(plan, &nodes),
+        windows: standing::windows(plan, &standings),
         nodes,
     }
+}
+
+/// Operators that hold state, or did.
+fn operators(plan: &AppPlan, nodes: &[NodeCounters]) -> Vec<OperatorReport> {
+    let held = plan.nodes.iter().zip(nodes).filter(|(_, counters)| counters.state_bytes_max > 0);
+    let report = |(node, counters): (&Node, &NodeCounters)| OperatorReport {
+        statement: plan.statements.get(node.statement).map_or_else(String::new, |s| s.name.clone()),
+        operator: velostream_sql::explain::operator(node),
+        groups: counters.groups,
+        state_bytes: counters.state_bytes,
+        groups_max: counters.groups_max,
+        state_bytes_max: counters.state_bytes_max,
+    };
+    held.map(report).collect()
 }
 
 fn partitions(plan: &AppPlan, lanes: &[LaneReport]) -> Vec<PartitionReport> {
@@ -461,6 +527,8 @@ fn sources(plan: &AppPlan, nodes: &[NodeCounters], lanes: &[LaneReport]) -> Vec<
             partitions: own().count() as u32,
             rows: scans().map(|c| c.rows_in).sum(),
             dead_lettered: scans().map(|c| c.dead_lettered).sum(),
+            without_event_time: scans().map(|c| c.untimed).sum(),
+            bad_watermarks: scans().map(|c| c.bad_watermarks).sum(),
             ended: own().all(|p| p.ended),
         }
     };

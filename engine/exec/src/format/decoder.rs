@@ -8,9 +8,9 @@
 use arrow_array::BinaryViewArray;
 use arrow_array::builder::BinaryViewBuilder;
 use arrow_buffer::ScalarBuffer;
-use velostream_sql::plan::{Format, RawKind, SourcePlan, TimeField};
-use velostream_types::headers::event_time_ns;
-use velostream_types::time::NS_PER_MS;
+use velostream_sql::plan::{Format, RawKind, SourcePlan, TimeField, WatermarkRule};
+use velostream_types::headers::{event_time_ns, watermark};
+use velostream_types::time::{NS_PER_MS, parse_instant};
 use velostream_types::{Column, ErrorCode, Offsets, RecordError, RecordRef, Stage};
 
 use super::beside::Beside;
@@ -44,6 +44,8 @@ pub struct Decoded {
     /// Event times of the rows, ns, where the plan takes them from the headers: a record without the header has its
     /// timestamp. `None` otherwise.
     pub event_times: Option<ScalarBuffer<i64>>,
+    /// What the header `watermark` of records says, where the plan asks.
+    pub marks: Vec<HeaderMark>,
     /// Original bytes of the rows, when the plan asks for them.
     pub raw: Option<BinaryViewArray>,
     /// Bad records in between, in order.
@@ -54,6 +56,17 @@ pub struct Decoded {
     pub null_values: u64,
     /// How the slab was left.
     pub state: SlabState,
+}
+
+/// What the header `watermark` of one record says. Records that are no rows have a say, too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeaderMark {
+    /// Rows of the batch up to and including the record.
+    pub rows: u32,
+    /// The record.
+    pub offset: i64,
+    /// Nanoseconds, or the text that is no time.
+    pub time: Result<i64, Box<str>>,
 }
 
 /// A record that could not be decoded.
@@ -113,6 +126,8 @@ pub struct Decoder {
     null_is_bad: bool,
     /// Event times come from the records' headers.
     header_times: bool,
+    /// Watermarks do.
+    header_marks: bool,
     block: Block,
     grammar: Grammar,
     quote: u8,
@@ -152,6 +167,7 @@ impl Decoder {
             beside: Beside::new(source),
             null_is_bad: source.null_value_is_bad(),
             header_times: source.event_time.as_ref().is_some_and(|t| t.field == TimeField::Header),
+            header_marks: source.event_time.as_ref().is_some_and(|t| t.rule == WatermarkRule::Header),
             block: Block::new(built.len()),
             grammar,
             quote,
@@ -452,9 +468,10 @@ impl Decoder {
             Framing::Records(records) => &records[first..cursor.at],
             Framing::Stream { .. } => &[],
         };
+        let marks = if self.header_marks { self.marks(cursor.slab.bytes(), records) } else { Vec::new() };
         self.beside.append(&self.rows, records, &cursor.slab, &mut columns);
         let raw = self.needs_raw.then(|| self.raw(cursor));
-        Decoded { columns, rows, offsets, timestamps, event_times, raw, bad, rounded, null_values, state }
+        Decoded { columns, rows, offsets, timestamps, event_times, marks, raw, bad, rounded, null_values, state }
     }
 
     /// Event times of the rows by their headers. Rows stand in the order of their records.
@@ -467,6 +484,24 @@ impl Decoder {
             header.unwrap_or_else(|| row.timestamp_ms.checked_mul(NS_PER_MS).unwrap_or(i64::MIN))
         };
         self.rows.iter().map(time).collect()
+    }
+
+    /// What the header `watermark` of the records says.
+    fn marks(&self, bytes: &[u8], records: &[RecordRef]) -> Vec<HeaderMark> {
+        let mut rows = 0;
+        let mark = |record: &RecordRef| {
+            while self.rows.get(rows).is_some_and(|row| row.offset <= record.offset) {
+                rows += 1;
+            }
+            let (start, end) = record.headers?;
+            let said = watermark(bytes.get(start as usize..end as usize)?)?;
+            let time = std::str::from_utf8(said).ok().and_then(|text| parse_instant(text.trim()));
+            // The ends of the range are marks of their own.
+            let time = time.filter(|t| *t > i64::MIN && *t < i64::MAX);
+            let time = time.ok_or_else(|| String::from_utf8_lossy(said).chars().take(SHOWN_CHARS).collect());
+            Some(HeaderMark { rows: rows as u32, offset: record.offset, time })
+        };
+        records.iter().filter_map(mark).collect()
     }
 
     /// The rows' original bytes as views into the slab.

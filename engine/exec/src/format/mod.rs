@@ -25,6 +25,6 @@ mod stream;
 
 pub use cursor::SlabCursor;
 pub use dead_letter::{dead_record, encode_dead_letter, encode_refused, refused_record, shortened_record};
-pub use decoder::{BadRecord, Decoded, Decoder, SlabState};
+pub use decoder::{BadRecord, Decoded, Decoder, HeaderMark, SlabState};
 pub use encode::{Encoder, KeyEncoder, append_records};
 pub use infer::infer;

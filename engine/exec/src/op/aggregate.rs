@@ -17,6 +17,7 @@ mod held;
 mod idle;
 pub(crate) mod letters;
 mod moments;
+pub(crate) mod open;
 mod runs;
 pub(crate) mod saved;
 pub(crate) mod store;
@@ -30,7 +31,7 @@ use velostream_state::snapshot::{SnapshotError, SnapshotReader, SnapshotWriter};
 use velostream_types::time::{WM_END, WM_NONE};
 use velostream_types::{DlqId, Fatal, NodeId, ShardId, SourceId, vnode};
 
-use crate::operator::{Msg, OpCx, Operator};
+use crate::operator::{Msg, OpCx, OpenWindows, Operator};
 use changes::Changes;
 use closing::Closing;
 pub(crate) use first_seen::{FirstSeen, Triple};
@@ -239,6 +240,18 @@ impl Operator for Aggregate {
         if let Some(moments) = &mut self.moments {
             moments.resume(frontier);
         }
+    }
+
+    fn open_windows(&self) -> Option<OpenWindows> {
+        let mut open = self.store.open_windows()?;
+        if let Some(moments) = &self.moments {
+            open.next = moments.next_to_fire(&self.store, open.next);
+        }
+        Some(open)
+    }
+
+    fn released(&mut self, watermark: i64) {
+        self.store.forget_held(watermark);
     }
 
     fn snapshot(&self, out: &mut SnapshotWriter) {

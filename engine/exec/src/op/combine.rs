@@ -15,7 +15,7 @@ use velostream_types::{Batch, Column, Fatal, Offsets, RowMeta};
 
 use super::aggregate::store::{Groups, WindowStore};
 use super::aggregate::{Place, Slice};
-use crate::operator::{Msg, OpCx, Operator};
+use crate::operator::{Msg, OpCx, OpenWindows, Operator};
 
 /// Groups that leave, and what follows them.
 #[derive(Debug)]
@@ -128,6 +128,14 @@ impl Operator for Combine {
         }
         self.store.gauge(cx);
         Ok(msg)
+    }
+
+    fn open_windows(&self) -> Option<OpenWindows> {
+        self.store.open_windows()
+    }
+
+    fn released(&mut self, watermark: i64) {
+        self.store.forget_held(watermark);
     }
 
     fn resume(&mut self, frontier: i64) {

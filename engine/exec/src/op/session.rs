@@ -21,7 +21,7 @@ use velostream_types::time::{WM_END, WM_NONE};
 use velostream_types::{Batch, Fatal};
 
 use super::aggregate::Place;
-use crate::operator::{Msg, OpCx, Operator};
+use crate::operator::{Msg, OpCx, OpenWindows, Operator};
 use moments::{Moments, Telling};
 use rows::Rows;
 use store::Sessions;
@@ -201,6 +201,14 @@ impl Operator for Session {
         };
         self.gauge(cx);
         Ok(msg)
+    }
+
+    fn open_windows(&self) -> Option<OpenWindows> {
+        let mut open = self.store.open_windows();
+        if let Some(moments) = self.moments.as_ref().filter(|moments| moments.fires_at_ends()) {
+            open.next = moments.next_to_fire(&self.store);
+        }
+        Some(open)
     }
 
     fn frontier(&self, _at_end: bool) -> Option<i64> {

@@ -3,6 +3,7 @@
 
 use velostream_types::{Chunk, DlqId, EdgeId, NodeId, PartitionId, ShardId, SourceId, SourcePoll};
 
+use super::report::{Notice, Standing};
 use super::saving::Saved;
 use crate::operator::Msg;
 
@@ -37,6 +38,8 @@ pub struct Inbox {
     pub drain: bool,
     /// Stop reading sources; finish and flush what is under way (INT/TERM).
     pub stop: bool,
+    /// Tell where partitions and windows stand. The shard takes it.
+    pub ask: bool,
     /// Give this barrier on at the sources: rising numbers, the same on all shards. The shard takes it.
     pub barrier: Option<u64>,
 }
@@ -131,6 +134,12 @@ pub struct Outbox {
     pub saved: Vec<Saved>,
     /// Bad records that are only logged: by destination how many, and what was wrong with the last.
     pub passed_over: Vec<(DlqId, u64, String)>,
+    /// Where partitions and windows stand, when the inbox asked.
+    pub standing: Option<Box<Standing>>,
+    /// Worth a warning each, of which one of a kind is enough.
+    pub notices: Vec<Notice>,
+    /// When the shard wants a turn though nothing arrives, by the clock of its turns, ns; `None` for never.
+    pub due_ns: Option<i64>,
     /// Lowest watermark among this shard's unfinished partitions; `WM_END` when all are finished.
     pub low: i64,
     /// Bytes of state this shard holds.

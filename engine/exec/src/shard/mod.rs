@@ -10,7 +10,9 @@ mod inlet;
 mod io;
 mod meet;
 mod memory;
+mod notices;
 mod outlet;
+mod report;
 mod saving;
 mod scan;
 mod writer;
@@ -31,6 +33,7 @@ pub use inlet::Inlet;
 pub use io::{Demand, Envelope, Inbox, Mark, Outbox, Progress, ScanMark, Stair, Write};
 pub use meet::Meet;
 pub use outlet::{Outlet, Target};
+pub use report::{About, LateRows, Notice, PartitionStanding, Standing, WindowStanding};
 pub use saving::{Saved, ShardSnapshot};
 pub use scan::{PartitionProgress, Scan, letter_of};
 pub use writer::{SinkMerge, WriteRule};
@@ -123,6 +126,10 @@ pub struct Shard {
     end_saved: bool,
     /// Frontiers to be told.
     marks: Vec<Mark>,
+    /// Late rows by partition.
+    late: report::LateCounts,
+    /// Stage of the Combine that feeds each stage.
+    combines: Vec<Option<usize>>,
     stopping: bool,
     now_ns: i64,
 }
@@ -142,6 +149,8 @@ struct Slot {
     /// The end was given on before the snapshot this shard was restored from: it is told again, and nothing else.
     over: bool,
     owes_end: bool,
+    /// Where the rows of the message under way come from.
+    place: Option<(SourceId, u32)>,
 }
 
 impl Shard {
@@ -161,6 +170,7 @@ impl Shard {
             if last && !writes { 0 } else { u64::MAX }
         };
         let passed = lowered.stages.iter().enumerate().map(leaf).collect();
+        let combines = report::combines(&plan, &lowered.stages);
         Shard {
             id,
             counters: vec![NodeCounters::default(); plan.nodes.len()],
@@ -181,6 +191,8 @@ impl Shard {
             saving: None,
             end_saved: false,
             marks: Vec::new(),
+            late: report::LateCounts::default(),
+            combines,
             stopping: false,
             now_ns: 0,
         }
@@ -208,6 +220,12 @@ impl Shard {
         out.marks.append(&mut self.marks);
         self.finish_saving(&mut out.saved);
         out.low = self.low();
+        out.due_ns = self.due_ns();
+        self.take_notices(&mut out.notices);
+        self.counters.iter_mut().for_each(NodeCounters::peak);
+        if std::mem::take(&mut inbox.ask) {
+            out.standing = Some(Box::new(self.standing()));
+        }
         out.state_bytes = memory::held(&self.counters);
         let held = out.state_bytes.saturating_add(inbox.state_elsewhere);
         if held > self.options.memory_limit {
@@ -399,6 +417,36 @@ impl Shard {
     }
 
     fn step_operator(&mut self, at: usize, free: bool) -> Result<bool, Fatal> {
+        let node = self.lowered.stages[at].node;
+        let late = self.counters[node.index()].late;
+        let slot = &mut self.slots[at];
+        let fresh = slot.msg.as_ref().filter(|_| !slot.open).map(|(_, msg)| msg);
+        if let Some(msg) = fresh {
+            slot.place = report::LateCounts::place_of(msg);
+        }
+        let closing = if let Some(Msg::Watermark(watermark)) = fresh { Some(*watermark) } else { None };
+        let moved = self.work(at, free)?;
+        self.late.add(node, self.slots[at].place, self.counters[node.index()].late - late);
+        if let Some(watermark) = closing {
+            self.release(at, watermark);
+        }
+        Ok(moved)
+    }
+
+    /// The operator of stage `at` closes what this watermark closes: nothing counts as held there any more. A Combine
+    /// hears of it from the Aggregate behind it, which waits for all shards.
+    fn release(&mut self, at: usize, watermark: i64) {
+        if self.combines.contains(&Some(at)) {
+            return;
+        }
+        for stage in std::iter::once(at).chain(self.combines[at]) {
+            if let StageKind::Operator(operator) = &mut self.lowered.stages[stage].kind {
+                operator.released(watermark);
+            }
+        }
+    }
+
+    fn work(&mut self, at: usize, free: bool) -> Result<bool, Fatal> {
         if self.slots[at].over {
             return Ok(self.step_over(at, free));
         }
@@ -700,6 +748,28 @@ impl Shard {
     /// Where each owned partition stands.
     pub fn progress(&self) -> Vec<PartitionProgress> {
         self.scans().flat_map(Scan::progress).collect()
+    }
+
+    /// Where partitions and windows stand.
+    pub fn standing(&self) -> Standing {
+        Standing {
+            partitions: self.scans().flat_map(|scan| scan.standing(self.now_ns)).collect(),
+            windows: report::windows(&self.lowered.stages, &self.combines, &self.counters),
+            late: self.late.all(),
+        }
+    }
+
+    /// When a partition falls idle, or the time of day moves a watermark.
+    fn due_ns(&self) -> Option<i64> {
+        self.scans().filter_map(|scan| scan.due_ns(self.now_ns)).min()
+    }
+
+    fn take_notices(&mut self, notices: &mut Vec<Notice>) {
+        for stage in &mut self.lowered.stages {
+            if let StageKind::Scan(scan) = &mut stage.kind {
+                scan.take_notices(notices);
+            }
+        }
     }
 
     /// Messages that had to wait for a credit, over all edges.

@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use velostream_sql::plan::SourcePlan;
+use velostream_sql::plan::{SourcePlan, WatermarkRule};
 use velostream_types::time::{WM_END, WM_NONE};
 use velostream_types::{
     Batch, Column, DeadLetter, DlqId, ErrorCode, PartitionId, RecordError, RecordSlab, RowMeta, RowOrder, SourceId,
@@ -17,10 +17,12 @@ use velostream_types::{
 };
 
 use super::io::{Demand, ScanMark, Stair};
+use super::notices::Notices;
+use super::report::{Notice, PartitionStanding};
 use crate::format::{Decoded, Decoder, SlabCursor, SlabState};
 use crate::operator::{Msg, NodeCounters};
 use crate::pipeline::place_of;
-use crate::watermark::{PartitionClock, missing_is_error};
+use crate::watermark::{Mark, PartitionClock, missing_is_error};
 
 /// Reading side of one source.
 pub struct Scan {
@@ -38,6 +40,7 @@ pub struct Scan {
     /// No input of this stage is wanted any more (LIMIT reached, or stop).
     closed: bool,
     run_start_ms: i64,
+    notices: Notices,
 }
 
 struct Partition {
@@ -56,12 +59,14 @@ struct Partition {
     highest: i64,
     /// Stairs since the last barrier, one per batch, thinned out beyond [`STAIRS_MAX`].
     stairs: Vec<Stair>,
+    /// It does not hold the watermark back.
+    idle: bool,
 }
 
 impl Partition {
     /// What stands before the next record.
     fn stair(&self) -> Stair {
-        let max_event_time = self.clock.as_ref().map_or(WM_NONE, PartitionClock::max_event_time);
+        let max_event_time = self.clock.as_ref().map_or(WM_NONE, PartitionClock::basis);
         Stair { offset: self.decoder.next_offset(), highest: self.highest.max(max_event_time), max_event_time }
     }
 
@@ -82,6 +87,9 @@ impl Partition {
         self.stairs.push(stair);
     }
 }
+
+/// From one look at the time of day to the next, where a watermark goes by it and nothing arrives.
+const CLOCK_STEP_NS: i64 = 100_000_000;
 
 /// Stairs kept between two barriers at most.
 const STAIRS_MAX: usize = 256;
@@ -138,6 +146,7 @@ impl Scan {
                 last_rows_ns: None,
                 highest: WM_NONE,
                 stairs: Vec::new(),
+                idle: false,
             })
             .collect();
         let mut scan = Scan {
@@ -151,6 +160,7 @@ impl Scan {
             ended: false,
             closed: false,
             run_start_ms,
+            notices: Notices::default(),
         };
         scan.advance(None);
         scan
@@ -185,15 +195,45 @@ impl Scan {
             partition: p.id,
             next_offset: p.decoder.next_offset(),
             position: p.decoder.position(),
-            max_event_time: p.clock.as_ref().map_or(WM_NONE, PartitionClock::max_event_time),
+            max_event_time: p.clock.as_ref().map_or(WM_NONE, PartitionClock::basis),
             rows: p.rows,
             ended: p.state == PartitionState::Ended,
         })
     }
 
-    /// TRUE when the source has event time, so that reading is aligned by it.
+    /// TRUE when the source has event time, so that reading is aligned by it. The time of day aligns nothing.
     pub fn is_aligned(&self) -> bool {
-        self.plan.event_time.is_some()
+        self.plan.event_time.as_ref().is_some_and(|spec| spec.rule != WatermarkRule::Clock)
+    }
+
+    /// Where each partition stands in time.
+    pub fn standing(&self, now_ns: i64) -> impl Iterator<Item = PartitionStanding> + '_ {
+        self.partitions.iter().map(move |p| PartitionStanding {
+            source: self.source,
+            partition: p.id,
+            watermark: p.clock.as_ref().map_or(WM_NONE, PartitionClock::watermark),
+            rows: p.rows,
+            idle: p.idle && p.state != PartitionState::Ended,
+            quiet_ns: p.last_rows_ns.map(|last| now_ns.saturating_sub(last).max(0)),
+            ended: p.state == PartitionState::Ended,
+        })
+    }
+
+    /// When [`Scan::advance`] would find something though nothing arrived: a partition that falls idle, or a watermark
+    /// that goes by the time of day. `None` for never.
+    pub fn due_ns(&self, now_ns: i64) -> Option<i64> {
+        let spec = self.plan.event_time.as_ref().filter(|_| !self.ended)?;
+        let mut waiting = self.partitions.iter().filter(|p| p.state == PartitionState::Pending);
+        if spec.rule == WatermarkRule::Clock {
+            return waiting.next().map(|_| now_ns.saturating_add(CLOCK_STEP_NS));
+        }
+        let falls = |p: &Partition| p.last_rows_ns.map(|last| last.saturating_add(spec.idle_timeout_ns));
+        waiting.filter(|p| !p.idle).filter_map(falls).min()
+    }
+
+    /// What is worth a warning since the last call.
+    pub fn take_notices(&mut self, into: &mut Vec<Notice>) {
+        into.append(&mut self.notices.fresh);
     }
 
     /// TRUE when the end (or stop) was given on.
@@ -328,6 +368,9 @@ impl Scan {
             return false;
         }
         p.climb();
+        if let Some(clock) = &mut p.clock {
+            clock.tick(now_ns);
+        }
         let Some(cursor) = p.cursor.as_mut() else { return false };
         let left =
             plan.max_records.map_or(usize::MAX, |max| usize::try_from(max - p.rows.min(max)).unwrap_or(usize::MAX));
@@ -366,10 +409,23 @@ impl Scan {
             p.state = PartitionState::Ended;
             p.cursor = None;
         }
+        let marks = self.notices.marks(&plan, self.source, p.id, std::mem::take(&mut decoded.marks), counters);
+        if decoded.rows == 0
+            && let Some(clock) = &mut p.clock
+        {
+            clock.mark(&marks);
+        }
         if decoded.rows > 0 {
-            p.last_rows_ns = Some(now_ns);
-            let batch =
-                stamped((&plan, &self.place), self.source, p, (decoded, records), self.run_start_ms, dead, counters);
+            (p.last_rows_ns, p.idle) = (Some(now_ns), false);
+            let batch = stamped(
+                (&plan, &self.place),
+                (self.source, &mut self.notices),
+                p,
+                (decoded, records, &marks),
+                self.run_start_ms,
+                dead,
+                counters,
+            );
             counters.rows_out += batch.rows as u64;
             if batch.rows > 0 {
                 self.ready.push_back(Msg::Batch(batch));
@@ -400,12 +456,19 @@ impl Scan {
                 // Rows of an earlier run: the time-out starts with this one.
                 p.last_rows_ns = now_ns;
             }
+            if let (Some(clock), Some(now)) = (&mut p.clock, now_ns) {
+                clock.tick(now);
+            }
+            // The time of day goes on without rows: such a partition holds nothing back.
             let idle = p.state == PartitionState::Pending
+                && spec.rule != WatermarkRule::Clock
                 && match (p.last_rows_ns, now_ns) {
                     (None, _) => p.rows == 0,
                     (Some(last), Some(now)) => now.saturating_sub(last) >= spec.idle_timeout_ns,
-                    (Some(_), None) => false,
+                    // Without the time of day it stays what it was found to be.
+                    (Some(_), None) => p.idle,
                 };
+            p.idle = idle;
             if !idle {
                 live += 1;
                 low = low.min(p.clock.as_ref().map_or(WM_NONE, PartitionClock::watermark));
@@ -428,9 +491,9 @@ impl Scan {
 /// policy says so.
 fn stamped(
     (plan, place): (&SourcePlan, &Arc<str>),
-    source: SourceId,
+    (source, notices): (SourceId, &mut Notices),
     p: &mut Partition,
-    (decoded, records): (Decoded, Option<RecordSlab>),
+    (decoded, records, marks): (Decoded, Option<RecordSlab>, &[Mark]),
     run_start_ms: i64,
     dead: &mut Vec<(DlqId, DeadLetter)>,
     counters: &mut NodeCounters,
@@ -451,16 +514,22 @@ fn stamped(
         return Batch::new(decoded.columns, decoded.rows, meta);
     };
     let times = match &decoded.event_times {
-        Some(times) => clock.stamp_given(times, run_start_ms),
-        None => clock.stamp(spec, &decoded.columns, meta.timestamp.as_ref(), decoded.rows, run_start_ms),
+        Some(times) => clock.stamp_given(times, marks, run_start_ms),
+        None => {
+            let timestamps = meta.timestamp.as_ref();
+            clock.stamp(spec, &decoded.columns, timestamps, (decoded.rows, marks), run_start_ms)
+        }
     };
-    if let Some(highest) = times.event_time.iter().max().filter(|_| !times.fallback.is_empty()) {
+    notices.unit(plan, source, &decoded.columns);
+    let beyond = !times.fallback.is_empty() || spec.rule != WatermarkRule::EventTimes;
+    if let Some(highest) = times.event_time.iter().max().filter(|_| beyond) {
         p.highest = p.highest.max(*highest);
     }
     meta.event_time = Some(times.event_time);
     meta.wm_own = Some(times.wm_own);
     let batch = Batch::new(decoded.columns, decoded.rows, meta);
     if times.fallback.is_empty() || !missing_is_error(spec) {
+        notices.missing(plan, &batch, &times.fallback, counters);
         return batch;
     }
     for row in &times.fallback {

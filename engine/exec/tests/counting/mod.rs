@@ -12,8 +12,16 @@ struct Counting;
 thread_local! {
     /// Allocations of this thread: tests run side by side.
     static COUNT: Cell<usize> = const { Cell::new(0) };
+    static FREED: Cell<usize> = const { Cell::new(0) };
 }
 
+/// What this thread has freed so far; growing an allocation does not count.
+#[allow(dead_code, reason = "not every binary that declares the module asks")]
+pub fn frees() -> usize {
+    FREED.get()
+}
+
+#[allow(dead_code, reason = "not every binary that declares the module asks")]
 /// Allocations this thread has made so far; growing one counts, freeing one does not.
 pub fn allocations() -> usize {
     COUNT.get()
@@ -29,6 +37,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        FREED.with(|c| c.set(c.get() + 1));
         // SAFETY: the caller's duties are passed on.
         unsafe { System.dealloc(ptr, layout) }
     }

@@ -10,7 +10,7 @@ use super::{Binder, Object};
 use crate::diag::Diagnostic;
 use crate::endpoint::{CatalogError, SourceSpec, WithEntry};
 use crate::parse::ast::{Declare, Query, Relation};
-use crate::plan::{Format, RawKind, SourceConnector, SourcePlan};
+use crate::plan::{Format, RawKind, SourceConnector, SourcePlan, WatermarkRule};
 use crate::suggest;
 
 const DEFAULT_RECORD_BYTES: usize = 16 << 20;
@@ -171,6 +171,7 @@ impl<'a> Binder<'a> {
         let Some((schema, key)) = columns else { return Rel::poisoned(&name.name) };
         if let Some(watermark) = &declare.watermark {
             spec.event_time_field = Some((watermark.column.name.clone(), watermark.column.span));
+            spec.watermark_rule = WatermarkRule::EventTimes;
             spec.watermark_bound_ns = Some(watermark.bound.map_or(0, |b| b.ns));
         }
         if let Format::Raw(kind) = spec.format

@@ -8,7 +8,7 @@ use crate::diag::Diagnostic;
 use crate::parse::ast::{self, Ident};
 use crate::plan::{
     EventTimeSpec, ExprKind, JoinMode, MissingTime, NodeKind, Side, SourceConnector, SystemColumn, TimeField,
-    TimeFormat,
+    TimeFormat, WatermarkRule,
 };
 
 const IDLE_TIMEOUT_NS: i64 = 60 * velostream_types::time::NS_PER_SEC;
@@ -249,10 +249,13 @@ impl Binder<'_> {
         known.plan.event_time = Some(EventTimeSpec {
             field,
             format,
+            rule: spec.map_or(WatermarkRule::default(), |s| s.watermark_rule),
             bound_ns: spec.and_then(|s| s.watermark_bound_ns).unwrap_or(0),
             idle_timeout_ns: spec.map_or(IDLE_TIMEOUT_NS, |s| s.idle_timeout_ns),
             missing: spec.map_or(MissingTime::Warn, |s| s.missing_time),
         });
+        // Its dead letters are the records as they came.
+        known.plan.needs_raw |= spec.is_some_and(|s| s.missing_time == MissingTime::Error);
         if named {
             known.time_span = Some(span);
         }

@@ -6,7 +6,7 @@ use velostream_types::topic::{Client, StartAt};
 use super::expr::name;
 use crate::plan::{
     AppPlan, Compression, DlqPlan, EventTimeSpec, Failure, Format, KafkaSource, KeyFormat, MissingTime, RawKind, Repr,
-    SinkConnector, SinkFormat, SinkPlan, SourceConnector, SourcePlan, TimeField, TimeFormat,
+    SinkConnector, SinkFormat, SinkPlan, SourceConnector, SourcePlan, TimeField, TimeFormat, WatermarkRule,
 };
 
 /// TRUE when a source may never end.
@@ -92,13 +92,18 @@ fn event_time(source: &SourcePlan, time: &EventTimeSpec) -> [String; 2] {
         MissingTime::Warn => "missing: the record's timestamp",
         MissingTime::Error => "missing: dead letter",
     };
-    let idle = if is_live(&source.connector) {
+    let idle = if is_live(&source.connector) && time.rule != WatermarkRule::Clock {
         format!("; a partition is idle after {}", duration_text(time.idle_timeout_ns))
     } else {
         String::new()
     };
     let behind = if time.bound_ns == 0 { String::new() } else { format!(" - {}", duration_text(time.bound_ns)) };
-    [format!("event time: {from}{format}; {missing}"), format!("watermark: highest event time{behind}{idle}")]
+    let moved = match time.rule {
+        WatermarkRule::EventTimes => "highest event time",
+        WatermarkRule::Header => "the header \"watermark\" of records",
+        WatermarkRule::Clock => "the time of day",
+    };
+    [format!("event time: {from}{format}; {missing}"), format!("watermark: {moved}{behind}{idle}")]
 }
 
 /// How a topic is read.

@@ -68,6 +68,7 @@ fn source(watch: bool) -> SourcePlan {
         event_time: Some(EventTimeSpec {
             field: TimeField::Column(2),
             format: TimeFormat::EpochMillis,
+            rule: Default::default(),
             bound_ns: 5_000_000_000,
             idle_timeout_ns: 60_000_000_000,
             missing: MissingTime::Warn,

@@ -6,7 +6,7 @@ use super::reader::Reader;
 use super::setting::Giver;
 use super::sink::{DeadLetters, by_extension, dead_letters};
 use crate::endpoint::SourceSpec;
-use crate::plan::{Format, LateStrategy, MissingTime, SourceConnector, TimeFormat};
+use crate::plan::{Format, LateStrategy, MissingTime, SourceConnector, TimeFormat, WatermarkRule};
 
 /// Builds the source; `None` when an error was reported.
 pub(super) fn build(reader: &mut Reader<'_>) -> Option<SourceSpec> {
@@ -24,7 +24,8 @@ pub(super) fn build(reader: &mut Reader<'_>) -> Option<SourceSpec> {
     let DeadLetters { path: dlq_path, topic: dlq_topic, enabled: dlq_enabled, failure } = dead_letters(reader, topic);
     let event_time_format = time_format(reader);
     let event_time_field = field(reader, "event.time.field");
-    let watermark_bound_ns = watermark(reader);
+    let (watermark_rule, watermark_bound_ns) = watermark(reader, &connector);
+    idle_without_effect(reader, &connector);
     if event_time_field.is_some() && watermark_bound_ns.is_none() && reader.given("watermark.strategy").is_none() {
         let warning = reader
             .place("event.time.field")
@@ -38,6 +39,7 @@ pub(super) fn build(reader: &mut Reader<'_>) -> Option<SourceSpec> {
         format,
         event_time_field,
         event_time_format,
+        watermark_rule,
         watermark_bound_ns,
         idle_timeout_ns: reader.duration("watermark.idle.timeout").unwrap_or_default(),
         missing_time: missing_time(reader),
@@ -223,28 +225,50 @@ fn time_format(reader: &mut Reader<'_>) -> TimeFormat {
     }
 }
 
-/// Bound of the watermark; a bound without a strategy implies one.
-fn watermark(reader: &mut Reader<'_>) -> Option<i64> {
-    let has_bound = reader.given("watermark.max_out_of_orderness").is_some();
+/// What moves the watermark, and its bound; a bound without a strategy implies one.
+fn watermark(reader: &mut Reader<'_>, connector: &SourceConnector) -> (WatermarkRule, Option<i64>) {
+    const BOUND: &str = "watermark.max_out_of_orderness";
+    let has_bound = reader.given(BOUND).is_some();
     let strategy = match reader.given("watermark.strategy") {
-        Some(_) => reader.word("watermark.strategy")?,
-        None if has_bound => "bounded",
-        None => return None,
+        Some(_) => reader.word("watermark.strategy"),
+        None if has_bound => Some("bounded"),
+        None => None,
     };
-    match strategy {
-        "bounded" => reader.duration("watermark.max_out_of_orderness"),
-        "none" | "ascending" => {
-            if has_bound {
-                let message = "\"watermark.max_out_of_orderness\" has no effect with this watermark.strategy";
-                let warning = reader.place("watermark.max_out_of_orderness").warning("W0513", message);
-                reader.report(warning.hint("use watermark.strategy = 'bounded_out_of_orderness'"));
-            }
-            Some(0)
+    let rule = match strategy {
+        None => return (WatermarkRule::EventTimes, None),
+        Some("bounded") => return (WatermarkRule::EventTimes, reader.duration(BOUND)),
+        // The clock runs on by itself: it may be held back by a bound that was given.
+        Some("processing_time") => {
+            let bound = if has_bound { reader.duration(BOUND) } else { Some(0) };
+            return (WatermarkRule::Clock, bound);
         }
-        other => {
-            reader.later("watermark.strategy", &format!("watermark.strategy = {other}"));
-            None
-        }
+        Some("punctuated") => WatermarkRule::Header,
+        Some(_) => WatermarkRule::EventTimes,
+    };
+    if rule == WatermarkRule::Header && matches!(connector, SourceConnector::File { .. }) {
+        let finding = reader
+            .place("watermark.strategy")
+            .error("E0520", "watermark.strategy = punctuated reads a header, and records of a file have none")
+            .hint("use watermark.strategy = 'bounded_out_of_orderness', or read the records from a topic");
+        reader.report(finding);
+    }
+    if has_bound {
+        let message = format!("\"{BOUND}\" has no effect with this watermark.strategy");
+        let warning = reader.place(BOUND).warning("W0513", message);
+        reader.report(warning.hint("use watermark.strategy = 'bounded_out_of_orderness'"));
+    }
+    (rule, Some(0))
+}
+
+/// An idle time-out that this source itself was given, though it ends. One that the whole app was given is for the
+/// sources that have a use for it.
+fn idle_without_effect(reader: &mut Reader<'_>, connector: &SourceConnector) {
+    let given = reader.given("watermark.idle.timeout");
+    let own = given.is_some_and(|s| !matches!(s.place.giver, Giver::Set | Giver::CommandLine));
+    if own && matches!(connector, SourceConnector::File { watch: false, .. }) {
+        let message = "\"watermark.idle.timeout\" has no effect on an input that ends";
+        let warning = reader.place("watermark.idle.timeout").warning("W0513", message);
+        reader.report(warning.hint("a file that is read to its end stops holding the watermark back at once"));
     }
 }
 

@@ -3,6 +3,7 @@
 use super::*;
 use crate::plan::{
     Compression, Failure, Format, LateStrategy, MissingTime, SinkConnector, SinkFormat, SourceConnector, TimeFormat,
+    WatermarkRule,
 };
 
 const SPAN: Span = Span::new(900, 906);
@@ -73,6 +74,7 @@ fn a_path_needs_nothing_else() {
         format: CSV,
         event_time_field: None,
         event_time_format: TimeFormat::Auto,
+        watermark_rule: Default::default(),
         watermark_bound_ns: None,
         idle_timeout_ns: 60_000_000_000,
         missing_time: MissingTime::Warn,
@@ -131,6 +133,7 @@ fn every_source_property_arrives() {
         format: Format::Csv { delimiter: b';', quote: b'\'', header: false, skip_lines: 2 },
         event_time_field: Some(("ts".into(), Span::new(901, 931))),
         event_time_format: TimeFormat::EpochSeconds,
+        watermark_rule: Default::default(),
         watermark_bound_ns: Some(5_000_000_000),
         idle_timeout_ns: 90_000_000_000,
         missing_time: MissingTime::Error,
@@ -153,6 +156,14 @@ fn watermarks() {
     let bound = |pairs: &[(&str, &str)]| source("t.csv", pairs).unwrap().watermark_bound_ns;
     assert_eq!(bound(&[]), None);
     assert_eq!(bound(&[("watermark.strategy", "none")]), Some(0));
+    assert_eq!(bound(&[("watermark.strategy", "processing_time")]), Some(0));
+    let clock = [("watermark.strategy", "processing_time"), ("watermark.max_out_of_orderness", "3s")];
+    let spec = source("t.csv", &clock).unwrap();
+    assert_eq!((spec.watermark_rule, spec.watermark_bound_ns), (WatermarkRule::Clock, Some(3_000_000_000)));
+    let punctuated = source("t", &[("t.type", "memory"), ("watermark.strategy", "punctuated")]).unwrap();
+    assert_eq!((punctuated.watermark_rule, punctuated.watermark_bound_ns), (WatermarkRule::Header, Some(0)));
+    let of_file = source_error("t.csv", &[("watermark.strategy", "punctuated")]);
+    assert!(of_file.contains("E0520") && of_file.contains("records of a file have none"), "{of_file}");
     assert_eq!(bound(&[("watermark.strategy", "ascending_timestamps")]), Some(0));
     assert_eq!(bound(&[("watermark.max_out_of_orderness", "250ms")]), Some(250_000_000));
     assert_eq!(bound(&[("watermark.max_out_of_orderness_ms", "250")]), Some(250_000_000));
@@ -262,7 +273,6 @@ fn what_is_not_built_says_so() {
     check(sink_error("t", &[("t.type", "iceberg_sink")]), "writing to iceberg");
     check(source_error("t.parquet", &[]), "the format parquet");
     check(source_error("t.csv", &[("value.format", "avro")]), "the format avro");
-    check(source_error("t.csv", &[("watermark.strategy", "punctuated")]), "watermark.strategy = punctuated");
     check(source_error("t.csv", &[("recursive", "true")]), "property \"recursive\"");
     check(sink_error("o.csv", &[("compression", "snappy")]), "compression = snappy");
     check(sink_error("out-%Y-%m.csv", &[]), "a strftime pattern in a sink's path");
@@ -310,6 +320,7 @@ fn warnings() {
         assert!(found.len() == 1 && found[0].starts_with(expect), "{found:?}");
     };
     check(("trades.event.time.field", "ts"), "W0511");
+    check(("trades.watermark.idle.timeout", "5s"), "W0513: \"watermark.idle.timeout\" has no effect on an input that");
     check(("trades.auto.offset.reset", "earliest"), "W0513: \"trades.auto.offset.reset\" has no effect on this source");
     check(("mode", "adaptive"), "W0513: property \"mode\" has no effect yet");
     check(("out.format", "csv"), "W0513: \"out.format\" has no effect: nothing says where");

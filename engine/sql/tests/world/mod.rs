@@ -26,6 +26,7 @@ impl Endpoints for World {
             format: Format::JsonLines,
             event_time_field: field.map(|e| (e.value.clone(), e.value_span)),
             event_time_format: TimeFormat::Auto,
+            watermark_rule: Default::default(),
             watermark_bound_ns: None,
             idle_timeout_ns: 1,
             missing_time: MissingTime::Warn,

@@ -37,7 +37,7 @@ impl Closing {
     }
 
     /// Start of the next window to close.
-    fn next_window(&self, store: &WindowStore) -> Option<i64> {
+    pub(super) fn next_window(&self, store: &WindowStore) -> Option<i64> {
         let window = match store.grid.as_ref().filter(|grid| grid.overlaps() && store.spec.emit == Emit::Final) {
             None => store.windows.first_key_value()?.0.last,
             Some(grid) => {

@@ -21,7 +21,7 @@ use super::held::{Held, PENDING};
 use super::runs::{Grid, Run, Slice, times};
 use super::store::WindowStore;
 use super::telling::{Telling, drop_window, told};
-use crate::operator::OpCx;
+use crate::operator::{NextWindow, OpCx};
 
 /// From here on, in the order of a moment's rows, stand the corrections of the moment before: before the groups of windows
 /// that fire then, whose records' numbers, or times, are above.
@@ -64,6 +64,18 @@ impl Corrections {
 
     pub(super) fn bytes(&self) -> usize {
         self.held.bytes()
+    }
+
+    /// The next window that has not fired.
+    pub(super) fn next_to_fire(&self, store: &WindowStore) -> Option<NextWindow> {
+        let start = self.next_open(store)?;
+        let end = self.grid.end(start);
+        Some(NextWindow { fires_at: end, start, end })
+    }
+
+    fn next_open(&self, store: &WindowStore) -> Option<i64> {
+        let from = Slice { last: self.open, first: i64::MIN };
+        store.windows.range(from..).next().map(|(slice, _)| slice.last)
     }
 
     /// TRUE when a watermark lets rows in that wait.
@@ -118,9 +130,7 @@ impl Corrections {
             if let Some(telling) = self.next_correction(store)? {
                 return Ok(Some(telling));
             }
-            let from = Slice { last: self.open, first: i64::MIN };
-            let fires = store.windows.range(from..).next().map(|(slice, _)| slice.last);
-            let fires = fires.map(|window| (store.end(window), window)).filter(|(end, _)| *end <= upto);
+            let fires = self.next_open(store).map(|window| (store.end(window), window)).filter(|(end, _)| *end <= upto);
             let corrects = self.held.first().filter(|own| *own <= upto);
             match (fires, corrects) {
                 (Some((end, window)), corrects) if corrects.is_none_or(|own| end <= own) => {

@@ -9,7 +9,7 @@ use super::corrections::Corrections;
 use super::store::WindowStore;
 use super::telling::Telling;
 use super::ticks::Ticks;
-use crate::operator::OpCx;
+use crate::operator::{NextWindow, OpCx};
 
 /// Which moments a query has.
 #[derive(Debug)]
@@ -47,6 +47,14 @@ impl Moments {
         match self {
             Moments::Ticks(ticks) => ticks.next_moment(store, upto),
             Moments::Corrections(corrections) => corrections.next_moment(store, upto),
+        }
+    }
+
+    /// The window that fires next, where `closing` is the next to close.
+    pub(super) fn next_to_fire(&self, store: &WindowStore, closing: Option<NextWindow>) -> Option<NextWindow> {
+        match self {
+            Moments::Ticks(_) => closing,
+            Moments::Corrections(corrections) => corrections.next_to_fire(store),
         }
     }
 

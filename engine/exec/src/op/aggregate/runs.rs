@@ -213,6 +213,11 @@ impl Grid {
         })
     }
 
+    /// From the start of one window to that of the next; with a zone, as long as most days are.
+    pub(crate) fn slide_ns(&self) -> i64 {
+        self.slide * if self.zone.is_some() { NS_PER_DAY } else { 1 }
+    }
+
     pub(crate) fn lateness(&self) -> i64 {
         self.lateness
     }

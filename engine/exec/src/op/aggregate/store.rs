@@ -19,6 +19,7 @@ use super::Place;
 use super::first_seen::FirstSeen;
 use super::idle::Idle;
 use super::letters::{late_row, lost_group};
+use super::open::HeldRows;
 use super::runs::{Grid, Run, Slice, WHOLE};
 use crate::agg::{Fold, Layout, States};
 use crate::operator::OpCx;
@@ -109,6 +110,8 @@ pub(crate) struct WindowStore {
     pub(super) emitted: Option<i64>,
     /// What this watermark closes was given out before a restart.
     pub(crate) released: i64,
+    /// Rows in open windows, by partition.
+    pub(super) held: HeldRows,
     /// Last touches, where idle groups are freed.
     pub(super) idle: Option<Idle>,
     /// Lowest watermarks (taken, given) of the snapshot parts loaded so far.
@@ -138,6 +141,7 @@ impl WindowStore {
             watermark: WM_NONE,
             emitted: None,
             released: WM_NONE,
+            held: HeldRows::default(),
             idle: spec.ttl_ns.map(Idle::new),
             restored: None,
             hasher: KeyHasher::default(),
@@ -309,7 +313,10 @@ impl WindowStore {
     }
 
     fn fold_run(&mut self, run: Run, addition: Addition<'_>) {
-        let WindowStore { windows, layout, pool, scratch, groups, bytes, usual, hasher, .. } = self;
+        let WindowStore { windows, layout, pool, scratch, groups, bytes, usual, hasher, held, grid, .. } = self;
+        if let (Some(_), Addition::Rows(batch)) = (grid, &addition) {
+            held.add(&batch.meta, run.slice.last, run.to - run.from);
+        }
         let window = windows.entry(run.slice).or_insert_with(|| {
             let mut window = Groups::new(layout);
             window.index.expect(*usual, pool);

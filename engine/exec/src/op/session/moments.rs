@@ -16,7 +16,7 @@ use velostream_types::{Batch, Fatal};
 use super::rows::{Rows, Told, told};
 use super::store::Sessions;
 use crate::op::aggregate::{Held, Triple};
-use crate::operator::OpCx;
+use crate::operator::{NextWindow, OpCx};
 
 /// From here on, in the order of a moment's rows, stand the corrections of the moment before.
 const BEFORE_SESSIONS: i64 = i64::MIN;
@@ -90,6 +90,17 @@ impl Moments {
 
     pub fn bytes(&self) -> usize {
         self.held.bytes() + self.changed.len() * size_of::<(u32, Vec<Told>)>()
+    }
+
+    /// TRUE when sessions fire at their ends rather than when they close.
+    pub fn fires_at_ends(&self) -> bool {
+        self.when == When::Over
+    }
+
+    /// The session that fires next.
+    pub fn next_to_fire(&self, store: &Sessions) -> Option<NextWindow> {
+        let (start, end) = self.unfired.first().map(|(_, session)| store.window(*session))?;
+        Some(NextWindow { fires_at: end.saturating_add(1), start, end })
     }
 
     /// TRUE when rows that were taken have something to tell before the watermark moves.

@@ -19,7 +19,7 @@ use velostream_types::{Batch, Column, Fatal, Offsets, RowMeta, RowOrder, SourceI
 use crate::agg::{Fold, Layout, States};
 use crate::op::aggregate::letters::{late_row, lost_group};
 use crate::op::aggregate::{FirstSeen, Place, Triple, times};
-use crate::operator::OpCx;
+use crate::operator::{NextWindow, OpCx, OpenWindows};
 
 /// The end of a chain.
 const NONE: u32 = u32::MAX;
@@ -134,6 +134,22 @@ impl Sessions {
             + self.bounds.capacity() * size_of::<Bounds>()
             + (self.heads.capacity() + self.free.capacity()) * size_of::<u32>()
             + self.closes.capacity() * size_of::<(i64, u32, u32)>()
+    }
+
+    /// What is open: sessions belong to keys, so they stand on no grid.
+    pub fn open_windows(&self) -> OpenWindows {
+        let rows = |session| u64::try_from(self.states.rows(session)).unwrap_or(0);
+        let next = self.all().min_by_key(|session| self.last(*session)).map(|session| {
+            let (start, end) = self.window(session);
+            NextWindow { fires_at: end.saturating_add(self.lateness).saturating_add(1), start, end }
+        });
+        OpenWindows {
+            watermark: self.watermark,
+            sessions: self.open() as u64,
+            rows: self.all().map(rows).sum(),
+            next,
+            ..OpenWindows::default()
+        }
     }
 
     /// Start and end of a session.

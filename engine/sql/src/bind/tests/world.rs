@@ -54,6 +54,7 @@ impl Endpoints for Files {
             },
             event_time_field: entry(with, name, "event.time.field").map(|e| (e.value.clone(), e.value_span)),
             event_time_format: TimeFormat::Auto,
+            watermark_rule: Default::default(),
             watermark_bound_ns: bound,
             idle_timeout_ns: 60_000_000_000,
             missing_time: MissingTime::Warn,
