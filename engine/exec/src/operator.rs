@@ -19,6 +19,9 @@ pub enum Msg {
     Chunk(Chunk),
     /// No row with an event time at or below this will follow, late ones excepted, ns. `WM_END` ends the input.
     Watermark(i64),
+    /// No row of a source's record below this number will follow: as-if order, which goes by record number first, is
+    /// complete up to here. Only where somebody in the plan waits for it, over sources that end.
+    Passed(i64),
     /// The input has nothing to say until its next message: it does not hold the watermark back.
     Idle,
     /// A cut of the stream, for commits and snapshots.
@@ -62,6 +65,8 @@ pub struct NodeCounters {
     pub not_finite: u64,
     /// Groups freed because no row touched them for the time of `state.ttl`.
     pub expired: u64,
+    /// LAG and LEAD that asked for a row which its buffer no longer held.
+    pub past_buffer: u64,
     /// Groups now held.
     pub groups: u64,
     /// Bytes of state now held.
@@ -81,6 +86,7 @@ impl NodeCounters {
         self.rounded += other.rounded;
         self.not_finite += other.not_finite;
         self.expired += other.expired;
+        self.past_buffer += other.past_buffer;
         self.groups += other.groups;
         self.state_bytes += other.state_bytes;
     }

@@ -38,6 +38,11 @@ pub struct Scan {
     /// No input of this stage is wanted any more (LIMIT reached, or stop).
     closed: bool,
     run_start_ms: i64,
+    /// Somebody takes the rows of all partitions in as-if order: they are read by record number, in step, and how far all
+    /// of them are is given on.
+    in_step: bool,
+    /// Record number that all partitions passed.
+    passed: i64,
 }
 
 struct Partition {
@@ -123,7 +128,14 @@ pub struct PartitionProgress {
 
 impl Scan {
     /// The stage of `source` over the partitions this shard owns.
-    pub fn new(source: SourceId, plan: Arc<SourcePlan>, owned: &[PartitionId], run_start_ms: i64) -> Scan {
+    /// `in_step`: record by record over the partitions, as as-if order goes, instead of by watermark.
+    pub fn new(
+        source: SourceId,
+        plan: Arc<SourcePlan>,
+        owned: &[PartitionId],
+        run_start_ms: i64,
+        in_step: bool,
+    ) -> Scan {
         let partitions = owned
             .iter()
             .map(|id| Partition {
@@ -151,6 +163,8 @@ impl Scan {
             ended: false,
             closed: false,
             run_start_ms,
+            in_step,
+            passed: i64::MIN,
         };
         scan.advance(None);
         scan
@@ -186,7 +200,7 @@ impl Scan {
 
     /// TRUE when the source has event time, so that reading is aligned by it.
     pub fn is_aligned(&self) -> bool {
-        self.plan.event_time.is_some()
+        self.plan.event_time.is_some() && !self.in_step
     }
 
     /// TRUE when the end (or stop) was given on.
@@ -214,7 +228,10 @@ impl Scan {
             .iter()
             .enumerate()
             .filter(|(_, p)| !matches!(p.state, PartitionState::Ended | PartitionState::Pending))
-            .map(|(i, p)| (p.clock.as_ref().map_or(WM_NONE, PartitionClock::watermark), p.rows, i))
+            .map(|(i, p)| match self.in_step {
+                true => (WM_NONE, u64::try_from(p.decoder.next_offset()).unwrap_or(0), i),
+                false => (p.clock.as_ref().map_or(WM_NONE, PartitionClock::watermark), p.rows, i),
+            })
             .min()
     }
 
@@ -384,6 +401,14 @@ impl Scan {
             self.watermark = WM_END;
             self.ready.push_back(Msg::Watermark(WM_END));
             return;
+        }
+        if self.in_step {
+            let open = self.partitions.iter().filter(|p| p.state != PartitionState::Ended);
+            let passed = open.map(|p| p.decoder.next_offset()).min().unwrap_or(i64::MAX);
+            if passed > self.passed {
+                self.passed = passed;
+                self.ready.push_back(Msg::Passed(passed));
+            }
         }
         let Some(spec) = &self.plan.event_time else { return };
         let mut low = WM_END;
