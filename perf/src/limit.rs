@@ -5,6 +5,7 @@
 //! Sums are exact integers in price parts.
 
 mod groups;
+mod moving;
 mod row;
 
 use std::fs::File;
@@ -18,6 +19,7 @@ use crate::generate::Format;
 use crate::text::{push_decimal, push_u64};
 use crate::workload::Workload;
 use groups::Groups;
+use moving::Moving;
 use row::{RawRow, Target, price_parts, read_csv, read_json, small_number};
 
 const FLUSH_BYTES: usize = 256 << 10;
@@ -42,6 +44,8 @@ pub fn run(workload: Workload, format: Format, input: &Path, output: &Path) -> R
         (Workload::W2, Format::Jsonl) => drive(input, format, &mut sink, read_json, &mut BySymbol::default())?,
         (Workload::W3, Format::Csv) => drive(input, format, &mut sink, read_csv, &mut ByWindow::default())?,
         (Workload::W3, Format::Jsonl) => drive(input, format, &mut sink, read_json, &mut ByWindow::default())?,
+        (Workload::W7, Format::Csv) => drive(input, format, &mut sink, read_csv, &mut Moving::default())?,
+        (Workload::W7, Format::Jsonl) => drive(input, format, &mut sink, read_json, &mut Moving::default())?,
     }
     sink.flush()?;
     Ok(sink.counts)

@@ -11,6 +11,8 @@ pub enum Workload {
     W2,
     /// The same per tumbling second.
     W3,
+    /// LAG and a moving average per symbol.
+    W7,
 }
 
 impl Workload {
@@ -20,6 +22,7 @@ impl Workload {
             Workload::W1 => "w1",
             Workload::W2 => "w2",
             Workload::W3 => "w3",
+            Workload::W7 => "w7",
         }
     }
 
@@ -29,6 +32,7 @@ impl Workload {
             Workload::W1 => include_str!("../sql/w1.sql"),
             Workload::W2 => include_str!("../sql/w2.sql"),
             Workload::W3 => include_str!("../sql/w3.sql"),
+            Workload::W7 => include_str!("../sql/w7.sql"),
         }
     }
 
@@ -38,6 +42,7 @@ impl Workload {
             Workload::W1 => "order_id,symbol,price,quantity,notional\n",
             Workload::W2 => "symbol,trades,volume,notional,avg_price\n",
             Workload::W3 => "symbol,window_start,trades,volume,notional,avg_price\n",
+            Workload::W7 => "order_id,symbol,price,previous,average\n",
         }
     }
 
@@ -47,9 +52,12 @@ impl Workload {
             (Workload::W1, Format::Csv) => 2.5,
             (Workload::W2, Format::Csv) => 3.0,
             (Workload::W3, Format::Csv) => 2.5,
+            (Workload::W7, Format::Csv) => 1.5,
             (Workload::W1, Format::Jsonl) => 1.7,
             (Workload::W2, Format::Jsonl) => 2.5,
             (Workload::W3, Format::Jsonl) => 2.0,
+            // Decoding alone takes a third of the tree's time.
+            (Workload::W7, Format::Jsonl) => 1.2,
         }
     }
 }

@@ -37,20 +37,27 @@ impl Default for Groups {
 }
 
 impl Groups {
-    /// Adds one row. `None` when the symbol has more than eight bytes or there are too many symbols.
+    /// Number of a symbol's group, from 0 in order of first sight. `None` when the symbol has more than eight bytes or there
+    /// are too many symbols.
     #[inline]
-    pub fn add(&mut self, symbol: &[u8], quantity: u64, price: u64) -> Option<()> {
+    pub fn group(&mut self, symbol: &[u8]) -> Option<usize> {
         let key = symbol
             .iter()
             .try_fold((0u64, 0u8), |(word, n), b| (n < 8).then(|| (word | u64::from(*b) << (8 * n), n + 1)))?;
         let mut slot = (key.0.wrapping_mul(MULTIPLIER) >> SHIFT) as usize;
-        let group = loop {
+        loop {
             match self.slots[slot] {
-                0 => break self.insert(slot, key)?,
-                taken if self.keys[usize::from(taken) - 1] == key => break usize::from(taken) - 1,
+                0 => return self.insert(slot, key),
+                taken if self.keys[usize::from(taken) - 1] == key => return Some(usize::from(taken) - 1),
                 _ => slot = (slot + 1) % SLOTS,
             }
-        };
+        }
+    }
+
+    /// Adds one row; `None` as of [`Groups::group`].
+    #[inline]
+    pub fn add(&mut self, symbol: &[u8], quantity: u64, price: u64) -> Option<()> {
+        let group = self.group(symbol)?;
         let sums = &mut self.sums[group];
         sums.count += 1;
         sums.quantity += quantity;

@@ -23,6 +23,8 @@ use crate::plan::{
 pub(super) const RESULT: usize = usize::MAX / 2;
 /// Rows of a buffer that nothing bounds.
 const DEFAULT_BUFFER: u64 = 1_000;
+/// What is said of it.
+pub(super) const UNBOUNDED: &str = "W0443";
 /// A buffer beyond this is worth a warning.
 const LARGE_BUFFER: u64 = 10_000;
 /// How long a partition of the buffered form may be idle, ns.
@@ -65,6 +67,17 @@ impl PendingOver {
             && (self.buffer, self.when_full, self.expire_ns) == (other.buffer, other.when_full, other.expire_ns)
             // Where the frame says which rows are kept, other frames have other buffers.
             && (self.buffer != u64::MAX || self.frame == other.frame)
+            // A ranking may turn out to be a Top-N, whose buffer holds other rows.
+            && self.ranking() == other.ranking()
+    }
+
+    fn ranking(&self) -> Option<OverFn> {
+        match self.kind {
+            OverKind::Analytic { function, .. } => {
+                [OverFn::RowNumber, OverFn::Rank, OverFn::DenseRank].into_iter().find(|rank| *rank == function)
+            }
+            OverKind::Aggregate(_) => None,
+        }
     }
 }
 
@@ -131,6 +144,9 @@ impl<'a> Binder<'a> {
             result: DataType::Integer,
             span,
         };
+        if pending.expire_ns.is_some() {
+            self.orders_by_event_time(&scope.rel);
+        }
         match analytic {
             Some(analytic) => self.analytic_call(over, analytic, pending, scope),
             None => self.aggregate_over(over, pending, scope),
@@ -323,7 +339,7 @@ impl<'a> Binder<'a> {
                     format!("nothing bounds the rows that OVER keeps: the last {DEFAULT_BUFFER} of each partition");
                 let hint =
                     "write ROWS WINDOW BUFFER n ROWS, or a frame such as ROWS BETWEEN 9 PRECEDING AND CURRENT ROW";
-                self.report(Diagnostic::warning("W0443", span, message).hint(hint));
+                self.report(Diagnostic::warning(UNBOUNDED, span, message).hint(hint));
                 Some(DEFAULT_BUFFER)
             }
         }
