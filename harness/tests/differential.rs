@@ -16,6 +16,7 @@ mod differential {
     pub mod feeds;
     pub mod nested;
     mod nested_apps;
+    mod over_apps;
 
     use super::draw;
 }

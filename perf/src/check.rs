@@ -1,4 +1,4 @@
-//! `perf check`: computes W1 to W4 once more, slowly and exactly, and compares an output with it line by line.
+//! `perf check`: computes W1 to W4 or W7 once more, slowly and exactly, and compares an output with it line by line.
 //!
 //! Shares nothing with the engine or with the limit programs: own readers that look at one record at a time, integers
 //! of 128 bits, ordered maps. Rows are taken one at a time in the order of their own file; each is late or not by the
@@ -6,6 +6,7 @@
 //!
 //! Memory: every expected line of output is held as text.
 
+mod moving;
 mod number;
 mod record;
 #[cfg(test)]
@@ -69,9 +70,11 @@ struct Totals {
 pub fn expect(options: &CheckOptions) -> Result<Expected> {
     let mut expected = Expected::default();
     let mut groups: BTreeMap<(i64, Vec<u8>), Totals> = BTreeMap::new();
+    let mut rows = Vec::new();
     for (file, path) in options.inputs.iter().enumerate() {
-        read_file(options, file as u32, path, &mut expected, &mut groups)?;
+        read_file(options, file as u32, path, &mut expected, (&mut groups, &mut rows))?;
     }
+    expected.lines.extend(moving::lines(rows));
     for ((start_ms, symbol), totals) in &groups {
         expected.lines.push(group_line(options.workload, *start_ms, symbol, totals));
     }
@@ -84,7 +87,7 @@ fn read_file(
     file: u32,
     path: &Path,
     expected: &mut Expected,
-    groups: &mut BTreeMap<(i64, Vec<u8>), Totals>,
+    (groups, rows): (&mut BTreeMap<(i64, Vec<u8>), Totals>, &mut Vec<((u64, u32), Record)>),
 ) -> Result<()> {
     let mut columns: Vec<String> = Vec::new();
     let mut number = 0;
@@ -101,14 +104,15 @@ fn read_file(
                 Format::Csv => record::from_csv(&columns, line),
                 Format::Jsonl => record::from_json(line),
             };
-            let Some(record) = record.filter(|r| options.workload.window().is_none() || r.event_time_ms.is_some())
-            else {
+            let timed = options.workload.window().is_some() || options.workload == Workload::W7;
+            let Some(record) = record.filter(|r| !timed || r.event_time_ms.is_some()) else {
                 expected.bad.insert(at, line.to_vec());
                 continue;
             };
             match options.workload {
                 Workload::W1 => expected.lines.extend(projected(&record)),
                 Workload::W2 => add(groups, 0, &record),
+                Workload::W7 => rows.push(((at.1, at.0), record)),
                 Workload::W3 | Workload::W4 => {
                     let time = record.event_time_ms.unwrap_or_default();
                     let open = |start: &i64, hop: Hop| {

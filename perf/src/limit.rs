@@ -5,6 +5,7 @@
 //! Sums are exact integers in price parts.
 
 mod groups;
+mod moving;
 mod row;
 
 use std::collections::VecDeque;
@@ -19,6 +20,7 @@ use crate::generate::Format;
 use crate::text::{push_decimal, push_u64};
 use crate::workload::Workload;
 use groups::{Groups, Sums};
+use moving::Moving;
 use row::{RawRow, Target, price_parts, read_csv, read_json, small_number};
 
 const FLUSH_BYTES: usize = 256 << 10;
@@ -45,6 +47,8 @@ pub fn run(workload: Workload, format: Format, input: &Path, output: &Path) -> R
         (Workload::W3, Format::Jsonl) => drive(input, format, &mut sink, read_json, &mut ByWindow::default())?,
         (Workload::W4, Format::Csv) => drive(input, format, &mut sink, read_csv, &mut ByHop::default())?,
         (Workload::W4, Format::Jsonl) => drive(input, format, &mut sink, read_json, &mut ByHop::default())?,
+        (Workload::W7, Format::Csv) => drive(input, format, &mut sink, read_csv, &mut Moving::default())?,
+        (Workload::W7, Format::Jsonl) => drive(input, format, &mut sink, read_json, &mut Moving::default())?,
     }
     sink.flush()?;
     Ok(sink.counts)

@@ -13,6 +13,8 @@ pub enum Workload {
     W3,
     /// The same per ten seconds, each second.
     W4,
+    /// LAG and a moving average per symbol.
+    W7,
 }
 
 /// Windows side by side; the size is a multiple of the slide.
@@ -32,6 +34,7 @@ impl Workload {
             Workload::W2 => "w2",
             Workload::W3 => "w3",
             Workload::W4 => "w4",
+            Workload::W7 => "w7",
         }
     }
 
@@ -42,13 +45,14 @@ impl Workload {
             Workload::W2 => include_str!("../sql/w2.sql"),
             Workload::W3 => include_str!("../sql/w3.sql"),
             Workload::W4 => include_str!("../sql/w4.sql"),
+            Workload::W7 => include_str!("../sql/w7.sql"),
         }
     }
 
     /// Windows of a workload that has them.
     pub const fn window(self) -> Option<Hop> {
         match self {
-            Workload::W1 | Workload::W2 => None,
+            Workload::W1 | Workload::W2 | Workload::W7 => None,
             Workload::W3 => Some(Hop { size_ms: 1_000, slide_ms: 1_000 }),
             Workload::W4 => Some(Hop { size_ms: 10_000, slide_ms: 1_000 }),
         }
@@ -60,6 +64,7 @@ impl Workload {
             Workload::W1 => "order_id,symbol,price,quantity,notional\n",
             Workload::W2 => "symbol,trades,volume,notional,avg_price\n",
             Workload::W3 | Workload::W4 => "symbol,window_start,trades,volume,notional,avg_price\n",
+            Workload::W7 => "order_id,symbol,price,previous,average\n",
         }
     }
 
@@ -69,9 +74,12 @@ impl Workload {
             (Workload::W1, Format::Csv) => 2.5,
             (Workload::W2, Format::Csv) => 3.0,
             (Workload::W3 | Workload::W4, Format::Csv) => 2.5,
+            (Workload::W7, Format::Csv) => 1.5,
             (Workload::W1, Format::Jsonl) => 1.7,
             (Workload::W2, Format::Jsonl) => 2.5,
             (Workload::W3 | Workload::W4, Format::Jsonl) => 2.0,
+            // Decoding alone takes a third of the tree's time.
+            (Workload::W7, Format::Jsonl) => 1.2,
         }
     }
 }

@@ -67,6 +67,10 @@ impl<'a> Summary<'a> {
             (counters.not_finite, "with NaN or infinity, written as NULL"),
         ];
         parts.extend(counted.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{} {what}", rows(*n))));
+        if counters.past_buffer > 0 {
+            let asked = count(counters.past_buffer);
+            parts.push(format!("LAG or LEAD went {asked} times past rows that the buffer still held"));
+        }
         if counters.expired > 0 {
             let groups = if counters.expired == 1 { "group" } else { "groups" };
             parts.push(format!("{} {groups} freed by state.ttl", count(counters.expired)));

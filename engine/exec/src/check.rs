@@ -47,9 +47,8 @@ impl Checked {
             NodeKind::Events => ("Events", Some(node.schema.len()), false),
             NodeKind::Unnest(_) => ("Unnest", Some(node.schema.len()), false),
             NodeKind::Union => ("Union", Some(node.schema.len()), true),
-            NodeKind::Join(_) | NodeKind::Subqueries(_) | NodeKind::Over(_) => {
-                ("Relation", Some(node.schema.len()), false)
-            }
+            NodeKind::Over(_) => ("Over", Some(node.schema.len()), false),
+            NodeKind::Join(_) | NodeKind::Subqueries(_) => ("Relation", Some(node.schema.len()), false),
             NodeKind::Scan { .. } | NodeKind::Exchange { .. } => ("stage", None, false),
         };
         let ports = node.inputs.len().max(1);
@@ -132,7 +131,7 @@ impl Operator for Checked {
                 assert!(self.watermark_in[port] != WM_END, "{name} was pushed behind the end");
             }
             Msg::Barrier(id) => self.stopped[port] = *id == STOP_BARRIER,
-            Msg::Idle => {}
+            Msg::Passed(_) | Msg::Idle => {}
         }
         self.open = true;
         self.inner.push(port, msg, cx)
@@ -154,7 +153,7 @@ impl Operator for Checked {
                 assert!(*at >= self.watermark_out, "{} let its watermark go back to {at}", self.name);
                 self.watermark_out = *at;
             }
-            Some(Msg::Chunk(_) | Msg::Barrier(_) | Msg::Idle) => {}
+            Some(Msg::Chunk(_) | Msg::Barrier(_) | Msg::Passed(_) | Msg::Idle) => {}
         }
         Ok(out)
     }

@@ -19,6 +19,9 @@ pub enum Msg {
     Chunk(Chunk),
     /// No row with an event time at or below this will follow, late ones excepted, ns. `WM_END` ends the input.
     Watermark(i64),
+    /// No row of a source's record below this number will follow: as-if order, which goes by record number first, is
+    /// complete up to here. Only where somebody in the plan waits for it, over sources that end.
+    Passed(i64),
     /// The input has nothing to say until its next message: it does not hold the watermark back.
     Idle,
     /// A cut of the stream, for commits and snapshots.
@@ -66,6 +69,8 @@ pub struct NodeCounters {
     pub untimed: u64,
     /// Headers `watermark` that are no time.
     pub bad_watermarks: u64,
+    /// LAG and LEAD that asked for a row which its buffer no longer held.
+    pub past_buffer: u64,
     /// Groups now held.
     pub groups: u64,
     /// Bytes of state now held.
@@ -91,6 +96,7 @@ impl NodeCounters {
         self.expired += other.expired;
         self.untimed += other.untimed;
         self.bad_watermarks += other.bad_watermarks;
+        self.past_buffer += other.past_buffer;
         self.groups += other.groups;
         self.state_bytes += other.state_bytes;
         self.groups_max += other.groups_max;

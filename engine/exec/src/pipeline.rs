@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use velostream_sql::plan::{AppPlan, Node, NodeKind, Route, SinkConnector, SourceConnector, SourcePlan};
+use velostream_sql::plan::{AppPlan, Emit, Node, NodeKind, Route, SinkConnector, SourceConnector, SourcePlan};
 use velostream_types::{EdgeId, NodeId, PartitionId, ShardId, SourceId};
 
 use crate::check::Checked;
@@ -17,6 +17,7 @@ use crate::op::events::Events;
 use crate::op::filter::Filter;
 use crate::op::limit::Limit;
 use crate::op::materialize::Materialize;
+use crate::op::over::{Over, Until};
 use crate::op::project::Project;
 use crate::op::session::Session;
 use crate::op::sort::Sort;
@@ -171,7 +172,7 @@ impl Lowering<'_> {
             NodeKind::Scan { source } => {
                 let owned: Vec<PartitionId> = self.owned.iter().filter(|(s, _)| s == source).map(|(_, p)| *p).collect();
                 let plan = Arc::new(self.plan.sources[source.index()].clone());
-                let scan = Scan::new(*source, plan, &owned, self.options.run_start_ms);
+                let scan = Scan::new(*source, plan, &owned, self.options.run_start_ms, self.is_in_step(*source));
                 let stage = self.push(StageKind::Scan(Box::new(scan)), node.id);
                 self.out.scans[source.index()] = Some(stage);
                 stage
@@ -218,10 +219,61 @@ impl Lowering<'_> {
             NodeKind::Scan { .. } | NodeKind::Exchange { .. } | NodeKind::Sink { .. } => {
                 unreachable!("lowered on their own")
             }
-            NodeKind::Join(_) | NodeKind::Subqueries(_) | NodeKind::Over(_) => {
+            NodeKind::Over(spec) => {
+                let until = self.until(node, spec.live);
+                let input = node.inputs.first().map_or(node, |input| &self.plan.nodes[input.index()]);
+                Box::new(Over::new(spec, &input.schema, until, Arc::clone(&self.names), node.dlq))
+            }
+            NodeKind::Join(_) | NodeKind::Subqueries(_) => {
                 unreachable!("the compiler gives no plan of an app that has them: see Compiled::cannot_run")
             }
         }
+    }
+
+    /// How long rows wait in front of calls with OVER until their order is known.
+    fn until(&self, over: &Node, live: bool) -> Until {
+        let mut below = vec![over];
+        let (mut partitions, mut exchanges, mut straight) = (0, 0, true);
+        while let Some(at) = below.pop() {
+            match &at.kind {
+                NodeKind::Aggregate(spec) if spec.window.is_some() && spec.emit == Emit::Final => {
+                    return Until::Watermark;
+                }
+                NodeKind::Scan { source } => {
+                    partitions += self.options.partitions.get(source.index()).copied().unwrap_or(1);
+                }
+                NodeKind::Exchange { .. } => exchanges += 1,
+                NodeKind::Over(_) | NodeKind::Filter { .. } | NodeKind::Project { .. } | NodeKind::Unnest(_) => {}
+                _ => straight = false,
+            }
+            below.extend(at.inputs.iter().map(|input| &self.plan.nodes[input.index()]));
+        }
+        match (live, straight) {
+            (true, _) => Until::Now,
+            // One sender gives the rows of one partition in their order; several in a row may overtake each other.
+            (false, true) if partitions <= 1 && (exchanges <= 1 || self.shards == 1) => Until::Now,
+            (false, true) => Until::Passed,
+            (false, false) => Until::End,
+        }
+    }
+
+    /// TRUE when the rows of a source wait for their order somewhere.
+    fn is_in_step(&self, source: SourceId) -> bool {
+        let reads = |node: &Node| {
+            let mut below = vec![node];
+            while let Some(at) = below.pop() {
+                if matches!(at.kind, NodeKind::Scan { source: of } if of == source) {
+                    return true;
+                }
+                below.extend(at.inputs.iter().map(|input| &self.plan.nodes[input.index()]));
+            }
+            false
+        };
+        let waits = |node: &&Node| match &node.kind {
+            NodeKind::Over(spec) => self.until(node, spec.live) == Until::Passed,
+            _ => false,
+        };
+        self.plan.nodes.iter().filter(waits).any(reads)
     }
 
     fn watched(&self, operator: Box<dyn Operator>, node: &Node) -> Box<dyn Operator> {

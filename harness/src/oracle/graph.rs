@@ -19,6 +19,7 @@ use super::eval::{Row, eval};
 use super::event_time::nanoseconds;
 use super::group::{Group, Order, Place};
 use super::keyed::{Keyed, Upserted};
+use super::over;
 use super::sort::sorted;
 
 const NS_PER_MS: i64 = 1_000_000;
@@ -289,7 +290,8 @@ impl Run<'_> {
                 Some(rows) => given.extend(self.nodes[at].numbered.number(rows)),
                 None => self.bury(at, ErrorCode::Cast, row.partition, row.offset),
             },
-            NodeKind::Join(_) | NodeKind::Subqueries(_) | NodeKind::Over(_) => {
+            NodeKind::Over(_) => self.nodes[at].waiting.entry(WM_END).or_default().push(row),
+            NodeKind::Join(_) | NodeKind::Subqueries(_) => {
                 unreachable!("the compiler gives no plan of an app that has them: see Compiled::cannot_run")
             }
             NodeKind::Aggregate(spec) => self.aggregate(at, spec, row, given),
@@ -520,6 +522,19 @@ impl Run<'_> {
                     given.extend(sorted(spec, &node.schema, first.remove()));
                 }
             }
+            // As-if order is known when nothing comes any more; until then the node says nothing of time.
+            NodeKind::Over(_) if input != WM_END => return,
+            NodeKind::Over(spec) => {
+                let rows = self.nodes[at].waiting.remove(&WM_END).unwrap_or_default();
+                let below =
+                    node.inputs.first().map(|i| &*self.plan.nodes[i.index()].schema).cloned().unwrap_or_default();
+                for made in over::computed(spec, &below, rows) {
+                    match made {
+                        Ok(row) => given.push(row),
+                        Err((code, row)) => self.bury(at, code, row.partition, row.offset),
+                    }
+                }
+            }
             _ => {}
         }
         let end = input == WM_END;
@@ -635,7 +650,7 @@ fn starts(kind: WindowKind, time: i64) -> Vec<i64> {
 }
 
 /// Text by which keys are told apart: equal numbers have equal text, NULLs are one key, NaNs are one key.
-fn key_text<'v>(values: impl Iterator<Item = &'v Value>) -> String {
+pub(super) fn key_text<'v>(values: impl Iterator<Item = &'v Value>) -> String {
     let part = |value: &Value| match value {
         Value::Null => "null".to_owned(),
         Value::Int(_) | Value::Decimal { .. } => {

@@ -17,6 +17,7 @@ mod group;
 mod keyed;
 mod nested;
 mod number;
+mod over;
 mod sort;
 mod statistics;
 #[cfg(test)]

@@ -18,7 +18,8 @@ pub(super) fn sorted(spec: &SortSpec, schema: &Schema, mut rows: Vec<Flow>) -> V
     rows
 }
 
-fn compare(key: &SortKey, data_type: &DataType, a: &Flow, b: &Flow) -> Ordering {
+/// How two rows stand to each other by one key.
+pub(super) fn compare(key: &SortKey, data_type: &DataType, a: &Flow, b: &Flow) -> Ordering {
     let (a, b) = (&a.values[key.column], &b.values[key.column]);
     let null_low = if key.nulls_first { Ordering::Less } else { Ordering::Greater };
     match (a.is_null(), b.is_null()) {

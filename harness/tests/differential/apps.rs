@@ -46,6 +46,7 @@ pub fn app(draw: &mut Draw, shape: Shape, kind: u64) -> App {
         5 => writer.window_changes(&relation),
         6 => writer.chain(&relation),
         kind if NESTED.contains(&kind) => writer.nested(&relation),
+        OVER => writer.over(&relation),
         _ => writer.changing(&relation),
     };
     // A statement that waits for the end of its input needs an input that ends; memory never does.
@@ -56,7 +57,7 @@ pub fn app(draw: &mut Draw, shape: Shape, kind: u64) -> App {
 }
 
 /// Kinds of app.
-pub const KINDS: u64 = 11;
+pub const KINDS: u64 = 12;
 
 /// Those among them whose aggregates may emit at every row.
 pub const CHANGING: [u64; 3] = [2, 3, 5];
@@ -69,6 +70,9 @@ pub const OF_CHANGES: u64 = 7;
 
 /// Queries over nested columns.
 pub const NESTED: [u64; 3] = [8, 9, 10];
+
+/// Calls with OVER.
+pub const OVER: u64 = 11;
 
 /// Properties of the source: event time, how far rows may be out of order, what becomes of late ones.
 fn properties(bound: &str, late: &str) -> Vec<String> {
@@ -179,7 +183,7 @@ impl Writer<'_> {
     }
 
     /// Any aggregate of these numbers or values; `ordered`: also those whose result depends on the order of rows.
-    fn aggregate_of(&mut self, numbers: &[&str], others: &[&str], ordered: bool) -> String {
+    pub(super) fn aggregate_of(&mut self, numbers: &[&str], others: &[&str], ordered: bool) -> String {
         let (x, y) = (*self.draw.pick(numbers), *self.draw.pick(numbers));
         let any = *self.draw.pick(others);
         let distinct = if self.draw.once_in(4) { "DISTINCT " } else { "" };

@@ -112,7 +112,7 @@ fn limit_programs_and_judge_agree() {
     generate(&GenOptions { rows: 30_000, out: out.clone(), seed: 4, formats, tables: vec![Table::Trades], faults })
         .expect("generate");
     for format in [Format::Csv, Format::Jsonl] {
-        for workload in [Workload::W1, Workload::W2, Workload::W3, Workload::W4] {
+        for workload in [Workload::W1, Workload::W2, Workload::W3, Workload::W4, Workload::W7] {
             let input = out.join(trades_name(format, 0, 1));
             let result = out.join("result.csv");
             crate::limit::run(workload, format, &input, &result).expect("limit");

@@ -37,13 +37,20 @@ impl Default for Groups {
 }
 
 impl Groups {
-    /// Adds one row. `None` when the symbol has more than eight bytes or there are too many symbols.
+    /// Number of a symbol's group, from 0 in order of first sight. `None` when the symbol has more than eight bytes or there
+    /// are too many symbols.
     #[inline]
-    pub fn add(&mut self, symbol: &[u8], quantity: u64, price: u64) -> Option<()> {
+    pub fn group(&mut self, symbol: &[u8]) -> Option<usize> {
         let key = symbol
             .iter()
             .try_fold((0u64, 0u8), |(word, n), b| (n < 8).then(|| (word | u64::from(*b) << (8 * n), n + 1)))?;
-        let group = self.group(key)?;
+        self.group_of(key)
+    }
+
+    /// Adds one row; `None` as of [`Groups::group`].
+    #[inline]
+    pub fn add(&mut self, symbol: &[u8], quantity: u64, price: u64) -> Option<()> {
+        let group = self.group(symbol)?;
         let sums = &mut self.sums[group];
         sums.count += 1;
         sums.quantity += quantity;
@@ -53,7 +60,7 @@ impl Groups {
     }
 
     #[inline]
-    fn group(&mut self, key: (u64, u8)) -> Option<usize> {
+    fn group_of(&mut self, key: (u64, u8)) -> Option<usize> {
         let mut slot = (key.0.wrapping_mul(MULTIPLIER) >> SHIFT) as usize;
         loop {
             match self.slots[slot] {
@@ -78,7 +85,7 @@ impl Groups {
     /// Adds all groups of others, or takes them away again.
     pub fn merge(&mut self, others: &Groups, sign: i128) -> Option<()> {
         for (key, other) in others.keys.iter().zip(&others.sums) {
-            let group = self.group(*key)?;
+            let group = self.group_of(*key)?;
             let sums = &mut self.sums[group];
             let signed = |own: u64, other: u64| if sign < 0 { own - other } else { own + other };
             sums.count = signed(sums.count, other.count);

@@ -229,7 +229,9 @@ pub struct LateReport {
 
 /// Writes what a statement lost, dropped or changed.
 fn amiss<S: Serializer>(counters: &NodeCounters, to: S) -> Result<S::Ok, S::Error> {
-    let NodeCounters { late, dead_lettered, dropped, division_by_zero, rounded, not_finite, expired, .. } = *counters;
+    let NodeCounters {
+        late, dead_lettered, dropped, division_by_zero, rounded, not_finite, expired, past_buffer, ..
+    } = *counters;
     let mut map = to.serialize_map(None)?;
     map.serialize_entry("late", &late)?;
     map.serialize_entry("dead_lettered", &dead_lettered)?;
@@ -238,6 +240,7 @@ fn amiss<S: Serializer>(counters: &NodeCounters, to: S) -> Result<S::Ok, S::Erro
     map.serialize_entry("rounded", &rounded)?;
     map.serialize_entry("not_finite", &not_finite)?;
     map.serialize_entry("groups_expired", &expired)?;
+    map.serialize_entry("past_buffer", &past_buffer)?;
     map.end()
 }
 

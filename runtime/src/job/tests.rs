@@ -278,6 +278,7 @@ fn files_to_a_file_on_any_layout() {
                 "late",
                 "name",
                 "not_finite",
+                "past_buffer",
                 "rounded",
             ];
             assert_eq!(keys, BTreeSet::from(counted), "what went amiss and nothing else");

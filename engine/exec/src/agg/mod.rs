@@ -31,11 +31,13 @@ pub use call::Layout;
 use call::{CallPlan, Kind, StateSpec};
 use extreme::{Extreme, TextExtreme};
 use moments::Moments;
+pub(crate) use moments::Sums;
 use numbers::Numbers;
 use ordered::Ordered;
 use placed::PlacedValues;
 use sketch::Sketches;
 use sum::{ExactSum, FloatSum};
+pub(crate) use sum::{average_in, sum_in};
 use values::Values;
 
 #[derive(Debug)]

@@ -337,7 +337,7 @@ fn load(bytes: &[u8]) -> Option<(u32, Big)> {
 }
 
 /// The sums of one group.
-pub(super) struct Sums {
+pub(crate) struct Sums {
     rows: i64,
     kind: SumKind,
 }
@@ -363,6 +363,12 @@ impl Sums {
         Sums { rows, kind: SumKind::Exact(vec![(sum, scale), (squares, 2 * scale)]) }
     }
 
+    /// Sums that somebody else made: of so many values at `scale`, and of their squares at twice that.
+    pub(crate) fn of_sums(rows: i64, (sum, squares): (i128, i128), scale: u8) -> Sums {
+        let scale = u32::from(scale);
+        Sums { rows, kind: SumKind::Exact(vec![(Big::from(sum), scale), (Big::from(squares), 2 * scale)]) }
+    }
+
     /// Sums of single floats.
     pub(super) fn of_floats(values: impl Iterator<Item = f64>) -> Sums {
         let (mut rows, mut sum, mut squares) = (0, Pair::ZERO, Pair::ZERO);
@@ -386,7 +392,7 @@ impl Sums {
     }
 
     /// The statistic; `None` is NULL.
-    pub(super) fn value(&self, function: AggregateFn) -> Option<f64> {
+    pub(crate) fn value(&self, function: AggregateFn) -> Option<f64> {
         use AggregateFn::*;
         let sample = matches!(function, VarSamp | StddevSamp | CovarSamp);
         let least = match function {

@@ -188,9 +188,7 @@ impl ExactSum {
         if !self.wraps.is_empty() {
             return in_type(self.value(group), self.scale, result);
         }
-        let least = result.exact_scale().unwrap_or(0);
-        let (mantissa, scale) = decimal::strip(self.sums.get(group), self.scale, least);
-        checked(mantissa, scale, result)
+        sum_in(self.sums.get(group), self.scale, result)
     }
 
     /// SUM as a float.
@@ -200,20 +198,14 @@ impl ExactSum {
 
     /// SUM / `count` at the scale of `result`, half away from zero: like any quotient, whatever digits came in.
     pub(super) fn average(&self, group: u32, count: u64, result: u8) -> Option<(i128, u8)> {
-        let (sum, scale) = match self.wraps.is_empty() {
-            true => {
-                let (sum, scale) = decimal::strip(self.sums.get(group), self.scale, result);
-                (Wide::new(sum, 0), scale)
-            }
-            false => self.value(group).strip(self.scale, result),
-        };
-        if let Some(sum) = sum.mantissa() {
-            if let Some(quick) = quick_average(sum, count, result.saturating_sub(scale)).filter(|_| result >= scale) {
-                return Some((quick, result));
-            }
-            return Some((decimal::div(sum, scale, i128::from(count), 0, result)?, result));
+        if self.wraps.is_empty() {
+            return average_in(self.sums.get(group), self.scale, count, result);
         }
-        Some((sum.average(count, scale, result)?, result))
+        let (sum, scale) = self.value(group).strip(self.scale, result);
+        match sum.mantissa() {
+            Some(sum) => average_in(sum, scale, count, result),
+            None => Some((sum.average(count, scale, result)?, result)),
+        }
     }
 
     pub(super) fn clear(&mut self, group: u32) {
@@ -242,6 +234,25 @@ fn total(values: &[i64]) -> i128 {
         high += turned >> 32;
     }
     i128::from(low) + (i128::from(high) << 32) - ((values.len() as i128) << 63)
+}
+
+/// A sum at `scale` as a number of type `result`; `None` when it left the range of its type.
+pub(crate) fn sum_in(sum: i128, scale: u8, result: &DataType) -> Option<(i128, u8)> {
+    let (mantissa, scale) = decimal::strip(sum, scale, result.exact_scale().unwrap_or(0));
+    checked(mantissa, scale, result)
+}
+
+/// A sum at `scale` / `count` at the scale `result`, half away from zero.
+pub(crate) fn average_in(sum: i128, scale: u8, count: u64, result: u8) -> Option<(i128, u8)> {
+    let (sum, scale) = decimal::strip(sum, scale, result);
+    // A sum of more than 38 digits is divided by the wide form.
+    if !decimal::fits(sum) {
+        return Some((Wide::new(sum, 0).average(count, scale, result)?, result));
+    }
+    if let Some(quick) = quick_average(sum, count, result.saturating_sub(scale)).filter(|_| result >= scale) {
+        return Some((quick, result));
+    }
+    Some((decimal::div(sum, scale, i128::from(count), 0, result)?, result))
 }
 
 /// A sum at `scale` as a decimal of at least `result`'s scale; `None` when it left the range of its type.

@@ -112,6 +112,8 @@ impl Operator for Combine {
                 self.store.watermark = self.store.watermark.max(watermark);
                 self.leave(self.store.watermark, Some(Msg::Watermark(self.store.watermark)));
             }
+            // Groups have another order than the rows they are of.
+            Msg::Passed(_) => {}
             // An idle input does not hold the watermark back, so nothing may wait here for the watermark to close it.
             Msg::Barrier(_) | Msg::Idle => self.leave(WM_END, Some(msg)),
             Msg::Chunk(_) => return Err(Fatal::new("a combine got encoded rows: the plan is wrong")),

@@ -7,6 +7,7 @@ pub mod events;
 pub mod filter;
 pub mod limit;
 pub mod materialize;
+pub mod over;
 pub mod project;
 mod replaced;
 pub mod session;

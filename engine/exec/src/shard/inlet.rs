@@ -90,6 +90,7 @@ mod tests {
         while let Some(msg) = inlet.next(&mut |_, _| {}) {
             out.push(match msg {
                 Msg::Watermark(at) => format!("wm {at}"),
+                Msg::Passed(record) => format!("passed {record}"),
                 Msg::Barrier(id) => format!("barrier {id}"),
                 Msg::Idle => "idle".to_owned(),
                 Msg::Batch(_) | Msg::Chunk(_) => "rows".to_owned(),
@@ -115,6 +116,19 @@ mod tests {
         inlet.arrive(ShardId(1), Msg::Watermark(WM_END));
         assert_eq!(drain(&mut inlet), [format!("wm {WM_END}")]);
         assert!(inlet.is_done());
+    }
+
+    #[test]
+    fn a_record_number_is_passed_when_every_sender_passed_it_or_ended() {
+        let mut inlet = Inlet::new(EdgeId(0), 2);
+        inlet.arrive(ShardId(0), Msg::Passed(10));
+        assert!(drain(&mut inlet).is_empty());
+        inlet.arrive(ShardId(1), Msg::Passed(4));
+        assert_eq!(drain(&mut inlet), ["passed 4"]);
+        inlet.arrive(ShardId(1), Msg::Watermark(WM_END));
+        assert_eq!(drain(&mut inlet), ["passed 10"]);
+        inlet.arrive(ShardId(0), Msg::Watermark(WM_END));
+        assert_eq!(drain(&mut inlet), [format!("wm {WM_END}")]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Where streams meet: one watermark, one barrier, one end out of several. Used by the receiving side of an exchange,
+//! Where streams meet: one watermark, one passed record number, one barrier, one end out of several. Used by the receiving side of an exchange,
 //! whose streams are the senders, and by UNION, whose streams are its inputs. Rows pass as they come.
 
 use std::collections::VecDeque;
@@ -17,6 +17,8 @@ pub struct Meet {
     shares: bool,
     /// Watermark given so far.
     watermark: i64,
+    /// Record number given so far.
+    passed: i64,
     idle: bool,
     /// Given before anything else is merged.
     ready: VecDeque<Msg>,
@@ -26,6 +28,8 @@ pub struct Meet {
 #[derive(Clone, Debug)]
 struct Stream {
     watermark: i64,
+    /// No row of a record below this number will follow; an ended stream has passed all.
+    passed: i64,
     idle: bool,
     barrier: Option<u64>,
 }
@@ -33,9 +37,16 @@ struct Stream {
 impl Meet {
     /// A meeting of so many streams.
     pub fn new(streams: usize) -> Meet {
-        let stream = Stream { watermark: WM_NONE, idle: false, barrier: None };
-        let (streams, ready) = (vec![stream; streams], VecDeque::new());
-        Meet { streams, shares: false, watermark: WM_NONE, idle: false, ready, ended: false }
+        let stream = Stream { watermark: WM_NONE, passed: i64::MIN, idle: false, barrier: None };
+        Meet {
+            streams: vec![stream; streams],
+            shares: false,
+            watermark: WM_NONE,
+            passed: i64::MIN,
+            idle: false,
+            ready: VecDeque::new(),
+            ended: false,
+        }
     }
 
     /// The same of streams that are shares of one, see [`Meet::shares`].
@@ -67,10 +78,26 @@ impl Meet {
     pub fn merge(&mut self, s: usize, msg: Msg) -> Option<Msg> {
         match msg {
             Msg::Batch(_) | Msg::Chunk(_) => Some(msg),
+            Msg::Passed(record) => {
+                let stream = &mut self.streams[s];
+                stream.passed = stream.passed.max(record);
+                self.pass()
+            }
             Msg::Watermark(at) => {
                 let stream = &mut self.streams[s];
                 stream.watermark = stream.watermark.max(at);
                 stream.idle = false;
+                if at == WM_END {
+                    stream.passed = i64::MAX;
+                    // In front of what the end is for the others; rows that this frees are not behind the watermark.
+                    if let Some(passed) = self.pass() {
+                        let moved = self.advance();
+                        self.ready.extend(moved);
+                        let barrier = self.barrier();
+                        self.ready.extend(barrier);
+                        return Some(passed);
+                    }
+                }
                 let moved = self.advance();
                 // A stream that ends may be the one a barrier waited for; the watermark stands before it.
                 let barrier = if at == WM_END { self.barrier() } else { None };
@@ -104,6 +131,14 @@ impl Meet {
         }
         self.ended |= id == super::STOP_BARRIER;
         Some(Msg::Barrier(id))
+    }
+
+    /// Gives the record number on that all streams passed, when it moved; the end says more than that.
+    fn pass(&mut self) -> Option<Msg> {
+        let passed = self.streams.iter().map(|s| s.passed).min()?;
+        let moved = passed > self.passed && passed < i64::MAX;
+        self.passed = self.passed.max(passed);
+        moved.then_some(Msg::Passed(passed))
     }
 
     /// Gives the merged watermark on when it moved: the minimum over the streams that are not idle, of shares over all.

@@ -391,7 +391,7 @@ impl Shard {
                         merge.mark(id, &mut out.writes);
                         saved = saves.then(|| (id, merge.snapshot()));
                     }
-                    Msg::Batch(_) | Msg::Idle => {}
+                    Msg::Batch(_) | Msg::Passed(_) | Msg::Idle => {}
                 });
                 if moved {
                     let counters = &mut self.counters[node.index()];
@@ -408,7 +408,7 @@ impl Shard {
                     Msg::Chunk(chunk) => merge.rows(chunk, &mut out.writes),
                     Msg::Watermark(WM_END) => merge.finish(&mut out.writes),
                     Msg::Barrier(id) => merge.mark(id, &mut out.writes),
-                    Msg::Batch(_) | Msg::Watermark(_) | Msg::Idle => {}
+                    Msg::Batch(_) | Msg::Watermark(_) | Msg::Passed(_) | Msg::Idle => {}
                 });
                 self.credit_local();
                 Ok(moved)

@@ -41,6 +41,11 @@ pub struct Scan {
     closed: bool,
     run_start_ms: i64,
     notices: Notices,
+    /// Somebody takes the rows of all partitions in as-if order: they are read by record number, in step, and how far all
+    /// of them are is given on.
+    in_step: bool,
+    /// Record number that all partitions passed.
+    passed: i64,
 }
 
 struct Partition {
@@ -131,7 +136,14 @@ pub struct PartitionProgress {
 
 impl Scan {
     /// The stage of `source` over the partitions this shard owns.
-    pub fn new(source: SourceId, plan: Arc<SourcePlan>, owned: &[PartitionId], run_start_ms: i64) -> Scan {
+    /// `in_step`: record by record over the partitions, as as-if order goes, instead of by watermark.
+    pub fn new(
+        source: SourceId,
+        plan: Arc<SourcePlan>,
+        owned: &[PartitionId],
+        run_start_ms: i64,
+        in_step: bool,
+    ) -> Scan {
         let partitions = owned
             .iter()
             .map(|id| Partition {
@@ -161,6 +173,8 @@ impl Scan {
             closed: false,
             run_start_ms,
             notices: Notices::default(),
+            in_step,
+            passed: i64::MIN,
         };
         scan.advance(None);
         scan
@@ -203,7 +217,7 @@ impl Scan {
 
     /// TRUE when the source has event time, so that reading is aligned by it. The time of day aligns nothing.
     pub fn is_aligned(&self) -> bool {
-        self.plan.event_time.as_ref().is_some_and(|spec| spec.rule != WatermarkRule::Clock)
+        !self.in_step && self.plan.event_time.as_ref().is_some_and(|spec| spec.rule != WatermarkRule::Clock)
     }
 
     /// Where each partition stands in time.
@@ -261,7 +275,10 @@ impl Scan {
             .iter()
             .enumerate()
             .filter(|(_, p)| !matches!(p.state, PartitionState::Ended | PartitionState::Pending))
-            .map(|(i, p)| (p.clock.as_ref().map_or(WM_NONE, PartitionClock::watermark), p.rows, i))
+            .map(|(i, p)| match self.in_step {
+                true => (WM_NONE, u64::try_from(p.decoder.next_offset()).unwrap_or(0), i),
+                false => (p.clock.as_ref().map_or(WM_NONE, PartitionClock::watermark), p.rows, i),
+            })
             .min()
     }
 
@@ -447,6 +464,14 @@ impl Scan {
             self.watermark = WM_END;
             self.ready.push_back(Msg::Watermark(WM_END));
             return;
+        }
+        if self.in_step {
+            let open = self.partitions.iter().filter(|p| p.state != PartitionState::Ended);
+            let passed = open.map(|p| p.decoder.next_offset()).min().unwrap_or(i64::MAX);
+            if passed > self.passed {
+                self.passed = passed;
+                self.ready.push_back(Msg::Passed(passed));
+            }
         }
         let Some(spec) = &self.plan.event_time else { return };
         let mut low = WM_END;

@@ -11,7 +11,9 @@ use velostream_types::{DataType, DlqId, Field, NodeId, Schema, SchemaRef, Source
 
 use super::identity::Keyed;
 use crate::endpoint::SourceSpec;
-use crate::plan::{Expr, ExprKind, JoinColumn, Node, NodeKind, Repr, ScanColumn, Side, SourcePlan, TimeField};
+use crate::plan::{
+    Expr, ExprKind, JoinColumn, Node, NodeKind, Repr, ScanColumn, Side, SourceConnector, SourcePlan, TimeField,
+};
 
 /// A source and what is known of it beyond its plan.
 pub(super) struct Source {
@@ -381,6 +383,12 @@ impl Graph {
 }
 
 impl Source {
+    /// TRUE when its rows have no order but that in which they come. A topic in memory is one that tests fill before they read
+    /// it.
+    pub fn is_live(&self) -> bool {
+        !self.bounded && !matches!(self.plan.connector, SourceConnector::Memory { .. })
+    }
+
     /// Keeps the used columns, in schema order, values before tokens, what stands beside the value last; answers
     /// where each went.
     fn compact(&mut self, used: &[bool]) -> Vec<usize> {

@@ -34,6 +34,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod time;
+mod top;
 mod typing;
 mod union;
 mod unnest;
@@ -467,6 +468,9 @@ impl<'a> Binder<'a> {
 
     fn plan(&mut self) -> AppPlan {
         self.graph.finish();
+        let bounded = top::plan(&mut self.graph.nodes);
+        let unbounded = |d: &Diagnostic| d.primary.as_ref().is_none_or(|p| !bounded.contains(&p.span));
+        self.diagnostics.retain(|d| d.code != over::UNBOUNDED || unbounded(d));
         let (dlqs, edges) = self.number_edges();
         let graph = std::mem::take(&mut self.graph);
         AppPlan {

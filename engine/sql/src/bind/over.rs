@@ -23,6 +23,8 @@ use crate::plan::{
 pub(super) const RESULT: usize = usize::MAX / 2;
 /// Rows of a buffer that nothing bounds.
 const DEFAULT_BUFFER: u64 = 1_000;
+/// What is said of it.
+pub(super) const UNBOUNDED: &str = "W0443";
 /// A buffer beyond this is worth a warning.
 const LARGE_BUFFER: u64 = 10_000;
 /// How long a partition of the buffered form may be idle, ns.
@@ -63,6 +65,19 @@ impl PendingOver {
         kinds(&self.partition) == kinds(&other.partition)
             && order(self) == order(other)
             && (self.buffer, self.when_full, self.expire_ns) == (other.buffer, other.when_full, other.expire_ns)
+            // Where the frame says which rows are kept, other frames have other buffers.
+            && (self.buffer != u64::MAX || self.frame == other.frame)
+            // A ranking may turn out to be a Top-N, whose buffer holds other rows.
+            && self.ranking() == other.ranking()
+    }
+
+    fn ranking(&self) -> Option<OverFn> {
+        match self.kind {
+            OverKind::Analytic { function, .. } => {
+                [OverFn::RowNumber, OverFn::Rank, OverFn::DenseRank].into_iter().find(|rank| *rank == function)
+            }
+            OverKind::Aggregate(_) => None,
+        }
     }
 }
 
@@ -129,7 +144,9 @@ impl<'a> Binder<'a> {
             result: DataType::Integer,
             span,
         };
-        self.not_yet(span, "a call with OVER");
+        if pending.expire_ns.is_some() {
+            self.orders_by_event_time(&scope.rel);
+        }
         match analytic {
             Some(analytic) => self.analytic_call(over, analytic, pending, scope),
             None => self.aggregate_over(over, pending, scope),
@@ -302,13 +319,18 @@ impl<'a> Binder<'a> {
             }
             return Some(buffer.rows);
         }
-        let rows = |bound: &FrameBound| match bound {
-            FrameBound::CurrentRow => Some(0),
-            FrameBound::Preceding(Value::Int(n)) | FrameBound::Following(Value::Int(n)) => u64::try_from(*n).ok(),
+        let before = |bound: &FrameBound| match bound {
+            FrameBound::CurrentRow | FrameBound::Following(_) => Some(0),
+            FrameBound::Preceding(Value::Int(n)) => u64::try_from(*n).ok(),
+            _ => None,
+        };
+        let behind = |bound: &FrameBound| match bound {
+            FrameBound::CurrentRow | FrameBound::Preceding(_) => Some(0),
+            FrameBound::Following(Value::Int(n)) => u64::try_from(*n).ok(),
             _ => None,
         };
         let of_range = frame.range && !matches!(frame.start, FrameBound::UnboundedPreceding);
-        match (over.frame.as_ref().filter(|f| !f.range), rows(&frame.start), rows(&frame.end)) {
+        match (over.frame.as_ref().filter(|f| !f.range), before(&frame.start), behind(&frame.end)) {
             // Rows older than the range are dropped by their values.
             _ if of_range => Some(u64::MAX),
             (Some(_), Some(start), Some(end)) => Some(start.saturating_add(end).saturating_add(1)),
@@ -317,7 +339,7 @@ impl<'a> Binder<'a> {
                     format!("nothing bounds the rows that OVER keeps: the last {DEFAULT_BUFFER} of each partition");
                 let hint =
                     "write ROWS WINDOW BUFFER n ROWS, or a frame such as ROWS BETWEEN 9 PRECEDING AND CURRENT ROW";
-                self.report(Diagnostic::warning("W0443", span, message).hint(hint));
+                self.report(Diagnostic::warning(UNBOUNDED, span, message).hint(hint));
                 Some(DEFAULT_BUFFER)
             }
         }
@@ -389,6 +411,12 @@ impl<'a> Binder<'a> {
         if overs.is_empty() {
             return;
         }
+        if flow.changelog {
+            // A call is computed once, when its row comes: what becomes of the row later takes nothing back.
+            flow.node = self.graph.add(NodeKind::Events, Some(flow.node), Vec::new(), false, self.statement);
+            flow.changelog = false;
+            flow.identity.clear();
+        }
         let mut project: Vec<Expr> = Vec::new();
         let Items { exprs, event_time, edits, order, .. } = &mut *items;
         let all = exprs.iter_mut().chain(event_time.iter_mut()).chain(edits.iter_mut());
@@ -413,7 +441,8 @@ impl<'a> Binder<'a> {
         self.note_failures(&project, flow.raw, &flow.roots);
         let kind = NodeKind::Project { exprs: project, event_time: None };
         let node = self.graph.add(kind, Some(flow.node), fields.clone(), flow.changelog, self.statement);
-        let mut placed = Placed { node, fields, offset: 0, places, results: vec![(0, 0); overs.len()] };
+        let live = flow.roots.iter().any(|root| self.graph.sources[*root].is_live());
+        let mut placed = Placed { live, node, fields, offset: 0, places, results: vec![(0, 0); overs.len()] };
         for calls in &buffers {
             self.over_node(calls, &overs, flow.changelog, &mut placed);
         }
@@ -457,6 +486,8 @@ impl<'a> Binder<'a> {
             partition: partition.clone(),
             order,
             buffer: first.buffer,
+            best: None,
+            live: placed.live,
             when_full: first.when_full,
             expire_ns: first.expire_ns,
             calls: calls.iter().map(call).collect(),
@@ -485,6 +516,8 @@ impl<'a> Binder<'a> {
 
 /// Over nodes while they are put one behind the other.
 struct Placed {
+    /// Some input does not end.
+    live: bool,
     /// The last one.
     node: usize,
     /// Its columns.

@@ -117,10 +117,21 @@ pub fn over(spec: &OverSpec, input: &Schema) -> String {
     } else {
         format!("rows by {}", names(input, &spec.partition))
     };
-    format!("{} over the last {} of {by}", calls.collect::<Vec<_>>().join(", "), spec.buffer)
+    let calls = calls.collect::<Vec<_>>().join(", ");
+    let order = if spec.live { ", in the order in which rows arrive" } else { "" };
+    match (spec.best, spec.buffer) {
+        (Some(best), _) => format!("{calls} over the best {best} of {by}{order}"),
+        (None, u64::MAX) => format!("{calls} over a range of {by}{order}"),
+        (None, rows) => format!("{calls} over the last {rows} of {by}{order}"),
+    }
 }
 
 /// State of calls with OVER.
 pub fn over_state(spec: &OverSpec) -> (Growth, String) {
-    (Growth::PerKey, format!("up to {} rows of each partition", spec.buffer))
+    let held = match (spec.best, spec.buffer) {
+        (Some(best), _) => format!("the {best} best rows of each partition"),
+        (None, u64::MAX) => "the rows within the range of each partition's greatest".to_owned(),
+        (None, rows) => format!("up to {rows} rows of each partition"),
+    };
+    (Growth::PerKey, held)
 }

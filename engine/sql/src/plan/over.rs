@@ -18,6 +18,11 @@ pub struct OverSpec {
     pub order: Vec<SortKey>,
     /// Rows of a partition that are kept: the greatest by `order`, the last without one.
     pub buffer: u64,
+    /// Top-N, because only rows of at most this rank are read: so many of the best rows in the written order are kept, and
+    /// `buffer` says nothing.
+    pub best: Option<u64>,
+    /// Some input does not end: rows count in the order in which they come. Else their order is as-if order.
+    pub live: bool,
     /// Rows come out only once the buffer is full (EMIT ON BUFFER FULL).
     pub when_full: bool,
     /// A partition without a row for longer than this, ns of event time, starts with an empty buffer; `None`: never.
