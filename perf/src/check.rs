@@ -82,12 +82,17 @@ pub fn expect(options: &CheckOptions) -> Result<Expected> {
     Ok(expected)
 }
 
+/// Totals by window and symbol.
+type Sums = BTreeMap<(i64, Vec<u8>), Totals>;
+/// A record with its place: number in its file, and file.
+type Placed = ((u64, u32), Record);
+
 fn read_file(
     options: &CheckOptions,
     file: u32,
     path: &Path,
     expected: &mut Expected,
-    (groups, rows): (&mut BTreeMap<(i64, Vec<u8>), Totals>, &mut Vec<((u64, u32), Record)>),
+    (groups, rows): (&mut Sums, &mut Vec<Placed>),
 ) -> Result<()> {
     let mut columns: Vec<String> = Vec::new();
     let mut number = 0;

@@ -166,11 +166,11 @@ mod tests {
             lines(&[windows()]),
             [
                 "ohlc #4 Aggregate: 3 open windows, 3,702 rows held in 56 groups, 1 MiB",
-                "  next [1970-01-01 00:00:00.000, 1970-01-01 00:01:00.000) fires when the watermark reaches 1970-01-01 00:01:00.000: trades-0 is 12.5s behind",
-                "  partition                watermark          state  behind  rows held",
-                "  trades-0   1970-01-01 00:00:47.500         active   12.5s      1,234",
-                "  trades-1   1970-01-01 01:00:00.000         active      0s      1,234",
-                "  trades-2   1970-01-01 00:00:01.000  idle for 1m 1s     59s      1,234",
+                "  next [1970-01-01 00:00:00.000, 1970-01-01 00:01:00.000) fires when the watermark reaches 1970-01-01 00:01:00.000: trades-0 is 12500ms behind",
+                "  partition                watermark         state   behind  rows held",
+                "  trades-0   1970-01-01 00:00:47.500        active  12500ms      1,234",
+                "  trades-1   1970-01-01 01:00:00.000        active       0s      1,234",
+                "  trades-2   1970-01-01 00:00:01.000  idle for 61s      59s      1,234",
             ]
         );
     }

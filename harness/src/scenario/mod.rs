@@ -23,7 +23,8 @@
 //!
 //! In a feed line `\xff` is the byte of that value.
 //!
-//! Every file runs for shards 1/2/4 × batch rows 1/7/1024 × restarts never/after every feed, against one text.
+//! Every file runs for shards 1/2/4 × batch rows 1/7/1024 × restarts never/after every feed, and with a restart on another
+//! number of shards after each line that is fed, against one text.
 
 mod compile;
 mod records;

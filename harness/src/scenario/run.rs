@@ -25,11 +25,23 @@ pub struct Outcome {
     pub blessed: Option<String>,
 }
 
+/// Scenarios of more lines than this are not restarted at each of them.
+const RESTARTED_LINES: usize = 200;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Restarts {
+    Never,
+    /// After the feeds that arrive together.
+    AfterFeeds,
+    /// Once, when so many lines were fed: what was fed before is worked on, whatever would have arrived with it.
+    AfterLine(usize),
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Config {
     shards: u16,
     batch_rows: usize,
-    restart_often: bool,
+    restarts: Restarts,
 }
 
 /// Runs the scenario in `file`, found at `path`. With `bless`, answers the text with what the engine gave.
@@ -64,7 +76,7 @@ pub fn run_file(path: &Path, file: &str, bless: bool) -> Result<Outcome, String>
             return Ok(outcome.with_blessing(bless, &blessed, file));
         }
     };
-    for config in configs() {
+    for config in configs(&scenario) {
         let got = run_config(&scenario, &plan, &feeds, config)?;
         outcome.cases += 1;
         for (i, lines) in got {
@@ -118,16 +130,70 @@ fn at_deploy(scenario: &Scenario) -> Result<BTreeMap<&str, Vec<Vec<u8>>>, String
     Ok(sample)
 }
 
-fn configs() -> Vec<Config> {
+fn configs(scenario: &Scenario) -> Vec<Config> {
     let mut configs = Vec::new();
     for shards in [1, 2, 4] {
         for batch_rows in [1, 7, 1024] {
-            for restart_often in [false, true] {
-                configs.push(Config { shards, batch_rows, restart_often });
+            for restarts in [Restarts::Never, Restarts::AfterFeeds] {
+                configs.push(Config { shards, batch_rows, restarts });
             }
         }
     }
+    let fed = scenario.steps.iter().filter(|step| matches!(step.kind, StepKind::Feed(..)));
+    let lines: usize = fed.map(|step| step.body.len()).sum();
+    if lines <= RESTARTED_LINES {
+        let at = |line| Config {
+            shards: [1, 2, 4][line % 3],
+            batch_rows: [7, 1, 1024][line / 3 % 3],
+            restarts: Restarts::AfterLine(line),
+        };
+        configs.extend((1..lines).map(at));
+    }
     configs
+}
+
+/// How many lines of each feed come before the restart of a configuration, by step: of the feeds that arrive together,
+/// those up to its line, and one of each that follows. A partition that had not given a row would be idle meanwhile.
+fn cut(scenario: &Scenario, restarts: Restarts) -> BTreeMap<usize, usize> {
+    let Restarts::AfterLine(line) = restarts else { return BTreeMap::new() };
+    let (mut before, mut fed) = (BTreeMap::<usize, usize>::new(), 0);
+    for (i, step) in scenario.steps.iter().enumerate() {
+        if !matches!(step.kind, StepKind::Feed(..)) {
+            if fed >= line {
+                break;
+            }
+            before.clear();
+            continue;
+        }
+        let lines = step.body.len();
+        let begins = !before.keys().any(|earlier| scenario.steps[*earlier].kind == step.kind);
+        before.insert(i, line.saturating_sub(fed).max(usize::from(begins)).min(lines));
+        fed += lines;
+    }
+    before
+}
+
+/// A part of a feed's lines.
+fn part(step: &Step, lines: std::ops::Range<usize>) -> Step {
+    Step { kind: step.kind.clone(), line: step.line + lines.start, body: step.body[lines].to_vec() }
+}
+
+/// Gives a step's lines to the world.
+fn feed(world: &mut World, source: SourceId, step: &Step) -> Result<(), String> {
+    if let StepKind::Feed(_, partition, form) = &step.kind {
+        match form {
+            FeedForm::Bytes => world.feed(source, PartitionId(*partition), &body_bytes(step)?),
+            FeedForm::Records => world.feed_records(source, PartitionId(*partition), &fed_records(step)?),
+        }
+    }
+    Ok(())
+}
+
+/// Snapshot, tear down, restore: the state must come up on any other number of shards.
+fn restart(world: &mut World, shards: &mut u16) -> Result<(), String> {
+    *shards = [2, 4, 1][usize::from(*shards / 2)];
+    world.restart(*shards).map_err(|e| e.to_string())?;
+    world.run_to_rest().map_err(|e| e.to_string()).map(|_| ())
 }
 
 /// Adds what a step feeds to its source's partition.
@@ -180,18 +246,28 @@ fn run_config(
     let mut world = World::new(Arc::clone(plan), partitions, options);
     let mut seen = Vec::new();
     let mut shards = config.shards;
+    let before = cut(scenario, config.restarts);
+    let source_of = |name: &String, step: &Step| {
+        let at = sources.iter().position(|source| source == name);
+        at.map(|at| SourceId(at as u16))
+            .ok_or_else(|| format!("line {}: the app reads no source {name}: {sources:?}", step.line))
+    };
     for (i, step) in scenario.steps.iter().enumerate() {
         match &step.kind {
-            StepKind::Feed(name, partition, form) => {
-                let source = sources
-                    .iter()
-                    .position(|s| s == name)
-                    .ok_or_else(|| format!("line {}: the app reads no source {name}: {sources:?}", step.line))?;
-                let (source, partition) = (SourceId(source as u16), PartitionId(*partition));
-                match form {
-                    FeedForm::Bytes => world.feed(source, partition, &body_bytes(step)?),
-                    FeedForm::Records => world.feed_records(source, partition, &fed_records(step)?),
+            StepKind::Feed(name, ..) => {
+                let source = source_of(name, step)?;
+                if before.keys().next() == Some(&i) {
+                    for (i, lines) in &before {
+                        let step = &scenario.steps[*i];
+                        if let StepKind::Feed(name, ..) = &step.kind {
+                            feed(&mut world, source_of(name, step)?, &part(step, 0..*lines))?;
+                        }
+                    }
+                    world.run_to_rest().map_err(|e| e.to_string())?;
+                    restart(&mut world, &mut shards)?;
                 }
+                let from = before.get(&i).copied().unwrap_or(0);
+                feed(&mut world, source, &part(step, from..step.body.len()))?;
             }
             StepKind::End => world.end(),
             StepKind::Wait(ms) => world.wait(i64::try_from(*ms).unwrap_or(i64::MAX).saturating_mul(1_000_000)),
@@ -227,9 +303,9 @@ fn run_config(
                 return Err(format!("line {}: the app did not end with {config:?}", step.line));
             }
         }
-        if (fed && config.restart_often) || step.kind == StepKind::Restart {
-            // The state must come up on any other number of shards.
-            shards = if config.restart_often { [2, 4, 1][usize::from(shards / 2)] } else { shards };
+        if fed && config.restarts == Restarts::AfterFeeds {
+            restart(&mut world, &mut shards)?;
+        } else if step.kind == StepKind::Restart {
             world.restart(shards).map_err(|e| e.to_string())?;
             world.run_to_rest().map_err(|e| e.to_string())?;
         }

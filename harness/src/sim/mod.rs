@@ -320,6 +320,11 @@ impl World {
         self.options.shards = shards;
         self.build();
         for shard in &mut self.shards {
+            for at in parts.iter().flat_map(|p| &p.positions).filter(|at| at.position > 0) {
+                if let Some(feed) = self.feeds.get(&(at.source, at.partition)) {
+                    shard.read_head(at.source, at.partition, &feed.bytes);
+                }
+            }
             shard.restore(&parts, shards).map_err(|e| Fatal::new(e.to_string()))?;
         }
         Ok(())

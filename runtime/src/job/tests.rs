@@ -276,6 +276,7 @@ fn files_to_a_file_on_any_layout() {
                 "dropped",
                 "groups_expired",
                 "late",
+                "late_by_partition",
                 "name",
                 "not_finite",
                 "past_buffer",

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use velostream_sql::plan::{AppPlan, NodeKind};
 use velostream_types::{Batch, NodeId, PartitionId, SourceId};
 
+use crate::op::aggregate::open::stretches;
 use crate::operator::{Msg, NodeCounters, OpenWindows};
 use crate::pipeline::{Stage, StageKind};
 
@@ -157,7 +158,11 @@ pub(super) fn windows(stages: &[Stage], combines: &[Option<usize>], counters: &[
     for (at, stage) in stages.iter().enumerate().filter(|(at, _)| !combines.contains(&Some(*at))) {
         let Some(mut windows) = open(at) else { continue };
         if let Some(before) = combines[at].and_then(open) {
+            // What the Combine has not handed on is held, too.
             windows.by_partition = before.by_partition;
+            windows.rows += before.rows;
+            windows.next = windows.next.into_iter().chain(before.next).min();
+            windows.grid = stretches(windows.grid.iter().chain(&before.grid).copied(), windows.slide_ns);
         } else {
             // Rows of other operators belong to no partition that could hold anything back.
             windows.by_partition.retain(|(source, ..)| source.0 < 0x8000);

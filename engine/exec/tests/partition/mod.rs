@@ -109,7 +109,8 @@ pub fn read(plan: &SourcePlan, bytes: &[u8], slab: usize, max_rows: usize) -> Ou
                     assert!(!at_end, "the whole stream was there");
                     assert_eq!(grow, consumed == 0);
                     position += consumed;
-                    assert_eq!(decoder.position(), position as u64);
+                    // A record that is too long and passes by is not behind the decoder until it ended.
+                    assert!(decoder.position() <= position as u64);
                     size = if grow { size * 2 } else { slab };
                     break;
                 }
