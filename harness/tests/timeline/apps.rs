@@ -151,11 +151,16 @@ impl Writer<'_> {
             Chain::Over => overs::over(self, &mut app),
             Chain::OverOfWindow => {
                 self.window(&mut app, false);
-                // Nothing says in which order the groups of one tick come.
-                if let Some(Stage { op: Op::Window(Window { emit: emit @ Emit::Every(_), .. }), .. }) =
-                    app.stages.last_mut()
-                {
-                    *emit = Emit::Final;
+                let live = !self.file;
+                if let Some(Stage { op: Op::Window(window), .. }) = app.stages.last_mut() {
+                    // Nothing says in which order the groups of one tick come, nor, while the input goes on, the rows of
+                    // groups that meet again behind it.
+                    let unsaid = match window.emit {
+                        Emit::Every(_) => true,
+                        Emit::Changes => live && window.keys.len() > 1,
+                        Emit::Unsaid | Emit::Final => false,
+                    };
+                    window.emit = if unsaid { Emit::Final } else { window.emit };
                 }
                 overs::over(self, &mut app);
             }
