@@ -27,6 +27,7 @@ mod timeline {
     pub mod spans;
     pub mod tally;
     pub mod text;
+    pub mod ticked;
     pub mod value;
     pub mod zone;
 

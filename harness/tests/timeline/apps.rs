@@ -25,12 +25,12 @@ pub enum Feature {
 }
 
 pub const RUNS: [(Feature, bool); 9] = [
-    (Feature::Session, false),
+    (Feature::Session, true),
     (Feature::Zone, true),
     (Feature::UpdatePrevious, true),
     (Feature::IncludeInNext, true),
     (Feature::EveryOverHopping, true),
-    (Feature::Over, false),
+    (Feature::Over, true),
     (Feature::OrderOfChains, false),
     (Feature::RestampedGroups, false),
     (Feature::Joiners, false),
@@ -151,6 +151,17 @@ impl Writer<'_> {
             Chain::Over => overs::over(self, &mut app),
             Chain::OverOfWindow => {
                 self.window(&mut app, false);
+                let live = !self.file;
+                if let Some(Stage { op: Op::Window(window), .. }) = app.stages.last_mut() {
+                    // Nothing says in which order the groups of one tick come, nor, while the input goes on, the rows of
+                    // groups that meet again behind it.
+                    let unsaid = match window.emit {
+                        Emit::Every(_) => true,
+                        Emit::Changes => live && window.keys.len() > 1,
+                        Emit::Unsaid | Emit::Final => false,
+                    };
+                    window.emit = if unsaid { Emit::Final } else { window.emit };
+                }
                 overs::over(self, &mut app);
             }
             Chain::WindowOfOver => {
@@ -266,8 +277,7 @@ impl Writer<'_> {
     }
 
     fn emission(&mut self, first: bool, last: bool, loose: bool, shape: &Shape) -> (Option<(Late, Place)>, Emit) {
-        let session = matches!(shape, Shape::Session(_));
-        let mut every = !session && (!matches!(shape, Shape::Hopping { .. }) || runs(Feature::EveryOverHopping));
+        let mut every = !matches!(shape, Shape::Hopping { .. }) || runs(Feature::EveryOverHopping);
         every &= !matches!(shape, Shape::Days { .. }) || runs(Feature::EveryOverHopping);
         let mut emit = match self.draw.below(9) {
             0 | 1 => Emit::Unsaid,
@@ -279,15 +289,12 @@ impl Writer<'_> {
         if loose && emit != Emit::Unsaid {
             emit = Emit::Final;
         }
-        if !last && matches!(emit, Emit::Every(_)) {
-            emit = Emit::Final;
-        }
         let late = match self.draw.below(6) {
             0 => None,
             1 => Some(Late::Drop),
             2 | 3 => Some(Late::DeadLetter),
             4 if runs(Feature::UpdatePrevious) => Some(Late::UpdatePrevious),
-            5 if runs(Feature::IncludeInNext) && !session => Some(Late::IncludeInNext),
+            5 if runs(Feature::IncludeInNext) => Some(Late::IncludeInNext),
             _ => Some(Late::DeadLetter),
         };
         let unwanted = |late: &Late| match late {

@@ -2,7 +2,7 @@
 //!
 //! The buffer keeps the n greatest rows by the ORDER BY value whatever DESC says (of equal ones the later; NULL is the
 //! least), without ORDER BY the last n; never more than n count for one result. A RANGE frame of the standard form keeps
-//! rows from the greatest value less the interval on.
+//! rows from the greatest value less the interval on, that of the row that comes among them.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -23,6 +23,8 @@ pub struct Over {
 struct Partition {
     kept: Vec<Held>,
     last: Option<i64>,
+    /// Of the ORDER BY values.
+    greatest: Option<i128>,
 }
 
 #[derive(Clone)]
@@ -59,6 +61,14 @@ impl Over {
         }
     }
 
+    /// Rows leave that a frame of the greatest row's does not reach: a row is computed of what is left when it has come.
+    fn narrow(&self, partition: &mut Partition) {
+        if let (Buffer::Standard, Some(Frame::Range(before, behind))) = (self.clause.buffer, self.clause.frame) {
+            let least = partition.greatest.map(|m| m - i128::from(before + behind));
+            partition.kept.retain(|h| h.by.mantissa() >= least);
+        }
+    }
+
     fn written(&self, a: &Held, b: &Held) -> Ordering {
         let by = a.by.cmp(&b.by);
         let by = if self.clause.order.is_some_and(|(_, desc)| desc) { by.reverse() } else { by };
@@ -77,9 +87,12 @@ impl Operator for Over {
         if let (Some(last), Some(timeout)) = (partition.last, timeout)
             && new.row.at - last > timeout
         {
-            partition.kept.clear();
+            (partition.kept, partition.greatest) = (Vec::new(), None);
         }
-        partition.last = Some(new.row.at);
+        // Of all rows that came: one that comes late makes nothing older.
+        partition.last = partition.last.max(Some(new.row.at));
+        partition.greatest = partition.greatest.take().max(new.by.mantissa());
+        self.narrow(&mut partition);
         let mut others = partition.kept.clone();
         others.sort_by(|a, b| b.by.cmp(&a.by).then(b.came.cmp(&a.came)));
         others.truncate(limit - 1);
@@ -93,10 +106,7 @@ impl Operator for Over {
         partition.kept.push(new);
         partition.kept.sort_by(|a, b| b.by.cmp(&a.by).then(b.came.cmp(&a.came)));
         partition.kept.truncate(limit);
-        if let (Buffer::Standard, Some(Frame::Range(before, _))) = (self.clause.buffer, self.clause.frame) {
-            let least = partition.kept.first().and_then(|h| h.by.mantissa()).map(|m| m - i128::from(before));
-            partition.kept.retain(|h| h.by.mantissa() >= least);
-        }
+        self.narrow(&mut partition);
         self.partitions.insert(key, partition);
     }
 }

@@ -4,7 +4,7 @@
 //! watermark less the most that may still come out behind it.
 
 use super::aggregate::{self, Row};
-use super::model::{Aggregate, Condition, MS, Top, Window};
+use super::model::{Aggregate, Condition, MS, Shape, Top, Window};
 use super::simulate::{Event, Given, holds};
 use super::spans::shown;
 use super::value::Value;
@@ -28,13 +28,15 @@ pub struct Results {
 impl Results {
     /// `longest`: no window is longer.
     pub fn new(window: &Window, lateness: i64, longest: i64) -> Results {
+        // A session that ends at the watermark is still open, and its row's time lies before its end.
+        let open = i64::from(matches!(window.shape, Shape::Session(_)));
         Results {
             keys: window.keys.clone(),
             aggregates: window.aggregates.clone(),
             having: window.having.clone(),
             top: window.top.clone(),
             restamp: window.restamp,
-            behind: lateness + if window.restamp.is_some() { longest } else { 0 },
+            behind: lateness + open + if window.restamp.is_some() { longest } else { 0 },
             forwarded: i64::MIN,
             given: 0,
         }

@@ -8,10 +8,11 @@
 use std::collections::BTreeMap;
 
 use super::aggregate::{self, Row};
-use super::model::{Aggregate, App, Condition, Feed, MS, Op, Select, Stage};
+use super::model::{Aggregate, App, Condition, Emit, Feed, MS, Op, Select, Shape, Stage};
 use super::over::Over;
 use super::session::Sessions;
 use super::spans::Spans;
+use super::ticked::Ticked;
 use super::value::Value;
 
 /// What an operator gives.
@@ -128,8 +129,9 @@ fn as_if_order(feed: &Feed, chunk: usize) -> Vec<(usize, usize)> {
 fn operator(app: &App, stage: &Stage) -> Box<dyn Operator> {
     match &stage.op {
         Op::Select(select) => Box::new(Selection { select: select.clone() }),
-        Op::Window(window) => match window.shape {
-            super::model::Shape::Session(gap) => Box::new(Sessions::new(app, window, gap)),
+        Op::Window(window) => match (&window.shape, window.emit) {
+            (Shape::Session(gap), Emit::Every(every)) => Box::new(Ticked::new(app, window, *gap, every)),
+            (Shape::Session(gap), _) => Box::new(Sessions::new(app, window, *gap)),
             _ => Box::new(Spans::new(app, window)),
         },
         Op::Group { keys, aggregates, at_end } => Box::new(Groups {

@@ -59,6 +59,9 @@ struct Made {
     failed: Vec<(u64, RowError)>,
 }
 
+/// By batch: places of its rows among the results, and in itself.
+type Parts = BTreeMap<u64, (Vec<u32>, Vec<u32>)>;
+
 /// Number of the batch that needs no number.
 const ALONE: u64 = 0;
 
@@ -111,35 +114,60 @@ impl Over {
         leaving.iter().for_each(|(number, _)| self.held.went(*number));
     }
 
-    /// Queues what was made, a batch per batch that rows came from.
+    /// Queues what was made, a batch per batch that rows came from, and more of them where the rows of one partition came in
+    /// several batches and have turns.
     fn give<'a>(&mut self, made: Made, batch_of: &dyn Fn(u64) -> Option<&'a Batch>, cx: &mut OpCx<'_>) {
         let Made { results, rows, failed } = made;
         let results: Vec<Column> = results.into_iter().map(ColumnBuilder::finish).collect();
-        let mut parts: BTreeMap<u64, (Vec<u32>, Vec<u32>)> = BTreeMap::new();
+        let (mut parts, mut latest) = (Parts::new(), BTreeMap::new());
+        let mut before = None;
         for (at, (number, row)) in rows.iter().enumerate() {
-            if !failed.iter().any(|(n, failed)| (n, failed.row) == (number, *row)) {
-                let (places, rows) = parts.entry(*number).or_default();
-                places.push(at as u32);
-                rows.push(*row);
+            if failed.iter().any(|(n, failed)| (n, failed.row) == (number, *row)) {
+                continue;
+            }
+            if before.replace(*number) != Some(*number)
+                && let Some(batch) = batch_of(*number)
+            {
+                // Parts leave by the number of their batch: a row of an earlier one than the last row of its partition begins
+                // anew. Results of windows go by their order, which the writer brings them in.
+                let partition = (batch.meta.source, batch.meta.partition);
+                if self.held.until != Until::Watermark && latest.get(&partition).is_some_and(|last| last > number) {
+                    self.queue(std::mem::take(&mut parts), &results, batch_of, cx);
+                    latest.clear();
+                }
+                latest.insert(partition, *number);
+            }
+            let (places, rows) = parts.entry(*number).or_default();
+            places.push(at as u32);
+            rows.push(*row);
+        }
+        self.queue(parts, &results, batch_of, cx);
+        for (number, error) in failed {
+            if let Some(batch) = batch_of(number) {
+                bury(vec![error], batch, &self.names, self.dlq, cx);
             }
         }
+    }
+
+    fn queue<'a>(
+        &mut self,
+        parts: Parts,
+        results: &[Column],
+        batch_of: &dyn Fn(u64) -> Option<&'a Batch>,
+        cx: &mut OpCx<'_>,
+    ) {
         for (number, (places, taken)) in parts {
             let Some(batch) = batch_of(number) else { continue };
             let whole = taken.len() == batch.rows && taken.is_sorted();
             let of_input = if whole { batch.clone() } else { batch.take(&taken) };
-            let all = places.len() == rows.len();
+            let all = results.iter().all(|column| column.len() == places.len());
             let mut columns: Vec<Column> = match all {
-                true => results.clone(),
+                true => results.to_vec(),
                 false => results.iter().map(|column| column.take(&places)).collect(),
             };
             columns.extend(of_input.columns);
             cx.counters.rows_out += taken.len() as u64;
             self.ready.push_back(Msg::Batch(Batch::new(columns, taken.len(), of_input.meta)));
-        }
-        for (number, error) in failed {
-            if let Some(batch) = batch_of(number) {
-                bury(vec![error], batch, &self.names, self.dlq, cx);
-            }
         }
     }
 

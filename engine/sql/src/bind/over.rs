@@ -67,8 +67,9 @@ impl PendingOver {
             && (self.buffer, self.when_full, self.expire_ns) == (other.buffer, other.when_full, other.expire_ns)
             // Where the frame says which rows are kept, other frames have other buffers.
             && (self.buffer != u64::MAX || self.frame == other.frame)
-            // A ranking may turn out to be a Top-N, whose buffer holds other rows.
-            && self.ranking() == other.ranking()
+            // A ranking may turn out to be a Top-N, whose buffer holds other rows; where rows come out of full buffers alone
+            // it cannot, and a node behind another would not see the rows that filled that one's.
+            && (self.when_full || self.ranking() == other.ranking())
     }
 
     fn ranking(&self) -> Option<OverFn> {
@@ -434,6 +435,8 @@ impl<'a> Binder<'a> {
                 None => buffers.push(vec![n]),
             }
         }
+        // What lets only rows of full buffers through stands behind those that count every row.
+        buffers.sort_by_key(|calls| overs[calls[0]].when_full);
         let places: Vec<Vec<usize>> =
             overs.iter_mut().map(|o| o.exprs().map(|e| column_of(e.clone(), &mut project)).collect()).collect();
         let fields: Vec<Field> =

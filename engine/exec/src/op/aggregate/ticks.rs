@@ -169,15 +169,24 @@ impl Ticks {
                     self.open(tick, store)?;
                 }
                 (_, Some((close, window))) => {
-                    self.open(self.behind(close.saturating_sub(1)), store)?;
+                    let tick = self.behind(close.saturating_sub(1));
+                    if self.pending.first().is_some_and(|first| first <= tick) {
+                        // Among the rows that waited may be those of a window that closes before it.
+                        self.open(tick, store)?;
+                        continue;
+                    }
+                    self.open = self.open.max(tick);
                     if self.changed.contains_key(&window) {
                         return Ok(Some(self.telling(close, Some(window), store)));
                     }
                     drop_window(store, window);
                 }
                 (_, None) => {
-                    if upto < WM_END {
-                        self.open(self.behind(upto), store)?;
+                    let tick = self.behind(upto);
+                    if upto < WM_END && tick > self.open {
+                        // Rows that waited for a tick ahead may be of windows that close before it.
+                        self.open(tick, store)?;
+                        continue;
                     }
                     return Ok(None);
                 }

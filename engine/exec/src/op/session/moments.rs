@@ -213,8 +213,11 @@ impl Moments {
                     return Ok(Some(self.closing(last, close, store)));
                 }
                 (_, None) => {
-                    if upto < WM_END {
-                        self.open(self.behind(upto), store)?;
+                    let tick = self.behind(upto);
+                    if upto < WM_END && tick > self.open {
+                        // Rows that waited for a tick ahead may be of sessions that close before it.
+                        self.open(tick, store)?;
+                        continue;
                     }
                     return Ok(None);
                 }
