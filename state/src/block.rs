@@ -4,6 +4,8 @@
 //! a block from the pool; releasing gives all of them back without looking at a single group. Values of a block are
 //! initialised when a group is added, so a used block needs no clearing. One pool per operator and shard.
 
+use velostream_types::Within;
+
 /// Groups per block: 16 KiB of the widest accumulator, so that many small windows may be open at once.
 pub const BLOCK: usize = 1024;
 const SHIFT: u32 = BLOCK.trailing_zeros();
@@ -24,6 +26,7 @@ pub struct BlockPool {
     counts: Vec<Block<u64>>,
     words: Vec<Block<[u8; 8]>>,
     small: Vec<Block<u32>>,
+    places: Vec<Block<Within>>,
     keys: Vec<Vec<u8>>,
     slots: Vec<Vec<u64>>,
 }
@@ -37,6 +40,7 @@ impl BlockPool {
             + self.counts.len()
             + self.words.len()
             + self.small.len()
+            + self.places.len()
             + self.keys.len()
     }
 
@@ -89,7 +93,7 @@ macro_rules! pooled {
         })*
     };
 }
-pooled!(i128 => wide, i64 => ints, f64 => floats, u64 => counts, [u8; 8] => words, u32 => small);
+pooled!(i128 => wide, i64 => ints, f64 => floats, u64 => counts, [u8; 8] => words, u32 => small, Within => places);
 
 /// One value per group.
 #[derive(Debug)]

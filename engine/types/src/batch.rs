@@ -14,6 +14,7 @@ use crate::column::Column;
 use crate::error::RecordOrigin;
 use crate::ids::SourceId;
 use crate::ports::RecordRef;
+use crate::within::{self, Within};
 
 /// Positions of the rows in their partition.
 #[derive(Clone, Debug)]
@@ -39,7 +40,7 @@ impl Offsets {
 /// (major, minor, tie).
 #[derive(Clone, Debug)]
 pub enum RowOrder {
-    /// Rows of a source: major = offset, minor = 0, tie = source and partition.
+    /// Rows of a source: major = offset, minor = none, tie = source and partition.
     Source,
     /// Rows of a source, several of which may stem from one record: as [`RowOrder::Source`], the tie with each row's number
     /// among those of its record in its last [`NTH_BITS`].
@@ -48,8 +49,8 @@ pub enum RowOrder {
     Derived {
         /// Window end, or the offset of the row that caused it.
         major: ScalarBuffer<i64>,
-        /// First-seen offset of the group inside its window.
-        minor: ScalarBuffer<i64>,
+        /// Place of the group inside its window: see [`within`].
+        minor: ScalarBuffer<Within>,
         /// [`RowMeta::tie_of`] of the first-seen row.
         tie: ScalarBuffer<u64>,
     },
@@ -144,20 +145,22 @@ impl RowMeta {
 
     /// What orders row `i` among those of its event time: source, partition, offset, number in the record; of rows an
     /// operator made, the order it gave them.
-    pub fn order_in_time(&self, i: usize) -> [i64; 3] {
+    pub fn order_in_time(&self, i: usize) -> (i64, Within, i64) {
         let (major, minor, tie) = self.order_at(i);
         match self.order {
-            RowOrder::Derived { .. } => [major, minor, tie as i64],
-            RowOrder::Source | RowOrder::Nth(_) => [(tie >> NTH_BITS) as i64, major, (tie & NTH_MASK) as i64],
+            RowOrder::Derived { .. } => (major, minor, tie as i64),
+            RowOrder::Source | RowOrder::Nth(_) => {
+                ((tie >> NTH_BITS) as i64, within::inside(major, within::HERE), (tie & NTH_MASK) as i64)
+            }
         }
     }
 
     /// The order triple of row `i`.
     #[inline]
-    pub fn order_at(&self, i: usize) -> (i64, i64, u64) {
+    pub fn order_at(&self, i: usize) -> (i64, Within, u64) {
         match &self.order {
-            RowOrder::Source => (self.offsets.at(i), 0, self.tie_of()),
-            RowOrder::Nth(tie) => (self.offsets.at(i), 0, tie[i]),
+            RowOrder::Source => (self.offsets.at(i), within::HERE, self.tie_of()),
+            RowOrder::Nth(tie) => (self.offsets.at(i), within::HERE, tie[i]),
             RowOrder::Derived { major, minor, tie } => (major[i], minor[i], tie[i]),
         }
     }
@@ -172,6 +175,7 @@ impl RowMeta {
         &self,
         offsets: Offsets,
         num: impl Fn(&ScalarBuffer<i64>) -> ScalarBuffer<i64>,
+        places: impl Fn(&ScalarBuffer<Within>) -> ScalarBuffer<Within>,
         ties: impl Fn(&ScalarBuffer<u64>) -> ScalarBuffer<u64>,
         bytes: impl Fn(&ScalarBuffer<i8>) -> ScalarBuffer<i8>,
         raw: impl Fn(&BinaryViewArray) -> BinaryViewArray,
@@ -184,7 +188,7 @@ impl RowMeta {
                 RowOrder::Source => RowOrder::Source,
                 RowOrder::Nth(tie) => RowOrder::Nth(ties(tie)),
                 RowOrder::Derived { major, minor, tie } => {
-                    RowOrder::Derived { major: num(major), minor: num(minor), tie: ties(tie) }
+                    RowOrder::Derived { major: num(major), minor: places(minor), tie: ties(tie) }
                 }
             },
             event_time: self.event_time.as_ref().map(&num),
@@ -207,6 +211,7 @@ impl RowMeta {
             |b| b.slice(start, len),
             |b| b.slice(start, len),
             |b| b.slice(start, len),
+            |b| b.slice(start, len),
             |a| a.slice(start, len),
         )
     }
@@ -218,6 +223,7 @@ impl RowMeta {
         }
         self.map(
             Offsets::List(indices.iter().map(|i| self.offsets.at(*i as usize)).collect::<Vec<i64>>().into()),
+            |b| pick(b, indices),
             |b| pick(b, indices),
             |b| pick(b, indices),
             |b| pick(b, indices),

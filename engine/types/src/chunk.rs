@@ -1,5 +1,7 @@
 //! Encoded rows on their way from the shard that made them to the one writer of their sink.
 
+use crate::within::Within;
+
 /// Whole rows in the sink's format, ready to be appended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Chunk {
@@ -8,7 +10,7 @@ pub struct Chunk {
     /// End of each row in `bytes`.
     pub ends: Vec<u32>,
     /// Order of each row among the rows of other shards; empty where order between shards means nothing.
-    pub order: Vec<(i64, i64, u64)>,
+    pub order: Vec<(i64, Within, u64)>,
     /// Record key of each row for sinks with keys (topics); empty for files and stdout.
     pub keys: Vec<Option<Box<[u8]>>>,
     /// Rows that are deletes: their value is null in the sink. Empty when none is.

@@ -18,6 +18,7 @@ pub mod time;
 pub mod topic;
 mod value;
 pub mod vnode;
+pub mod within;
 
 pub use batch::{Batch, NTH_BITS, NTH_MASK, Offsets, RecordSlab, RowMeta, RowOrder};
 pub use chunk::Chunk;
@@ -28,3 +29,4 @@ pub use ids::{DlqId, EdgeId, NodeId, PartitionId, ShardId, SourceId};
 pub use ports::{Clock, PartitionSource, RecordRef, SinkPosition, SinkWriter, Slab, SlabKind, SourcePoll, Store};
 pub use strings::{PieceBuilder, StrBuilder, Utf8Slab};
 pub use value::Value;
+pub use within::Within;

@@ -4,6 +4,7 @@ use velostream_sql::plan::UnnestSpec;
 use velostream_types::{DataType, Value};
 
 use super::graph::Flow;
+use super::group::Through;
 use super::nested;
 
 /// The rows of a row's elements; `None` when its JSON is no array.
@@ -32,7 +33,7 @@ pub(super) fn taken_apart(spec: &UnnestSpec, row: &Flow) -> Option<Vec<Flow>> {
 #[derive(Default)]
 pub(super) struct Numbered {
     /// Order of the last row, without its number, and the next number.
-    last: Option<((i64, i64, u16, u32), u64)>,
+    last: Option<((i64, Through, u16, u32), u64)>,
 }
 
 impl Numbered {

@@ -17,7 +17,7 @@ use velostream_types::{ErrorCode, NodeId, SourceId, Value};
 use super::elements::{Numbered, taken_apart};
 use super::eval::{Row, eval};
 use super::event_time::nanoseconds;
-use super::group::{Group, Order, Place};
+use super::group::{Group, Order, Place, Through, behind};
 use super::keyed::{Keyed, Upserted};
 use super::over;
 use super::sort::sorted;
@@ -226,7 +226,7 @@ impl Run<'_> {
             timestamp_ms: record.timestamp_ms.unwrap_or(0),
             partition: record.partition,
             offset: record.offset,
-            order: (record.offset, 0, (record.source.0, record.partition, 0)),
+            order: (record.offset, Through::default(), (record.source.0, record.partition, 0)),
             made: false,
             window: None,
             record: Rc::clone(&record.record),
@@ -297,7 +297,7 @@ impl Run<'_> {
             NodeKind::Aggregate(spec) => self.aggregate(at, spec, row, given),
             NodeKind::Values { rows } => {
                 for (offset, exprs) in (0..).zip(rows) {
-                    let made = Flow { offset, order: (offset, 0, row.order.2), ..row.clone() };
+                    let made = Flow { offset, order: (offset, Through::default(), row.order.2), ..row.clone() };
                     self.project(at, exprs, None, made, given);
                 }
             }
@@ -472,7 +472,7 @@ impl Run<'_> {
         cell.emitted = (!gone).then(|| values.clone());
         state.made += 1;
         let end = bounds.map_or(WM_END, |(_, end)| end);
-        let order = cause.map_or((end, cell.first_seen.0, cell.first_seen.2), |c| c.order);
+        let order = cause.map_or_else(|| behind(end, cell.first_seen), |c| c.order);
         let row = |values: Vec<Value>, weight: i8| Flow {
             values,
             weight,

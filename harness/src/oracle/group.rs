@@ -9,9 +9,21 @@ use super::nested::ordering;
 use super::number::Number;
 use super::statistics;
 
-/// What orders the rows of a relation: (offset, 0, (source, partition, number among the rows made of one)) of a record; of
-/// a row an operator made, what orders its rows.
-pub(super) type Order = (i64, i64, (u16, u32, u64));
+/// Ends of the windows that a row came through before its last one, the nearest first, then the number of its record; as
+/// many zeros behind as there is room. As deep as chains of windows go here.
+pub(super) type Through = [i64; 8];
+
+/// What orders the rows of a relation: (offset, nothing, (source, partition, number among the rows made of one)) of a record;
+/// of a window's row its end, then what orders the first row of its group.
+pub(super) type Order = (i64, Through, (u16, u32, u64));
+
+/// What orders a group's row that has this major part, behind that.
+pub(super) fn behind(major: i64, (first, through, tie): Order) -> Order {
+    let mut inner = Through::default();
+    inner[0] = first;
+    inner[1..].copy_from_slice(&through[..through.len() - 1]);
+    (major, inner, tie)
+}
 
 /// Where a row stands among those of all partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

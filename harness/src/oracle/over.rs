@@ -201,7 +201,7 @@ fn result(call: &OverCall, spec: &OverSpec, schema: &Schema, rows: &[Held], at: 
         OverKind::Aggregate(call) => {
             let mut group = Group::default();
             for held in &framed {
-                let order = (held.arrival, 0, (0, 0, 0));
+                let order = (held.arrival, Default::default(), (0, 0, 0));
                 let time = held.row.event_time.unwrap_or(held.row.timestamp_ms.saturating_mul(NS_PER_MS));
                 group.change(&held.row.values, Place { time, order, made: true }, 1);
             }

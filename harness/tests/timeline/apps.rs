@@ -31,7 +31,7 @@ pub const RUNS: [(Feature, bool); 9] = [
     (Feature::IncludeInNext, true),
     (Feature::EveryOverHopping, true),
     (Feature::Over, true),
-    (Feature::OrderOfChains, false),
+    (Feature::OrderOfChains, true),
     (Feature::RestampedGroups, false),
     (Feature::Joiners, false),
 ];
@@ -254,6 +254,8 @@ impl Writer<'_> {
         };
         let (late, mut emit) = self.emission(first, last, loose, &shape);
         let several = self.partitions > 1;
+        // What arrives in any order passes through any rows on the way to the same last one.
+        let several = several || app.stages.iter().any(|stage| matches!(stage.op, Op::Window(_)));
         if !last && several && emit == Emit::Changes {
             emit = Emit::Final;
         }

@@ -1,7 +1,7 @@
 //! How far two outputs have to agree, and what differs.
 //!
 //! FINAL results have an order that nothing may change. Rows of CHANGES come in the order of their group where the feed
-//! has one partition; where it has several, the last row of each window is what is promised.
+//! has one partition; where it has several, or windows stand before, the last row of each window is what is promised.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,9 +22,9 @@ pub enum Agreement {
     ByWindow(usize),
     /// The same rows.
     Multiset,
-    /// The same last row for the same first so many columns and the start of the window; of windows that merge, of those
-    /// that stay.
-    Last { keys: usize, merges: bool },
+    /// The same last row for the same first so many columns and, where there are windows, the start of the window; of
+    /// windows that merge, of those that stay.
+    Last { keys: usize, windows: bool, merges: bool },
 }
 
 fn is_final(app: &App, window: &Window) -> bool {
@@ -39,6 +39,8 @@ pub fn agreement(app: &App) -> Agreement {
         Op::Over(over) => !over.partition.is_empty(),
         _ => false,
     });
+    // Groups of several shards, like rows of several partitions, arrive in any order: corrections pass through any rows.
+    let shuffled = app.source.partitions > 1 || before.iter().any(|stage| matches!(stage.op, Op::Window(_)));
     match &last.op {
         Op::Window(window) if is_final(app, window) => {
             if loose {
@@ -48,13 +50,14 @@ pub fn agreement(app: &App) -> Agreement {
             }
         }
         Op::Window(window) if matches!(window.emit, Emit::Every(_)) => Agreement::ByWindow(window.keys.len()),
-        Op::Window(window) if app.source.partitions > 1 => {
+        Op::Window(window) if shuffled => {
             let merges = matches!(window.shape, Shape::Session(_));
-            Agreement::Last { keys: window.keys.len(), merges }
+            Agreement::Last { keys: window.keys.len(), windows: true, merges }
         }
         Op::Window(window) => Agreement::ByKey(window.keys.len()),
         Op::Group { at_end: true, .. } if !loose => Agreement::Ordered,
         Op::Group { at_end: true, .. } => Agreement::Multiset,
+        Op::Group { keys, .. } if shuffled => Agreement::Last { keys: keys.len(), windows: false, merges: false },
         Op::Group { keys, .. } => Agreement::ByKey(keys.len()),
         Op::Over(over) => match over.partition.len() {
             0 => Agreement::Ordered,
@@ -114,9 +117,9 @@ pub fn difference(app: &App, expect: &Lines, outcome: &Outcome, got: &Lines) -> 
             let none = Vec::new();
             keys.into_iter().find_map(|k| in_order(expect.get(k).unwrap_or(&none), got.get(k).unwrap_or(&none)))
         }
-        Agreement::Last { keys, merges } => {
+        Agreement::Last { keys, windows, merges } => {
             let mut columns = first(*keys);
-            columns.push(start(last));
+            columns.extend(windows.then(|| start(last)));
             let stays: BTreeSet<Vec<String>> = outcome
                 .windows
                 .iter()

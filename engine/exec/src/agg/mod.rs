@@ -107,7 +107,7 @@ impl State {
                 }
             }
             State::Text(_) => matches!(column, Column::Str(_) | Column::Bytes(_) | Column::Null(_)),
-            State::Ordered(_) => at == 0 || int,
+            State::Ordered(_) => at == 0 || if at == 4 { matches!(column, Column::Bytes(_)) } else { int },
             State::Moments(s) => s.accepts(at, column),
             State::Values(s) => s.accepts(column),
             State::Placed(s) => s.accepts(column),

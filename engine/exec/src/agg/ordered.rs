@@ -7,10 +7,11 @@
 
 use velostream_state::block::BlockPool;
 use velostream_state::build::ColumnBuilder;
+use velostream_types::within::{self, Within};
 use velostream_types::{Column, DataType, RowMeta, Value};
 
 /// Where a row stands among others.
-type Place = (i64, i64, i64, i64);
+type Place = (i64, i64, Within, i64);
 
 #[derive(Clone, Debug)]
 struct Entry {
@@ -22,7 +23,7 @@ struct Entry {
     value: Value,
 }
 
-const NONE: Entry = Entry { place: (0, 0, 0, 0), set: false, pending: None, value: Value::Null };
+const NONE: Entry = Entry { place: (0, 0, within::HERE, 0), set: false, pending: None, value: Value::Null };
 
 /// Which of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +59,7 @@ impl Ordered {
         let time = || meta.event_time.as_ref().or(meta.timestamp.as_ref()).map_or(0, |t| t[row]);
         match self.which {
             Which::First | Which::Last => {
-                let [first, second, third] = meta.order_in_time(row);
+                let (first, second, third) = meta.order_in_time(row);
                 (time(), first, second, third)
             }
             _ => (0, major, minor, tie as i64),
@@ -110,7 +111,8 @@ impl Ordered {
         for (i, group) in groups.iter().enumerate() {
             let row = start + i;
             if int(1, row) != 0 {
-                let place = (int(2, row), int(3, row), int(4, row), int(5, row));
+                let within = within::at(&columns[4], row).unwrap_or(within::HERE);
+                let place = (int(2, row), int(3, row), within, int(5, row));
                 self.offer(*group, place, row as u32);
             }
         }
@@ -123,10 +125,9 @@ impl Ordered {
         out.push(value.finish());
         let entry = |g: &u32| &self.entries[*g as usize];
         out.push(Column::ints(groups.iter().map(|g| i64::from(entry(g).set)).collect(), None));
-        let parts: [fn(&Place) -> i64; 4] = [|p| p.0, |p| p.1, |p| p.2, |p| p.3];
-        for part in parts {
-            out.push(Column::ints(groups.iter().map(|g| part(&entry(g).place)).collect(), None));
-        }
+        let ints = |part: fn(&Place) -> i64| Column::ints(groups.iter().map(|g| part(&entry(g).place)).collect(), None);
+        let within = within::column(groups.iter().map(|g| entry(g).place.2));
+        out.extend([ints(|p| p.0), ints(|p| p.1), within, ints(|p| p.3)]);
     }
 
     pub(super) fn emit(&self, group: u32, out: &mut ColumnBuilder) {

@@ -13,7 +13,7 @@ use velostream_functions::json;
 use velostream_sql::plan::CallOrder;
 use velostream_state::build::ColumnBuilder;
 use velostream_state::key::{KeyEncoder, decode};
-use velostream_types::{Column, DataType, RowMeta, Value};
+use velostream_types::{Column, DataType, RowMeta, Value, within};
 
 use super::bag::{Bag, Item, entry, split};
 use super::call::CallPlan;
@@ -333,14 +333,17 @@ fn identified(bytes: &mut &[u8]) -> Option<(Box<[u8]>, Placed)> {
 
 /// Appends where a row stands. Rows of an operator belong to one partition, in the order it gave them.
 fn place(by: By, meta: &RowMeta, row: usize, out: &mut Vec<u8>) {
-    let (time, [first, second, third]) = match by {
+    let (time, (first, within, third)) = match by {
         By::Arrival => {
             let (major, minor, tie) = meta.order_at(row);
-            (0, [major, minor, tie as i64])
+            (0, (major, minor, tie as i64))
         }
         By::Time => (time_of(meta, row), meta.order_in_time(row)),
     };
-    [time, first, second, third].iter().for_each(|part| sortable::integer(*part, out));
+    sortable::integer(time, out);
+    sortable::integer(first, out);
+    within::write(within, out);
+    sortable::integer(third, out);
 }
 
 fn time_of(meta: &RowMeta, row: usize) -> i64 {

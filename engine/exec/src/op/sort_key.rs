@@ -7,6 +7,7 @@
 pub(crate) mod nested;
 
 use velostream_sql::plan::SortKey;
+use velostream_types::within::{self, Within};
 use velostream_types::{Column, DataType};
 
 const NULL_FIRST: u8 = 0;
@@ -31,9 +32,9 @@ pub fn write(out: &mut Vec<u8>, keys: &[SortKey], types: &[DataType], columns: &
 }
 
 /// Appends the row's place: what is earlier is lower.
-pub fn write_place(out: &mut Vec<u8>, (major, minor, tie): (i64, i64, u64)) {
+pub fn write_place(out: &mut Vec<u8>, (major, minor, tie): (i64, Within, u64)) {
     out.extend_from_slice(&ordered(major));
-    out.extend_from_slice(&ordered(minor));
+    within::write(minor, out);
     out.extend_from_slice(&tie.to_be_bytes());
 }
 

@@ -14,7 +14,7 @@ use velostream_functions::shortened;
 use velostream_sql::plan::UnnestSpec;
 use velostream_state::build::ColumnBuilder;
 use velostream_types::{
-    Batch, Column, DataType, DlqId, ErrorCode, Fatal, NTH_BITS, NTH_MASK, RecordError, RowMeta, RowOrder, Stage,
+    Batch, Column, DataType, DlqId, ErrorCode, Fatal, NTH_BITS, NTH_MASK, RecordError, RowMeta, RowOrder, Stage, Within,
 };
 
 use super::filter::bury;
@@ -36,7 +36,7 @@ pub struct Unnest {
     /// Elements of the row given so far.
     given: i64,
     /// The order of the row taken apart last, without its number; the number of the next row made of it.
-    numbered: Option<(i64, i64, u64)>,
+    numbered: Option<(i64, Within, u64)>,
     number: u64,
     behind: Option<Msg>,
 }
@@ -118,7 +118,7 @@ impl Unnest {
         self.given += 1;
         made.numbers.push(values.is_some().then_some(self.given));
         made.rows.push(self.row as u32);
-        let (_, _, order) = self.numbered.unwrap_or_default();
+        let order = self.numbered.map_or(0, |(_, _, order)| order);
         made.ties.push(order << NTH_BITS | self.number.min(NTH_MASK));
         self.number += 1;
     }

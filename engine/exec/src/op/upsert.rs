@@ -14,6 +14,7 @@ use velostream_state::index::{GroupIndex, KeyHasher};
 use velostream_state::key::KeyEncoder;
 use velostream_state::snapshot::{SnapshotError, SnapshotReader, SnapshotWriter, StateTable};
 use velostream_types::time::WM_NONE;
+use velostream_types::within::{self, Within};
 use velostream_types::{Batch, Column, DataType, Fatal, SchemaRef, Value, vnode};
 
 use super::replaced::{Change, Replacements};
@@ -26,7 +27,7 @@ const VERSION: u16 = 1;
 #[derive(Clone, Debug)]
 struct Entry {
     /// Of the row that was last by it.
-    order: (i64, i64, u64),
+    order: (i64, Within, u64),
     /// Its values; none after a delete.
     values: Option<Box<[u8]>>,
 }
@@ -144,7 +145,7 @@ impl Operator for Upsert {
             columns: vec![
                 Column::Bytes(rows.iter().map(|row| Some(row.1.clone())).collect()),
                 ints(&|entry| entry.order.0),
-                ints(&|entry| entry.order.1),
+                within::column(rows.iter().map(|row| row.2.order.1)),
                 ints(&|entry| entry.order.2.cast_signed()),
                 Column::Bytes(rows.iter().map(|row| row.2.values.as_ref().map(|v| v.to_vec())).collect()),
             ],
@@ -158,8 +159,8 @@ impl Operator for Upsert {
                 return Err(shape());
             };
             for at in (0..vnodes.len()).filter(|at| owns(vnodes[*at])) {
-                let (Value::Bytes(key), Value::Int(major), Value::Int(minor), Value::Int(tie)) =
-                    (keys.value(at), majors.value(at), minors.value(at), ties.value(at))
+                let (Value::Bytes(key), Value::Int(major), Some(minor), Value::Int(tie)) =
+                    (keys.value(at), majors.value(at), within::at(minors, at), ties.value(at))
                 else {
                     return Err(shape());
                 };

@@ -8,6 +8,7 @@
 use arrow_array::Array;
 use velostream_state::snapshot::{SnapshotError, SnapshotReader, StateTable};
 use velostream_types::time::WM_END;
+use velostream_types::within::{self, Within};
 use velostream_types::{Chunk, Column, Value};
 
 use super::io::Write;
@@ -37,7 +38,7 @@ pub struct SinkMerge {
     window: Option<i64>,
 }
 
-type Order = (i64, i64, u64);
+type Order = (i64, Within, u64);
 /// A waiting row: order, bytes, key, time in ms.
 type Held = (Order, Vec<u8>, Option<Box<[u8]>>, i64);
 
@@ -124,7 +125,7 @@ impl SinkMerge {
                 "held",
                 vec![
                     ints(&|h| h.0.0),
-                    ints(&|h| h.0.1),
+                    within::column(self.held.iter().map(|h| h.0.1)),
                     ints(&|h| h.0.2 as i64),
                     bytes(&|h| Some(h.1.clone())),
                     bytes(&|h| h.2.as_ref().map(|k| k.to_vec())),
@@ -147,7 +148,9 @@ impl SinkMerge {
             match (table.name.as_str(), table.columns.as_slice()) {
                 ("held", [major, minor, tie, Column::Bytes(bytes), Column::Bytes(keys), times]) => {
                     for i in 0..bytes.len() {
-                        let order = (int_at(major, i), int_at(minor, i), int_at(tie, i) as u64);
+                        let minor = within::at(minor, i)
+                            .ok_or_else(|| SnapshotError::Shape("a sink's writer: the order of its rows".to_owned()))?;
+                        let order = (int_at(major, i), minor, int_at(tie, i) as u64);
                         let key = (!keys.is_null(i)).then(|| keys.value(i).into());
                         self.hold((order, bytes.value(i).to_vec(), key, int_at(times, i)));
                     }
@@ -218,7 +221,7 @@ mod tests {
         for (end, first, text) in rows {
             chunk.bytes.extend_from_slice(text.as_bytes());
             chunk.end_row();
-            chunk.order.push((*end, *first, 0));
+            chunk.order.push((*end, within::inside(*first, within::HERE), 0));
         }
         chunk
     }

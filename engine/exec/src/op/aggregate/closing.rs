@@ -6,7 +6,7 @@
 use velostream_sql::plan::Emit;
 use velostream_state::key::decode;
 use velostream_types::time::ns_to_ms;
-use velostream_types::{Batch, Column, Fatal, Offsets, RowMeta, RowOrder};
+use velostream_types::{Batch, Column, Fatal, Offsets, RowMeta, RowOrder, within};
 
 use super::runs::{Grid, Slice};
 use super::store::WindowStore;
@@ -159,7 +159,7 @@ impl Leaving {
             offsets: Offsets::From(0),
             order: RowOrder::Derived {
                 major: vec![end; rows].into(),
-                minor: given.iter().map(|g| seen(g).0).collect::<Vec<_>>().into(),
+                minor: given.iter().map(|g| within::inside(seen(g).0, seen(g).1)).collect::<Vec<_>>().into(),
                 tie: given.iter().map(|g| seen(g).2).collect::<Vec<_>>().into(),
             },
             event_time: windowed.then(|| vec![time; rows].into()),

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use velostream_state::snapshot::{SnapshotError, SnapshotReader, SnapshotWriter};
 use velostream_types::time::{WM_END, WM_NONE};
-use velostream_types::{Batch, Fatal, NTH_MASK};
+use velostream_types::{Batch, Fatal, NTH_MASK, within};
 
 use super::Triple;
 use super::held::{Held, PENDING};
@@ -195,7 +195,10 @@ impl Corrections {
             groups: vec![(window, group, note)],
             notes: BTreeMap::from([(window, before.into_iter().collect())]),
             closes: None,
-            place: Some((due.order.0.saturating_add(BEFORE_GROUPS), nth(due.order.2, due.corrected))),
+            place: Some((
+                within::inside(due.order.0.saturating_add(BEFORE_GROUPS), due.order.1),
+                nth(due.order.2, due.corrected),
+            )),
             at: 0,
         };
         due.windows.first = self.grid.next(window);

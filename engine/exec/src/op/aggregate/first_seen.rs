@@ -5,17 +5,18 @@
 
 use velostream_state::block::{BlockPool, Blocks};
 use velostream_types::RowMeta;
+use velostream_types::within::{self, Within};
 
 /// (major, minor, tie) of a row.
-pub(crate) type Triple = (i64, i64, u64);
+pub(crate) type Triple = (i64, Within, u64);
 
 #[derive(Debug, Default)]
 pub(crate) struct FirstSeen {
     major: Blocks<i64>,
-    minor: Option<Blocks<i64>>,
+    minor: Option<Blocks<Within>>,
     tie: Option<Blocks<u64>>,
     /// Minor and tie of every group while they are not kept.
-    common: Option<(i64, u64)>,
+    common: Option<(Within, u64)>,
     /// Greatest triple held.
     last: Option<Triple>,
 }
@@ -24,7 +25,7 @@ impl FirstSeen {
     /// The triple of a group.
     #[inline]
     pub(crate) fn get(&self, group: u32) -> Triple {
-        let (minor, tie) = self.common.unwrap_or((0, 0));
+        let (minor, tie) = self.common.unwrap_or((within::HERE, 0));
         (
             self.major.get(group),
             self.minor.as_ref().map_or(minor, |m| m.get(group)),
@@ -63,7 +64,7 @@ impl FirstSeen {
         let known = self.last;
         self.major.grow(high, i64::MAX, pool);
         if let Some(minors) = &mut self.minor {
-            minors.grow(high, 0, pool);
+            minors.grow(high, within::HERE, pool);
         }
         if let Some(ties) = &mut self.tie {
             ties.grow(high, 0, pool);

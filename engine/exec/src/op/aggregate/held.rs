@@ -5,15 +5,17 @@ use std::collections::BTreeMap;
 use velostream_state::key::KeyEncoder;
 use velostream_state::snapshot::{SnapshotError, SnapshotWriter, StateTable};
 use velostream_types::time::WM_NONE;
-use velostream_types::{Batch, Column, Offsets, RowMeta, RowOrder, SourceId, vnode};
+use velostream_types::{Batch, Column, Offsets, RowMeta, RowOrder, SourceId, vnode, within};
 
-use super::saved::{ints, shape};
+use super::saved::{ints, places, shape};
 
 pub(crate) const PENDING: &str = "pending";
 const VERSION: u16 = 1;
 /// Columns of a pending row in front of its values: moment, source, partition, offset, order and whether it is the
 /// source's own, event time, own watermark, weight.
 const FIXED: usize = 11;
+/// Where the minor part of the order stands.
+const MINOR: usize = 5;
 
 /// Rows by the moment they wait for.
 #[derive(Debug, Default)]
@@ -66,12 +68,16 @@ impl Held {
         let Some((fixed, values)) = columns.split_at_checked(FIXED) else {
             return Err(shape("rows that wait have other columns"));
         };
-        let fixed: Vec<&[i64]> = fixed.iter().map(ints).collect::<Result<_, _>>()?;
-        let all = |at: usize| fixed[at].to_vec().into();
+        let minor = places(&fixed[MINOR])?;
+        let number = |(at, column): (usize, &'_ Column)| {
+            if at == MINOR { Ok(Vec::new()) } else { ints(column).map(<[i64]>::to_vec) }
+        };
+        let fixed: Vec<Vec<i64>> = fixed.iter().enumerate().map(number).collect::<Result<_, _>>()?;
+        let all = |at: usize| fixed[at].clone().into();
         let tie = fixed[6].iter().map(|tie| *tie as u64).collect::<Vec<_>>().into();
         let order = match fixed[7][0] {
             0 => RowOrder::Source,
-            1 => RowOrder::Derived { major: all(4), minor: all(5), tie },
+            1 => RowOrder::Derived { major: all(4), minor: minor.into(), tie },
             _ => RowOrder::Nth(tie),
         };
         let meta = RowMeta {
@@ -108,7 +114,7 @@ fn pending_table(moment: i64, batch: &Batch, keys: &[usize]) -> StateTable {
         each(&|_| i64::from(meta.partition)),
         each(&|row| meta.offsets.at(row)),
         each(&|row| meta.order_at(row).0),
-        each(&|row| meta.order_at(row).1),
+        within::column(picked.iter().map(|row| meta.order_at(*row as usize).1)),
         each(&|row| meta.order_at(row).2 as i64),
         each(&|_| order),
         each(&|row| time(&meta.event_time, row)),

@@ -7,7 +7,7 @@
 
 use velostream_state::snapshot::{SnapshotError, SnapshotReader, SnapshotWriter, StateTable};
 use velostream_types::time::WM_NONE;
-use velostream_types::{Column, Offsets, RowMeta, RowOrder, SourceId, vnode};
+use velostream_types::{Column, Offsets, RowMeta, RowOrder, SourceId, Within, vnode, within};
 
 use super::WHOLE;
 use super::runs::Slice;
@@ -31,6 +31,12 @@ pub(crate) fn ints(column: &Column) -> Result<&[i64], SnapshotError> {
     }
 }
 
+/// Places out of a column.
+pub(crate) fn places(column: &Column) -> Result<Vec<Within>, SnapshotError> {
+    let read = |row| within::at(column, row).ok_or_else(|| shape("a column of places is of another kind"));
+    (0..column.len()).map(read).collect()
+}
+
 impl WindowStore {
     pub(crate) fn save(&self, forwarded: i64, out: &mut SnapshotWriter) {
         for (slice, groups) in &self.windows {
@@ -43,7 +49,7 @@ impl WindowStore {
                 Column::ints(vec![slice.first; rows.len()], None),
                 Column::Bytes(numbers.iter().map(|g| Some(groups.index.key(*g))).collect()),
                 Column::ints(seen.iter().map(|t| t.0).collect(), None),
-                Column::ints(seen.iter().map(|t| t.1).collect(), None),
+                within::column(seen.iter().map(|t| t.1)),
                 Column::ints(seen.iter().map(|t| t.2 as i64).collect(), None),
             ];
             columns.extend(groups.states.partial(&numbers));
@@ -115,7 +121,7 @@ impl WindowStore {
             offsets: Offsets::From(0),
             order: RowOrder::Derived {
                 major: ints(&columns[3])?.to_vec().into(),
-                minor: ints(&columns[4])?.to_vec().into(),
+                minor: places(&columns[4])?.into(),
                 tie: tie.into(),
             },
             ..RowMeta::plain(SourceId(0), 0, 0)

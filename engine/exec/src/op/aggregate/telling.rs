@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use velostream_state::build::ColumnBuilder;
 use velostream_state::key::decode;
 use velostream_types::time::ns_to_ms;
+use velostream_types::within::{self, Within};
 use velostream_types::{Batch, Column, Fatal, Offsets, RowMeta, RowOrder, Value};
 
 use super::Triple;
@@ -29,7 +30,7 @@ pub(super) struct Telling {
     /// The window that is over.
     pub(super) closes: Option<i64>,
     /// Minor part and tie of the rows' order, where it is not first sight.
-    pub(super) place: Option<(i64, u64)>,
+    pub(super) place: Option<(Within, u64)>,
     pub(super) at: usize,
 }
 
@@ -147,7 +148,12 @@ impl Telling {
             offsets: Offsets::From(0),
             order: RowOrder::Derived {
                 major: vec![self.time; count].into(),
-                minor: rows.seen.iter().map(|seen| self.place.map_or(seen.0, |p| p.0)).collect::<Vec<_>>().into(),
+                minor: rows
+                    .seen
+                    .iter()
+                    .map(|seen| self.place.map_or(within::inside(seen.0, seen.1), |p| p.0))
+                    .collect::<Vec<_>>()
+                    .into(),
                 tie: rows.seen.iter().map(|seen| self.place.map_or(seen.2, |p| p.1)).collect::<Vec<_>>().into(),
             },
             timestamp: Some(times.iter().map(|time| ns_to_ms(*time)).collect::<Vec<_>>().into()),

@@ -9,7 +9,9 @@ use velostream_functions::{AggregateFn, OverFn};
 use velostream_sql::plan::{AggregateCall, AggregateSpec, CallOrder, Emit, Frame, FrameBound, OverKind, OverSpec};
 use velostream_state::block::BlockPool;
 use velostream_state::build::ColumnBuilder;
-use velostream_types::{Batch, DataType, Field, RowMeta, RowOrder, Schema, SchemaRef, SourceId, Value, decimal};
+use velostream_types::{
+    Batch, DataType, Field, RowMeta, RowOrder, Schema, SchemaRef, SourceId, Value, decimal, within,
+};
 
 use super::buffer::Buffer;
 use super::order::Order;
@@ -413,7 +415,7 @@ impl Anew {
         let meta = RowMeta {
             order: RowOrder::Derived {
                 major: arrivals.into(),
-                minor: vec![0; slots.len()].into(),
+                minor: vec![within::HERE; slots.len()].into(),
                 tie: vec![0; slots.len()].into(),
             },
             event_time: Some(times.into()),

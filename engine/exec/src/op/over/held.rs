@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use velostream_types::Batch;
 use velostream_types::time::{WM_END, WM_NONE};
+use velostream_types::within::{self, Within};
 
 /// When the rows before a row are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub enum Until {
 }
 
 /// A row's place: when it is due, its order, and its number among equal ones.
-type Place = (i64, (i64, i64, u64), u64);
+type Place = (i64, (i64, Within, u64), u64);
 
 /// A batch of which rows wait.
 pub(super) struct Waiting {
@@ -102,7 +103,7 @@ impl Held {
 
     /// Rows that are due before `bound` leave.
     fn release(&mut self, bound: i64) {
-        let stay = self.rows.split_off(&(bound, (i64::MIN, i64::MIN, 0), 0));
+        let stay = self.rows.split_off(&(bound, (i64::MIN, within::HERE, 0), 0));
         self.leaving.extend(std::mem::replace(&mut self.rows, stay).into_values());
     }
 

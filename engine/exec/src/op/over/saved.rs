@@ -7,7 +7,7 @@
 use velostream_state::build::ColumnBuilder;
 use velostream_state::key::{KeyEncoder, decode};
 use velostream_state::snapshot::{SnapshotError, SnapshotReader, SnapshotWriter, StateTable};
-use velostream_types::{Batch, Column, DataType, Offsets, RowMeta, RowOrder, SourceId, Value, vnode};
+use velostream_types::{Batch, Column, DataType, Offsets, RowMeta, RowOrder, SourceId, Value, vnode, within};
 
 use super::order::OrderKey;
 use super::rows::SavedRow;
@@ -173,7 +173,7 @@ impl Over {
                 ints(metas().map(|(m, row)| m.offsets.at(row))),
                 ints(metas().map(|(m, _)| i64::from(is_derived(m)))),
                 ints(metas().map(|(m, row)| m.order_at(row).0)),
-                ints(metas().map(|(m, row)| m.order_at(row).1)),
+                within::column(metas().map(|(m, row)| m.order_at(row).1)),
                 ints(metas().map(|(m, row)| m.order_at(row).2.cast_signed())),
                 optional(metas().map(|(m, row)| m.event_time.as_ref().map(|t| t[row]))),
                 optional(metas().map(|(m, row)| m.wm_own.as_ref().map(|t| t[row]))),
@@ -250,7 +250,8 @@ impl Over {
                 Value::Bytes(raw) => Some(std::iter::once(Some(raw)).collect()),
                 _ => None,
             };
-            let (major, minor, tie) = (int(majors, *row)?, int(minors, *row)?, int(ties, *row)?.cast_unsigned());
+            let minor = within::at(minors, *row).ok_or_else(shape)?;
+            let (major, tie) = (int(majors, *row)?, int(ties, *row)?.cast_unsigned());
             let order = match int(derived, *row)? {
                 0 => RowOrder::Nth(vec![tie].into()),
                 _ => RowOrder::Derived { major: vec![major].into(), minor: vec![minor].into(), tie: vec![tie].into() },

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use velostream_sql::plan::{Emit, LateStrategy};
 use velostream_types::time::{WM_END, WM_NONE, floor_to};
-use velostream_types::{Batch, Fatal};
+use velostream_types::{Batch, Fatal, within};
 
 use super::rows::{Rows, Told, told};
 use super::store::Sessions;
@@ -317,8 +317,11 @@ impl Moments {
             let seen = store.first_seen(session);
             // Writers give out what is at or below the forwarded watermark, and that is the lateness behind.
             let order = match self.correcting.filter(|(own, _)| end < *own) {
-                Some((own, order)) => (own.saturating_sub(lateness), order.0.saturating_add(BEFORE_SESSIONS), order.2),
-                None => (end.saturating_sub(lateness), seen.0, seen.2),
+                Some((own, order)) => {
+                    let place = within::inside(order.0.saturating_add(BEFORE_SESSIONS), order.1);
+                    (own.saturating_sub(lateness), place, order.2)
+                }
+                None => (end.saturating_sub(lateness), within::inside(seen.0, seen.1), seen.2),
             };
             let notes = self.changed.remove(&session).unwrap_or_default();
             sessions.push((session, order, notes));
@@ -330,7 +333,7 @@ impl Moments {
 /// The place of a session in the order of a moment.
 fn place(store: &Sessions, session: u32, time: i64) -> Triple {
     let seen = store.first_seen(session);
-    (time, seen.0, seen.2)
+    (time, within::inside(seen.0, seen.1), seen.2)
 }
 
 impl Telling {

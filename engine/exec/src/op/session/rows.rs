@@ -3,7 +3,7 @@
 use velostream_state::build::ColumnBuilder;
 use velostream_state::key::decode;
 use velostream_types::time::ns_to_ms;
-use velostream_types::{Batch, Column, DataType, Fatal, Offsets, RowMeta, RowOrder, Value};
+use velostream_types::{Batch, Column, DataType, Fatal, Offsets, RowMeta, RowOrder, Value, within};
 
 use super::store::Sessions;
 use crate::op::aggregate::Triple;
@@ -66,7 +66,7 @@ impl Rows {
     /// Adds a session as it is; its end orders it, then first sight.
     pub fn add(&mut self, store: &Sessions, session: u32, weight: i8, cause: usize) -> Result<(), Fatal> {
         let (seen, end) = (store.first_seen(session), store.window(session).1);
-        self.add_at(store, session, weight, (end, seen.0, seen.2))?;
+        self.add_at(store, session, weight, (end, within::inside(seen.0, seen.1), seen.2))?;
         if let Some(last) = self.causes.last_mut() {
             *last = cause as u32;
         }

@@ -7,12 +7,12 @@
 
 use velostream_state::build::ColumnBuilder;
 use velostream_state::snapshot::{SnapshotError, SnapshotReader, SnapshotWriter, StateTable};
-use velostream_types::{Column, DataType, vnode};
+use velostream_types::{Column, DataType, vnode, within};
 
 use super::moments::Moments;
 use super::rows::Told;
 use super::store::Sessions;
-use crate::op::aggregate::saved::{ints, shape};
+use crate::op::aggregate::saved::{ints, places, shape};
 
 const SESSIONS: &str = "sessions";
 const TOLD: &str = "told";
@@ -43,7 +43,7 @@ impl Sessions {
             each(&|session| i64::from(changed(session))),
             Column::Bytes(numbers.iter().map(|session| Some(self.key(*session))).collect()),
             each(&|session| self.first_seen(session).0),
-            each(&|session| self.first_seen(session).1),
+            within::column(numbers.iter().map(|session| self.first_seen(*session).1)),
             each(&|session| self.first_seen(session).2 as i64),
         ];
         columns.extend(self.states().partial(&numbers));
@@ -131,7 +131,7 @@ impl Sessions {
         }
         let Column::Bytes(keys) = &columns[3] else { return Err(shape("keys are no bytes")) };
         let (first, last, changed) = (ints(&columns[0])?, ints(&columns[1])?, ints(&columns[2])?);
-        let (major, minor, tie) = (ints(&columns[4])?, ints(&columns[5])?, ints(&columns[6])?);
+        let (major, minor, tie) = (ints(&columns[4])?, places(&columns[5])?, ints(&columns[6])?);
         self.load_keys((0..rows).map(|row| keys.value(row)));
         for row in 0..rows {
             let seen = (major[row], minor[row], tie[row] as u64);

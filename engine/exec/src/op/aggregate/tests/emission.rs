@@ -1,7 +1,7 @@
 //! The rules of emission, one test each.
 
 use velostream_types::time::NS_PER_MS;
-use velostream_types::{ErrorCode, NTH_BITS};
+use velostream_types::{ErrorCode, NTH_BITS, within};
 
 use super::*;
 
@@ -67,7 +67,7 @@ fn final_fires_windows_by_end_and_groups_by_first_sight() {
     assert_eq!(first.meta.event_time.as_deref(), Some(&[5 * NS_PER_SEC - 1][..]));
     assert_eq!(first.meta.timestamp.as_deref(), Some(&[4999][..]));
     assert_eq!(first.meta.wm_own.as_deref(), Some(&[WM_NONE][..]));
-    assert_eq!(first.meta.order_at(0), (5 * NS_PER_SEC, 10, 2 << NTH_BITS));
+    assert_eq!(first.meta.order_at(0), (5 * NS_PER_SEC, within::inside(10, within::HERE), 2 << NTH_BITS));
     let out = rig.send(Msg::Watermark(WM_END));
     assert_eq!(rows_of(&out), ["b 2 4 5000 10000"]);
     assert_eq!(batches(&out)[0].meta.wm_own.as_deref(), Some(&[5 * NS_PER_SEC][..]));
@@ -125,7 +125,7 @@ fn changes_give_one_row_per_input_row() {
     assert_eq!(rig.counters.late, 2, "window 0 to 5 s closed at 6 s for its own partition");
     assert_eq!(batches(&out).iter().map(|b| b.rows).collect::<Vec<_>>(), [2, 1]);
     let last = &batches(&out)[1].meta;
-    assert_eq!((last.partition, last.offsets.at(0), last.order_at(0)), (2, 12, (12, 0, 2 << NTH_BITS)));
+    assert_eq!((last.partition, last.offsets.at(0), last.order_at(0)), (2, 12, (12, within::HERE, 2 << NTH_BITS)));
     assert_eq!(last.event_time.as_deref(), Some(&[10 * NS_PER_SEC - 1][..]));
     assert_eq!(last.wm_own.as_deref(), Some(&[NS_PER_SEC][..]));
     assert_eq!(rig.counters.groups, 3);
