@@ -18,7 +18,7 @@ use crate::op::filter::Filter;
 use crate::op::limit::Limit;
 use crate::op::materialize::Materialize;
 use crate::op::over::{Over, Until};
-use crate::op::project::Project;
+use crate::op::project::{Project, Spans};
 use crate::op::session::Session;
 use crate::op::sort::Sort;
 use crate::op::union::Union;
@@ -192,7 +192,8 @@ impl Lowering<'_> {
         match &node.kind {
             NodeKind::Filter { predicate } => Box::new(Filter::new(predicate, ctx, Arc::clone(&self.names), node.dlq)),
             NodeKind::Project { exprs, event_time } => {
-                Box::new(Project::new(exprs, event_time.as_ref(), ctx, Arc::clone(&self.names), node.dlq))
+                let event_time = event_time.as_ref().map(|expr| (expr, self.spans(node)));
+                Box::new(Project::new(exprs, event_time, ctx, Arc::clone(&self.names), node.dlq))
             }
             NodeKind::Limit { rows } => Box::new(match self.limit_place(node) {
                 LimitPlace::Here => Limit::new(*rows, true),
@@ -226,6 +227,24 @@ impl Lowering<'_> {
             }
             NodeKind::Join(_) | NodeKind::Subqueries(_) => {
                 unreachable!("the compiler gives no plan of an app that has them: see Compiled::cannot_run")
+            }
+        }
+    }
+
+    /// The windows whose rows a Project of the same statement gives new times.
+    fn spans(&self, project: &Node) -> Option<Spans> {
+        let mut at = project;
+        loop {
+            at = self.plan.nodes.get(at.inputs.first()?.index())?;
+            match &at.kind {
+                _ if at.statement != project.statement => return None,
+                NodeKind::Aggregate(spec) => return spec.window.as_ref().map(Spans::new),
+                NodeKind::Filter { .. }
+                | NodeKind::Sort(_)
+                | NodeKind::Over(_)
+                | NodeKind::Exchange { .. }
+                | NodeKind::Project { event_time: None, .. } => {}
+                _ => return None,
             }
         }
     }

@@ -32,7 +32,7 @@ pub const RUNS: [(Feature, bool); 9] = [
     (Feature::EveryOverHopping, true),
     (Feature::Over, true),
     (Feature::OrderOfChains, true),
-    (Feature::RestampedGroups, false),
+    (Feature::RestampedGroups, true),
     (Feature::Joiners, false),
 ];
 

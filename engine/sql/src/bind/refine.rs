@@ -223,8 +223,15 @@ impl<'a> Binder<'a> {
             });
             keys.push(SortKey { column, descending, nulls_first });
         }
+        // Windows are told apart by the time of their rows, so theirs are new only when they have left.
+        let mut placed = None;
+        if let Some(time) = items.event_time.take_if(|_| window.is_some()) {
+            placed = Some(Expr { kind: ExprKind::Column(exprs.len()), ..time.clone() });
+            project_fields.push(Field::new("new_time", time.data_type.clone()));
+            exprs.push(time);
+        }
         self.note_failures(&exprs, flow.raw, &flow.roots);
-        let event_time = items.event_time.take();
+        let event_time = std::mem::replace(&mut items.event_time, placed);
         let graph = &mut self.graph;
         let project = NodeKind::Project { exprs, event_time };
         let mut node = graph.add(project, Some(flow.node), project_fields, false, statement);

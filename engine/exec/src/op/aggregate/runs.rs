@@ -195,6 +195,17 @@ impl Grid {
         }
     }
 
+    /// Start of the window that ends here; the first of those that do, where a zone left a day out.
+    pub(crate) fn start_of_end(&self, end: i64) -> i64 {
+        match &self.zone {
+            None => end.saturating_sub(self.size),
+            Some(zone) => {
+                let start = zone.start(floor_to(zone.day(end).saturating_sub(self.size), self.slide));
+                self.back(start, |before| self.end(before) == end)
+            }
+        }
+    }
+
     /// Watermark that closes a window for good.
     #[inline]
     pub(crate) fn closes_at(&self, start: i64) -> i64 {
