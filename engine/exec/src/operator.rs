@@ -4,7 +4,8 @@
 //! advances it by at most one batch, and no further `push` comes before `pull` answered `None`. One row may yield
 //! ten thousand rows and one watermark may close a million groups; a turn can stop between any two pieces.
 //!
-//! Order is the contract between operators: rows of one partition in their order, watermarks never going back, every
+//! Order is the contract between operators: rows of one partition in their order, watermarks never going back (but see
+//! [`Operator::hands_back_on`]), every
 //! row a watermark step emits before the step itself. `Watermark(WM_END)` is the end of input.
 
 use velostream_state::snapshot::{SnapshotError, SnapshotReader, SnapshotWriter};
@@ -151,6 +152,13 @@ pub trait Operator {
     /// TRUE when nothing that could still arrive would change the output (LIMIT reached): sources nobody else reads may
     /// stop.
     fn is_satisfied(&self) -> bool {
+        false
+    }
+
+    /// TRUE when it hands on watermarks that go back: those of a source, when a partition gives its first rows, or wakes,
+    /// behind the others. The first that hears of several shards needs them to know whom to wait for; what it gives on,
+    /// and what all other operators take, never goes back.
+    fn hands_back_on(&self) -> bool {
         false
     }
 

@@ -20,6 +20,7 @@ mod moments;
 pub(crate) mod open;
 mod runs;
 pub(crate) mod saved;
+mod single;
 pub(crate) mod store;
 mod telling;
 mod ticks;

@@ -1,7 +1,8 @@
 //! Combine: folds this shard's rows into partial groups before they cross shards, so that a key that repeats crosses
 //! once per window instead of once per row.
 //!
-//! Runs in front of the exchange. Late rows are judged here, where a row still has its partition's watermark. Partial
+//! Runs in front of the exchange. Late rows are judged here by their partition's watermark; rows that may be late by the
+//! operator's alone go on one by one (see `aggregate/single.rs`). Partial
 //! groups of a window leave before the watermark that closes it; everything leaves at the end of input, before a
 //! barrier (so a snapshot holds no groups), when the input falls idle, and when more than
 //! [`COMBINE_HELD_GROUPS`] are held; EXPLAIN says so (`explain/node.rs` of the sql crate). Output: keys, the starts of the
@@ -10,7 +11,7 @@
 use velostream_sql::plan::{AggregateSpec, COMBINE_HELD_GROUPS};
 use velostream_state::key::decode;
 use velostream_state::snapshot::{SnapshotError, SnapshotReader, SnapshotWriter};
-use velostream_types::time::WM_END;
+use velostream_types::time::{WM_END, WM_NONE};
 use velostream_types::{Batch, Column, Fatal, Offsets, RowMeta};
 
 use super::aggregate::store::{Groups, WindowStore};
@@ -103,14 +104,17 @@ impl Operator for Combine {
         debug_assert!(self.flush.is_none(), "no message while a cursor is open");
         match msg {
             Msg::Batch(batch) => {
-                self.store.fold_rows(batch, cx)?;
+                let single = self.store.fold_known(batch, cx)?.map(Msg::Batch);
                 if self.store.group_count() > COMBINE_HELD_GROUPS {
-                    self.leave(WM_END, None);
+                    self.leave(WM_END, single);
+                } else if single.is_some() {
+                    self.leave(WM_NONE, single);
                 }
             }
+            // It may go back when a partition joins: what was given stands.
             Msg::Watermark(watermark) => {
                 self.store.watermark = self.store.watermark.max(watermark);
-                self.leave(self.store.watermark, Some(Msg::Watermark(self.store.watermark)));
+                self.leave(watermark, Some(msg));
             }
             // Groups have another order than the rows they are of.
             Msg::Passed(_) => {}
@@ -136,7 +140,13 @@ impl Operator for Combine {
         self.store.open_windows()
     }
 
+    fn hands_back_on(&self) -> bool {
+        true
+    }
+
     fn released(&mut self, watermark: i64) {
+        // The operator's: ahead of this shard's while that was idle.
+        self.store.watermark = self.store.watermark.max(watermark);
         self.store.forget_held(watermark);
     }
 

@@ -63,6 +63,10 @@ impl Operator for Filter {
         Ok(())
     }
 
+    fn hands_back_on(&self) -> bool {
+        true
+    }
+
     fn pull(&mut self, _cx: &mut OpCx<'_>) -> Result<Option<Msg>, Fatal> {
         Ok(self.ready.take())
     }

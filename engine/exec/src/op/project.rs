@@ -200,6 +200,10 @@ impl Operator for Project {
         Ok(())
     }
 
+    fn hands_back_on(&self) -> bool {
+        self.spans.is_none()
+    }
+
     fn pull(&mut self, _cx: &mut OpCx<'_>) -> Result<Option<Msg>, Fatal> {
         Ok(self.ready.take())
     }

@@ -217,6 +217,10 @@ impl Operator for Unnest {
         Ok(())
     }
 
+    fn hands_back_on(&self) -> bool {
+        true
+    }
+
     fn pull(&mut self, cx: &mut OpCx<'_>) -> Result<Option<Msg>, Fatal> {
         if let Some(input) = self.input.take() {
             let made = self.batch(&input, cx);

@@ -85,7 +85,8 @@ impl Meet {
             }
             Msg::Watermark(at) => {
                 let stream = &mut self.streams[s];
-                stream.watermark = stream.watermark.max(at);
+                // It goes back when a partition joins or wakes behind others; the watermark given on never does.
+                stream.watermark = at;
                 stream.idle = false;
                 if at == WM_END {
                     stream.passed = i64::MAX;
@@ -153,9 +154,9 @@ impl Meet {
             false => live().map(|s| s.watermark).min(),
         };
         let turned = all_idle && !self.idle;
+        self.idle &= all_idle;
         let moved = least.filter(|at| *at > self.watermark).map(|at| {
             self.watermark = at;
-            self.idle = false;
             self.ended |= at == WM_END;
             Msg::Watermark(at)
         });

@@ -20,7 +20,7 @@ mod writer;
 use std::sync::Arc;
 
 use velostream_sql::plan::{AppPlan, Failure};
-use velostream_types::time::WM_END;
+use velostream_types::time::{WM_END, WM_NONE};
 use velostream_types::{Chunk, DeadLetter, DlqId, EdgeId, Fatal, NodeId, PartitionId, ShardId, SourceId};
 
 use crate::format::{dead_record, encode_dead_letter};
@@ -138,6 +138,8 @@ pub struct Shard {
 #[derive(Default)]
 struct Slot {
     msg: Option<(usize, Msg)>,
+    /// The highest watermark given.
+    watermark: i64,
     /// The operator's output cursor is open.
     open: bool,
     /// The cursor gave this barrier on.
@@ -163,7 +165,7 @@ impl Shard {
         options: ShardOptions,
     ) -> Shard {
         let lowered = lower(&plan, id, shards, owned, &options);
-        let slots = lowered.stages.iter().map(|_| Slot::default()).collect();
+        let slots = lowered.stages.iter().map(|_| Slot { watermark: WM_NONE, ..Slot::default() }).collect();
         let leaf = |(i, stage): (usize, &Stage)| {
             let last = stage.consumers.is_empty() && !lowered.dead.contains(&i);
             let writes = matches!(stage.kind, StageKind::Write(..) | StageKind::WriteDead(..));
@@ -496,12 +498,31 @@ impl Shard {
     }
 
     fn deliver(&mut self, from: usize, msg: Msg) {
+        if let Msg::Watermark(at) = msg {
+            if at < self.slots[from].watermark {
+                return self.deliver_back(from, at);
+            }
+            self.slots[from].watermark = at;
+        }
         let consumers = &self.lowered.stages[from].consumers;
         let Some(((last, last_port), rest)) = consumers.split_last() else { return };
         for (to, port) in rest {
             self.slots[*to].msg = Some((*port, msg.clone()));
         }
         self.slots[*last].msg = Some((*last_port, msg));
+    }
+
+    /// A watermark that went back reaches those who hand it on, and the other shards.
+    fn deliver_back(&mut self, from: usize, at: i64) {
+        for (to, port) in &self.lowered.stages[from].consumers {
+            let takes = match &self.lowered.stages[*to].kind {
+                StageKind::Operator(operator) => operator.hands_back_on(),
+                kind => matches!(kind, StageKind::Send(_)),
+            };
+            if takes {
+                self.slots[*to].msg = Some((*port, Msg::Watermark(at)));
+            }
+        }
     }
 
     /// Gives credits for messages of this shard to itself back at once.

@@ -504,7 +504,8 @@ impl Scan {
                 self.idle = true;
                 self.ready.push_back(Msg::Idle);
             }
-        } else if low > self.watermark {
+        } else if low != self.watermark || std::mem::take(&mut self.idle) {
+            // Lower when a partition gives its first rows, or wakes, behind the others: the shards wait for it again.
             self.watermark = low;
             self.idle = false;
             self.ready.push_back(Msg::Watermark(low));

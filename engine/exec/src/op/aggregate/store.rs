@@ -90,7 +90,7 @@ pub(super) struct Scratch {
 
 /// What a run adds to its groups.
 #[derive(Clone, Copy)]
-enum Addition<'a> {
+pub(super) enum Addition<'a> {
     Rows(&'a Batch),
     Partials(&'a [Column], &'a RowMeta),
 }
@@ -220,7 +220,12 @@ impl WindowStore {
 
     /// Folds rows into their windows; late ones are counted and go where the query says.
     pub(crate) fn fold_rows(&mut self, batch: Batch, cx: &mut OpCx<'_>) -> Result<(), Fatal> {
-        let mut batch = self.admitted(batch, cx)?;
+        let batch = self.admitted(batch, cx)?;
+        self.fold_admitted(batch)
+    }
+
+    /// Folds rows into windows that are open to them.
+    pub(super) fn fold_admitted(&mut self, mut batch: Batch) -> Result<(), Fatal> {
         let runs = self.runs(&mut batch)?;
         if batch.rows == 0 {
             return Ok(());
@@ -244,6 +249,12 @@ impl WindowStore {
                 batch = without(&batch, &late);
             }
         }
+        self.fresh(batch, cx)
+    }
+
+    /// The rows that are not of windows that were given out before a restart.
+    pub(super) fn fresh(&self, mut batch: Batch, cx: &mut OpCx<'_>) -> Result<Batch, Fatal> {
+        let Some(grid) = &self.grid else { return Ok(batch) };
         // Beyond the frontier the watermark itself tells late rows from others.
         let replayed = grid.closed(&batch, if self.released > self.watermark { self.released } else { WM_NONE })?;
         if !replayed.is_empty() {
@@ -264,7 +275,7 @@ impl WindowStore {
     }
 
     /// The batch's runs of one slice each; the batch is reordered when its windows alternate.
-    fn runs(&self, batch: &mut Batch) -> Result<Vec<Run>, Fatal> {
+    pub(super) fn runs(&self, batch: &mut Batch) -> Result<Vec<Run>, Fatal> {
         self.runs_behind(batch, self.watermark.max(self.released))
     }
 
@@ -312,7 +323,7 @@ impl WindowStore {
         self.hasher.hash_all(self.scratch.encoder.keys(), &mut self.scratch.hashes);
     }
 
-    fn fold_run(&mut self, run: Run, addition: Addition<'_>) {
+    pub(super) fn fold_run(&mut self, run: Run, addition: Addition<'_>) {
         let WindowStore { windows, layout, pool, scratch, groups, bytes, usual, hasher, held, grid, .. } = self;
         if let (Some(_), Addition::Rows(batch)) = (grid, &addition) {
             held.add(&batch.meta, run.slice.last, run.to - run.from);
@@ -385,6 +396,9 @@ impl WindowStore {
     /// Folds partial groups a Combine of the same spec made: keys, the starts of the last and the first window, then
     /// partial columns.
     pub(crate) fn fold_partials(&mut self, batch: &Batch, cx: &mut OpCx<'_>) -> Result<(), Fatal> {
+        if batch.meta.event_time.is_some() {
+            return self.fold_single(batch.clone(), cx);
+        }
         let keys = self.spec.keys.len();
         let starts = match (&self.grid, batch.columns.get(keys..)) {
             (None, _) => None,
@@ -425,11 +439,13 @@ impl WindowStore {
                     cx.counters.replayed += counts.values()[from..to].iter().map(|n| n.unsigned_abs()).sum::<u64>();
                 }
             } else if self.grid.is_some() && self.closes_at(window) <= self.watermark {
-                // Only a partition that was idle and came back gets here; its rows were counted by the Combine.
+                // Rows that a Combine folded while messages were under way that told of a watermark ahead of its own.
                 if let Column::Int(counts) = &partials[0] {
                     cx.counters.late += counts.values()[from..to].iter().map(|n| n.unsigned_abs()).sum::<u64>();
                 }
             } else {
+                let open = self.grid.as_ref().and_then(|grid| slice.behind(grid, self.watermark.max(self.released)));
+                let slice = open.unwrap_or(slice);
                 self.fold_run(Run { slice, from, to }, Addition::Partials(partials, meta));
             }
             from = to;
@@ -438,13 +454,18 @@ impl WindowStore {
 
     /// Counts a late row and dead-letters it where the query says so.
     pub(super) fn refuse(&self, batch: &Batch, row: usize, cx: &mut OpCx<'_>) {
+        self.refuse_behind(self.watermark, batch, row, cx);
+    }
+
+    /// The same, of a row that was judged by this watermark and by that of its own partition.
+    pub(super) fn refuse_behind(&self, watermark: i64, batch: &Batch, row: usize, cx: &mut OpCx<'_>) {
         cx.counters.late += 1;
         let (Some(grid), Some(window)) = (&self.grid, &self.spec.window) else { return };
         if window.late != LateStrategy::DeadLetter {
             return;
         }
         let time = batch.meta.event_time.as_ref().map_or(0, |t| t[row]);
-        let own = batch.meta.wm_own.as_ref().map_or(WM_NONE, |w| w[row]).max(self.watermark);
+        let own = batch.meta.wm_own.as_ref().map_or(WM_NONE, |w| w[row]).max(watermark);
         let start = grid.start(time);
         let message = format!(
             "row at {} came after its {}window {} to {} had closed: the watermark was {}, allowed lateness is {}",
@@ -548,7 +569,7 @@ impl Groups {
 }
 
 /// The batch without these rows, which ascend.
-fn without(batch: &Batch, rows: &[u32]) -> Batch {
+pub(super) fn without(batch: &Batch, rows: &[u32]) -> Batch {
     let mut refused = rows.iter().peekable();
     let kept: Vec<u32> = (0..batch.rows as u32)
         .filter(|row| match refused.peek() {
