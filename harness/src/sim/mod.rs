@@ -224,8 +224,10 @@ impl World {
     pub fn run_to_rest(&mut self) -> Result<bool, Fatal> {
         let mut quiet = 0;
         let mut rounds = 0;
-        // Every shard must pass a full round without anything moving: credits travel back a round later.
-        while quiet < 2 && !self.done {
+        // Every shard must pass a full round without anything moving: credits travel back a round later, and a fresh shard
+        // asks its partitions one after the other.
+        let enough = 2 + self.feeds.len();
+        while quiet < enough && !self.done {
             quiet = if self.round()? { 0 } else { quiet + 1 };
             rounds += 1;
             if rounds == ROUNDS_MAX {

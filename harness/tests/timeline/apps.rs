@@ -33,7 +33,7 @@ pub const RUNS: [(Feature, bool); 9] = [
     (Feature::Over, true),
     (Feature::OrderOfChains, true),
     (Feature::RestampedGroups, true),
-    (Feature::Joiners, false),
+    (Feature::Joiners, true),
 ];
 
 /// TRUE for what is drawn.
