@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow_buffer::Buffer;
-use counting::allocations;
+use counting::counted;
 use velostream_exec::shard::{Inbox, Outbox, Progress, Shard, ShardOptions, Write as Written};
 use velostream_harness::scenario::compile_app;
 use velostream_harness::sim::{World, WorldOptions};
@@ -186,9 +186,9 @@ fn allocations_per_batch(sql: &str, line: impl Fn(usize) -> String) -> (usize, u
         }
         // The first batches size the buffers; the last turn ends the stream.
         match warm {
-            None if rows >= 16 * BATCH => warm = Some((allocations(), rows)),
+            None if rows >= 16 * BATCH => warm = Some((counted().0, rows)),
             Some((count, from)) if rows >= 80 * BATCH => {
-                return ((allocations() - count).div_ceil((rows - from) / BATCH), columns);
+                return ((counted().0 - count).div_ceil((rows - from) / BATCH), columns);
             }
             _ => {}
         }

@@ -172,9 +172,9 @@ fn frees_of_closing(windows: i64, keys: i64) -> usize {
     let groups: u64 = world.counters().iter().map(|c| c.groups).sum();
     assert_eq!(groups, (windows * keys) as u64, "all windows are open");
     world.feed(SourceId(0), PartitionId(0), b"{\"k\":0,\"ts\":1000000000}\n");
-    let before = counting::frees();
+    let before = counting::counted().1;
     world.run_to_rest().expect("nothing fatal");
-    let frees = counting::frees() - before;
+    let frees = counting::counted().1 - before;
     assert_eq!(world.counters().iter().map(|c| c.groups).sum::<u64>(), 1, "all but the last are closed");
     frees
 }

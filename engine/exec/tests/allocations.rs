@@ -8,7 +8,7 @@ mod partition;
 use std::fmt::Write;
 
 use arrow_buffer::Buffer;
-use counting::allocations;
+use counting::counted;
 use partition::{CSV, source};
 use velostream_exec::format::{Decoder, Encoder, SlabCursor, SlabState};
 use velostream_sql::plan::{Format, SinkFormat};
@@ -49,17 +49,17 @@ fn check(format: &Format) {
     let mut chunk = Chunk::default();
     let mut batches = 0;
     loop {
-        let before = allocations();
+        let before = counted().0;
         let got = decoder.decode(&mut cursor, ROWS);
-        let decoding = allocations() - before;
+        let decoding = counted().0 - before;
         assert!(got.bad.is_empty());
         let (rows, state) = (got.rows, got.state);
         let batch = Batch::new(got.columns, rows, RowMeta::plain(SourceId(0), 0, 0));
-        let before = allocations();
+        let before = counted().0;
         chunk.bytes.clear();
         chunk.ends.clear();
         encoder.encode(&batch, &mut chunk, &mut 0);
-        let encoding = allocations() - before;
+        let encoding = counted().0 - before;
         // The first batches size the buffers.
         if batches >= 2 && rows == ROWS {
             assert!(decoding <= 3 * COLUMNS + 2, "{decoding} allocations to decode {rows} rows");

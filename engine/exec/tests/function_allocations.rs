@@ -3,7 +3,7 @@
 
 mod counting;
 
-use counting::allocations;
+use counting::counted;
 use velostream_exec::expr::{EvalContext, Evaluator};
 use velostream_sql::plan::{Expr, ExprKind};
 use velostream_types::{Batch, Column, DataType, RowMeta, SourceId, Span, Value};
@@ -101,10 +101,10 @@ fn rows_cost_no_allocation() {
         let mut evaluator = Evaluator::new(call);
         let mut counted = |batch: &Batch| {
             evaluator.eval(batch, &ctx);
-            let before = allocations();
+            let before = counted().0;
             let evaluated = evaluator.eval(batch, &ctx);
             assert!(evaluated.errors.is_empty(), "{:?}: {:?}", call.kind, evaluated.errors.first());
-            allocations() - before
+            counted().0 - before
         };
         let (of_few, of_many) = (counted(&few), counted(&many));
         assert!(of_many <= of_few + GROWTHS, "{:?}: {of_few} for 1,000 rows, {of_many} for 8,000", call.kind);

@@ -127,7 +127,7 @@ mod tests {
             }
             limits = (0..shards).map(|_| Limit::new(5, false)).collect();
             for limit in &mut limits {
-                parts.iter().for_each(|part| limit.restore(part, &|_| true).unwrap());
+                parts.iter().for_each(|part| limit.restore(part, &|_| true).expect("its own tables"));
                 assert_eq!(*limit.passed_mut((0, 3)), 2);
             }
         }

@@ -87,8 +87,8 @@ mod tests {
             (1, Msg::Barrier(1)),
             (1, Msg::Watermark(4)),
         ] {
-            union.push(port, msg, &mut cx).unwrap();
-            while let Some(msg) = union.pull(&mut cx).unwrap() {
+            union.push(port, msg, &mut cx).expect("taken");
+            while let Some(msg) = union.pull(&mut cx).expect("given") {
                 out.push(match msg {
                     Msg::Batch(batch) => format!("row {}", batch.columns[0].value(0)),
                     Msg::Barrier(id) => format!("barrier {id}"),

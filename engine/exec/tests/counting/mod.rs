@@ -15,16 +15,9 @@ thread_local! {
     static FREED: Cell<usize> = const { Cell::new(0) };
 }
 
-/// What this thread has freed so far; growing an allocation does not count.
-#[allow(dead_code, reason = "not every binary that declares the module asks")]
-pub fn frees() -> usize {
-    FREED.get()
-}
-
-#[allow(dead_code, reason = "not every binary that declares the module asks")]
-/// Allocations this thread has made so far; growing one counts, freeing one does not.
-pub fn allocations() -> usize {
-    COUNT.get()
+/// What this thread has allocated and freed so far; growing an allocation counts as one made, and as none freed.
+pub fn counted() -> (usize, usize) {
+    (COUNT.get(), FREED.get())
 }
 
 // SAFETY: every method forwards its arguments to `System`, which upholds the contract of `GlobalAlloc`; counting is a

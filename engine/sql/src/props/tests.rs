@@ -158,9 +158,9 @@ fn watermarks() {
     assert_eq!(bound(&[("watermark.strategy", "none")]), Some(0));
     assert_eq!(bound(&[("watermark.strategy", "processing_time")]), Some(0));
     let clock = [("watermark.strategy", "processing_time"), ("watermark.max_out_of_orderness", "3s")];
-    let spec = source("t.csv", &clock).unwrap();
+    let spec = source("t.csv", &clock).expect("a source");
     assert_eq!((spec.watermark_rule, spec.watermark_bound_ns), (WatermarkRule::Clock, Some(3_000_000_000)));
-    let punctuated = source("t", &[("t.type", "memory"), ("watermark.strategy", "punctuated")]).unwrap();
+    let punctuated = source("t", &[("t.type", "memory"), ("watermark.strategy", "punctuated")]).expect("a source");
     assert_eq!((punctuated.watermark_rule, punctuated.watermark_bound_ns), (WatermarkRule::Header, Some(0)));
     let of_file = source_error("t.csv", &[("watermark.strategy", "punctuated")]);
     assert!(of_file.contains("E0520") && of_file.contains("records of a file have none"), "{of_file}");
