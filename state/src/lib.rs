@@ -9,8 +9,10 @@
 
 pub mod block;
 pub mod build;
+pub mod chains;
 pub mod codec;
 pub mod index;
 pub mod key;
+pub mod rows;
 pub mod sections;
 pub mod snapshot;

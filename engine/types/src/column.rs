@@ -167,6 +167,16 @@ impl Column {
         }
     }
 
+    /// Picks rows by index; an index of `u32::MAX` gives NULL, all others must be below `len()`.
+    pub fn take_or_null(&self, indices: &[u32]) -> Column {
+        let Some(a) = self.as_array() else { return Column::Null(indices.len()) };
+        let indices: arrow_array::UInt32Array = indices.iter().map(|i| (*i != u32::MAX).then_some(*i)).collect();
+        match arrow_select::take::take(a, &indices, None) {
+            Ok(taken) => self.same_kind(&taken),
+            Err(e) => unreachable!("take indices are within the batch: {e}"),
+        }
+    }
+
     /// Text of row `i`, if the column is text and the row is not NULL.
     #[inline]
     pub fn str_at(&self, i: usize) -> Option<&str> {

@@ -5,6 +5,8 @@ pub mod combine;
 pub mod encode;
 pub mod events;
 pub mod filter;
+pub mod inputs;
+pub mod join;
 pub mod limit;
 pub mod materialize;
 pub mod over;
