@@ -225,23 +225,10 @@ impl GroupIndex {
             for (home, hash) in homes.iter_mut().zip(hashes) {
                 *home = self.slots[(hash >> shift) as usize];
             }
-            let mut words = [NOT_HERE; PASS];
-            for ((word, home), hash) in words.iter_mut().zip(&homes).zip(hashes) {
-                let candidate = (*home as u32).wrapping_sub(1);
-                if (*home >> 32) as u32 == *hash && candidate < REMOVED as u32 - 1 {
-                    *word = self.keys.words.get(candidate);
-                }
-            }
+            let words = self.candidates(&homes, hashes);
             for (i, (hash, held)) in hashes.iter().zip(&words).enumerate() {
                 let row = start + first + i;
-                let known = match keys.word(row) {
-                    Some(word) => word == *held,
-                    None => {
-                        let place = u64::from_le_bytes(*held);
-                        *held != NOT_HERE && word_key(held).is_none() && self.keys.at(place) == keys.key(row)
-                    }
-                };
-                if known {
+                if self.is_key(held, keys, row) {
                     groups.push((homes[i] as u32).wrapping_sub(1));
                 } else {
                     let found = self.find_or_insert(keys.key(row), *hash, pool);
@@ -250,6 +237,55 @@ impl GroupIndex {
                     }
                     groups.push(found.group);
                 }
+            }
+        }
+    }
+
+    /// Appends to `groups` the group of each key from `start` on, one per hash; `u32::MAX` for unknown ones.
+    pub fn find_all(&self, keys: &KeyBatch, start: usize, hashes: &[u32], groups: &mut Vec<u32>) {
+        groups.reserve(hashes.len());
+        if self.bits == 0 {
+            return groups.resize(groups.len() + hashes.len(), u32::MAX);
+        }
+        let shift = 32 - self.bits;
+        for (pass, hashes) in hashes.chunks(PASS).enumerate() {
+            let mut homes = [0u64; PASS];
+            for (home, hash) in homes.iter_mut().zip(hashes) {
+                *home = self.slots[(hash >> shift) as usize];
+            }
+            let words = self.candidates(&homes, hashes);
+            for (i, (hash, held)) in hashes.iter().zip(&words).enumerate() {
+                let row = start + pass * PASS + i;
+                groups.push(match self.is_key(held, keys, row) {
+                    true => (homes[i] as u32).wrapping_sub(1),
+                    false if homes[i] == 0 => u32::MAX,
+                    false => self.find(keys.key(row), *hash).unwrap_or(u32::MAX),
+                });
+            }
+        }
+    }
+
+    /// Words of the groups whose hash stands in these slots, where it is the wanted one.
+    #[inline]
+    fn candidates(&self, homes: &[u64; PASS], hashes: &[u32]) -> [Word; PASS] {
+        let mut words = [NOT_HERE; PASS];
+        for ((word, home), hash) in words.iter_mut().zip(homes).zip(hashes) {
+            let candidate = (*home as u32).wrapping_sub(1);
+            if (*home >> 32) as u32 == *hash && candidate < REMOVED as u32 - 1 {
+                *word = self.keys.words.get(candidate);
+            }
+        }
+        words
+    }
+
+    /// TRUE when a group's word stands for this key.
+    #[inline]
+    fn is_key(&self, held: &Word, keys: &KeyBatch, row: usize) -> bool {
+        match keys.word(row) {
+            Some(word) => word == *held,
+            None => {
+                let place = u64::from_le_bytes(*held);
+                *held != NOT_HERE && word_key(held).is_none() && self.keys.at(place) == keys.key(row)
             }
         }
     }

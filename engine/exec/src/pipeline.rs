@@ -15,6 +15,7 @@ use crate::op::combine::Combine;
 use crate::op::encode::Encode;
 use crate::op::events::Events;
 use crate::op::filter::Filter;
+use crate::op::join;
 use crate::op::limit::Limit;
 use crate::op::materialize::Materialize;
 use crate::op::over::{Over, Until};
@@ -225,7 +226,14 @@ impl Lowering<'_> {
                 let input = node.inputs.first().map_or(node, |input| &self.plan.nodes[input.index()]);
                 Box::new(Over::new(spec, &input.schema, until, Arc::clone(&self.names), node.dlq))
             }
-            NodeKind::Join(_) | NodeKind::Subqueries(_) => {
+            NodeKind::Join(spec) => {
+                let schema = |port: usize| match node.inputs.get(port) {
+                    Some(input) => &self.plan.nodes[input.index()].schema,
+                    None => &node.schema,
+                };
+                join::operator(spec, [schema(0), schema(1)], self.place(node), ctx)
+            }
+            NodeKind::Subqueries(_) => {
                 unreachable!("the compiler gives no plan of an app that has them: see Compiled::cannot_run")
             }
         }

@@ -24,7 +24,7 @@ use velostream_types::topic::{Client, StartAt};
 use velostream_types::{DataType, DlqId, EdgeId, NodeId, SchemaRef, SourceId, Span, Value};
 
 pub use expr::{ArithmeticOp, ArithmeticStep, CompareOp, Expr, ExprKind, HeaderCall, SystemColumn};
-pub use join::{JoinColumn, JoinKind, JoinMode, JoinSpec, Side};
+pub use join::{Fallback, JoinColumn, JoinKind, JoinMode, JoinSpec, Side};
 pub use over::{Frame, FrameBound, OverCall, OverFn, OverKind, OverSpec};
 pub use subquery::{FoldSpec, SubqueryKind, SubquerySpec};
 pub use unnest::UnnestSpec;

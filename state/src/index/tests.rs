@@ -89,3 +89,26 @@ fn key_bytes_of_removed_groups_are_used_again() {
         assert_eq!((index.key(*group), index.find(&key, hasher.hash(&key))), (&key[..], Some(*group)));
     }
 }
+
+proptest! {
+    /// A batch finds what each of its keys finds alone.
+    #[test]
+    fn a_batch_finds_what_its_keys_find(known in proptest::collection::vec(0u16..2000, 0..1500), asked in 0u16..2500) {
+        let (mut pool, mut index, hasher) = (BlockPool::default(), GroupIndex::new(), KeyHasher::default());
+        let key = |n: u16| n.to_le_bytes()[..].repeat(1 + usize::from(n % 5));
+        for n in &known {
+            let key = key(*n);
+            let found = index.find_or_insert(&key, hasher.hash(&key), &mut pool);
+            if n % 7 == 0 {
+                index.remove(found.group, hasher.hash(&key));
+            }
+        }
+        let batch = batch(&(0..asked).map(key).collect::<Vec<_>>());
+        let (mut hashes, mut groups) = (Vec::new(), vec![7]);
+        hasher.hash_all(&batch, &mut hashes);
+        index.find_all(&batch, 1.min(batch.len()), &hashes[1.min(batch.len())..], &mut groups);
+        let alone = |n: u16| index.find(&key(n), hasher.hash(&key(n))).unwrap_or(u32::MAX);
+        let expect: Vec<u32> = std::iter::once(7).chain((1..asked).map(alone)).collect();
+        prop_assert_eq!(groups, expect);
+    }
+}

@@ -13,7 +13,7 @@ use super::scope::{Rel, RelKind, Scope};
 use crate::diag::Diagnostic;
 use crate::parse::ast::{self, EmitRule, Ident, JoinOn, Query};
 use crate::plan::{
-    CompareOp, Expr, ExprKind, JoinColumn, JoinKind, JoinMode, JoinSpec, NodeKind, Route, Side, WindowSpec,
+    CompareOp, Expr, ExprKind, Fallback, JoinColumn, JoinKind, JoinMode, JoinSpec, NodeKind, Route, Side, WindowSpec,
 };
 
 /// What two sides are to each other.
@@ -190,11 +190,18 @@ impl Binder<'_> {
         let ((left, left_out), (right, right_out)) = (side(left), side(right));
         let mode = match meeting {
             Meeting::Streams => JoinMode::Interval { before_ns: 0, after_ns: 0, retention_ns: 0 },
-            Meeting::Table(table) => JoinMode::Lookup { table, version: None },
+            Meeting::Table(table) => JoinMode::Lookup { table, version: None, fallback: Fallback::default() },
             Meeting::Tables => JoinMode::Tables,
         };
-        let spec =
-            JoinSpec { kind, mode, left_keys: Vec::new(), right_keys: Vec::new(), residual: None, output: Vec::new() };
+        let spec = JoinSpec {
+            kind,
+            mode,
+            left_keys: Vec::new(),
+            right_keys: Vec::new(),
+            residual: None,
+            output: Vec::new(),
+            defaults: Vec::new(),
+        };
         let node = NodeKind::Join(Box::new(spec));
         let join = graph.add(node, Some(left_out), Vec::new(), meeting == Meeting::Tables, statement);
         graph.nodes[join].inputs.push(velostream_types::NodeId(right_out as u16));
@@ -377,7 +384,7 @@ impl Binder<'_> {
                 },
                 Meeting::Table(table) => {
                     self.check_keys(&join, true);
-                    Some(JoinMode::Lookup { table, version: join.version })
+                    Some(JoinMode::Lookup { table, version: join.version, fallback: Fallback::default() })
                 }
                 Meeting::Tables => {
                     self.check_keys(&join, true);
@@ -385,15 +392,17 @@ impl Binder<'_> {
                 }
             };
             let what = match join.meeting {
-                Meeting::Streams => "a join of two streams",
-                Meeting::Table(_) => "a join of a stream and a table",
-                Meeting::Tables => "a join of two tables",
+                Meeting::Streams => Some("a join of two streams"),
+                Meeting::Table(_) => join.version.map(|_| "a join with versions of a table"),
+                Meeting::Tables => Some("a join of two tables"),
             };
             let Some(mode) = mode else {
                 sound = false;
                 continue;
             };
-            self.not_yet(join.written.span, what);
+            if let Some(what) = what {
+                self.not_yet(join.written.span, what);
+            }
             self.settle_join(join.level, mode, on);
         }
         sound

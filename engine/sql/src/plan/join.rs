@@ -6,6 +6,8 @@
 //! record is that of the left row. NULL in a key matches nothing; equal keys have equal key bytes, whatever their
 //! numeric types.
 
+use velostream_types::Value;
+
 use super::{Expr, WindowSpec};
 
 /// A join of two relations.
@@ -23,6 +25,8 @@ pub struct JoinSpec {
     pub residual: Option<Expr>,
     /// Where each output column comes from.
     pub output: Vec<JoinColumn>,
+    /// Of [`Fallback::UseDefaults`]: for each column of the table's side the value that stands for it.
+    pub defaults: Vec<Value>,
 }
 
 /// Kind of join.
@@ -102,9 +106,27 @@ pub enum JoinMode {
         table: Side,
         /// Column of the stream's side with the time whose version of the table counts; `None`: the current one.
         version: Option<usize>,
+        /// What becomes of rows of the stream that come before the table is loaded.
+        fallback: Fallback,
     },
     /// Two tables: a changing relation.
     Tables,
+}
+
+/// What becomes of a stream's row whose table is not loaded (`fallback.strategy`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fallback {
+    /// No row comes before the table is loaded; a table that cannot be ends the run.
+    #[default]
+    FailFast,
+    /// The row is dropped and counted.
+    SkipRecord,
+    /// The row leaves with NULL in the table's columns, whatever the kind of join.
+    EmitWithNulls,
+    /// The row leaves with the values of `fallback.defaults` in the table's columns: see [`JoinSpec::defaults`].
+    UseDefaults,
+    /// The row waits.
+    WaitAndRetry,
 }
 
 /// An output column of a join.

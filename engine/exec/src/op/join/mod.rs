@@ -4,5 +4,24 @@
 //! watermarks that their own partitions had. Of a stream with a table the stream's row gives all of it. So rows that
 //! leave are a function of the two rows alone, and are cut into batches by the partition they stem from.
 
+pub mod lookup;
 pub mod marks;
 pub mod output;
+pub mod saved;
+
+use velostream_sql::plan::{JoinMode, JoinSpec};
+use velostream_types::SchemaRef;
+
+use super::aggregate::Place;
+use crate::expr::EvalContext;
+use crate::operator::Operator;
+
+/// The operator of a join over inputs of these schemas, left and right.
+pub fn operator(spec: &JoinSpec, inputs: [&SchemaRef; 2], place: Place, ctx: EvalContext) -> Box<dyn Operator> {
+    match spec.mode {
+        JoinMode::Lookup { .. } => Box::new(lookup::Lookup::new(spec, inputs, place, ctx)),
+        JoinMode::Interval { .. } | JoinMode::Window { .. } | JoinMode::Tables => {
+            unreachable!("the compiler gives no plan of an app that has them: see Compiled::cannot_run")
+        }
+    }
+}

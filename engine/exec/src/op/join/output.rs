@@ -127,6 +127,7 @@ mod tests {
             right_keys: vec![0],
             residual: None,
             output: vec![JoinColumn::Of(Side::Right, 0), JoinColumn::Of(Side::Left, 0), JoinColumn::WindowEnd],
+            defaults: Vec::new(),
         };
         let ctx = EvalContext { run_start_ms: 0, now_ns: 0, seed: 0 };
         let output = Output::new(&spec, ctx, Arc::from([]), DlqId(0));
