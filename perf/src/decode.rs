@@ -101,6 +101,7 @@ pub fn trades(format: Format, path: &Path) -> SourcePlan {
         max_record_bytes: 16 << 20,
         max_records: None,
         dlq: DlqId(0),
+        load: Default::default(),
     }
 }
 

@@ -87,6 +87,7 @@ fn source(format: &Format, data: &[u8], read: &[&str]) -> SourcePlan {
         max_record_bytes: 16 << 20,
         max_records: None,
         dlq: DlqId(0),
+        load: Default::default(),
     }
 }
 

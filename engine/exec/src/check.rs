@@ -132,7 +132,7 @@ impl Operator for Checked {
                 assert!(self.watermark_in[port] != WM_END, "{name} was pushed behind the end");
             }
             Msg::Barrier(id) => self.stopped[port] = *id == STOP_BARRIER,
-            Msg::Passed(_) | Msg::Idle => {}
+            Msg::Passed(_) | Msg::Idle | Msg::Loaded => {}
         }
         self.open = true;
         self.inner.push(port, msg, cx)
@@ -155,7 +155,7 @@ impl Operator for Checked {
                 assert!(!back || self.inner.hands_back_on(), "{} let its watermark go back to {at}", self.name);
                 self.watermark_out = *at;
             }
-            Some(Msg::Chunk(_) | Msg::Barrier(_) | Msg::Passed(_) | Msg::Idle) => {}
+            Some(Msg::Chunk(_) | Msg::Barrier(_) | Msg::Passed(_) | Msg::Idle | Msg::Loaded) => {}
         }
         Ok(out)
     }
@@ -182,6 +182,10 @@ impl Operator for Checked {
 
     fn released(&mut self, watermark: i64) {
         self.inner.released(watermark);
+    }
+
+    fn loaded(&mut self, port: usize) {
+        self.inner.loaded(port);
     }
 
     fn snapshot(&self, out: &mut SnapshotWriter) {

@@ -27,6 +27,9 @@ pub enum Msg {
     Idle,
     /// A cut of the stream, for commits and snapshots.
     Barrier(u64),
+    /// Everything that was there when the run began was given; an end says so, too. Only from sources that feed tables
+    /// others wait for. Shards see to it themselves: operators are told by [`Operator::loaded`], if at all.
+    Loaded,
 }
 
 /// What an operator may use while it works.
@@ -178,6 +181,11 @@ pub trait Operator {
     /// For operators with windows: what is open now. Costs a walk over the groups; only for who asks.
     fn open_windows(&self) -> Option<OpenWindows> {
         None
+    }
+
+    /// Everything that was there on input `port` when the run began was taken.
+    fn loaded(&mut self, port: usize) {
+        let _ = port;
     }
 
     /// No row will count any more in windows that this watermark closes: who counts held rows may forget theirs.

@@ -10,6 +10,7 @@
 
 mod expr;
 mod join;
+mod load;
 mod over;
 mod subquery;
 mod unnest;
@@ -25,6 +26,7 @@ use velostream_types::{DataType, DlqId, EdgeId, NodeId, SchemaRef, SourceId, Spa
 
 pub use expr::{ArithmeticOp, ArithmeticStep, CompareOp, Expr, ExprKind, HeaderCall, SystemColumn};
 pub use join::{Fallback, JoinColumn, JoinKind, JoinMode, JoinSpec, Side};
+pub use load::{LoadPlan, second_group};
 pub use over::{Frame, FrameBound, OverCall, OverFn, OverKind, OverSpec};
 pub use subquery::{FoldSpec, SubqueryKind, SubquerySpec};
 pub use unnest::UnnestSpec;
@@ -89,7 +91,7 @@ impl AppPlan {
     pub fn name_groups(&mut self, job: impl Fn(usize) -> Option<String>) {
         for (at, source) in self.sources.iter_mut().enumerate() {
             let SourceConnector::Kafka(kafka) = &mut source.connector else { continue };
-            if kafka.group.is_some() {
+            if kafka.group.is_some() || source.load.again.is_some() {
                 continue;
             }
             let reads = |n: &&Node| matches!(n.kind, NodeKind::Scan { source } if source.index() == at);
@@ -97,6 +99,16 @@ impl AppPlan {
             let own = || self.statements.get(statement).map(|s| s.name.clone());
             let Some(name) = job(statement).or_else(own) else { continue };
             kafka.group = Some(format!("velo_{}_{name}", self.name));
+        }
+        for at in 0..self.sources.len() {
+            let Some(first) = self.sources[at].load.again else { continue };
+            let group = match &self.sources[first.index()].connector {
+                SourceConnector::Kafka(kafka) => kafka.group.as_deref().map(second_group),
+                _ => None,
+            };
+            if let SourceConnector::Kafka(kafka) = &mut self.sources[at].connector {
+                kafka.group = group.or(kafka.group.take());
+            }
         }
     }
 }
@@ -139,6 +151,8 @@ pub struct SourcePlan {
     pub max_records: Option<u64>,
     /// Where undecodable records go.
     pub dlq: DlqId,
+    /// When it is read.
+    pub load: LoadPlan,
 }
 
 /// One column a Scan decodes.

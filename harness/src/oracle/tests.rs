@@ -45,6 +45,7 @@ impl Plan {
             max_record_bytes: 1,
             max_records: None,
             dlq: DlqId(0),
+            load: Default::default(),
         };
         let plan = AppPlan {
             memory_limit: None,

@@ -39,6 +39,7 @@ pub struct World {
     inboxes: Vec<Inbox>,
     /// What each shard last published; nothing is known of a shard before its first turn.
     lows: Vec<i64>,
+    loaded: Vec<u16>,
     feeds: BTreeMap<(SourceId, PartitionId), Feed>,
     /// Rows per sink since they were last taken.
     rows: Vec<Vec<Vec<u8>>>,
@@ -83,6 +84,22 @@ struct Feed {
 }
 
 impl Feed {
+    /// More records of a topic.
+    fn add(&mut self, records: &[FedRecord]) {
+        for record in records {
+            let offset = self.framed.len() as i64;
+            let bytes = &mut self.bytes;
+            let mut put = |part: &[u8]| {
+                let start = bytes.len() as u32;
+                bytes.extend_from_slice(part);
+                (start, bytes.len() as u32)
+            };
+            let (key, value) = (record.key.as_deref().map(&mut put), record.value.as_deref().map(&mut put));
+            let headers = Some(&record.headers).filter(|h| !h.is_empty()).map(|h| put(h));
+            self.framed.push(RecordRef { offset, timestamp_ms: 0, key, value, headers });
+        }
+    }
+
     /// The records behind those handed out.
     fn next_records(&mut self) -> SourcePoll {
         let records = self.framed[self.base..].to_vec();
@@ -121,6 +138,7 @@ impl World {
             shards: Vec::new(),
             inboxes: Vec::new(),
             lows: Vec::new(),
+            loaded: Vec::new(),
             feeds,
             rows: vec![Vec::new(); sinks],
             records: vec![Vec::new(); sinks],
@@ -161,29 +179,27 @@ impl World {
         self.shards = (0..shards).map(build).collect();
         self.inboxes = (0..shards).map(|_| Inbox::default()).collect();
         self.lows = vec![WM_NONE; usize::from(shards)];
+        self.loaded = vec![0; usize::from(shards)];
     }
 
     /// More bytes of a partition, whole records.
     pub fn feed(&mut self, source: SourceId, partition: PartitionId, bytes: &[u8]) {
-        if let Some(feed) = self.feeds.get_mut(&(source, partition)) {
+        for feed in self.readers(source, partition) {
             feed.bytes.extend_from_slice(bytes);
         }
     }
 
+    /// What the readers of a partition have.
+    fn readers(&mut self, source: SourceId, partition: PartitionId) -> impl Iterator<Item = &mut Feed> {
+        let plan = Arc::clone(&self.plan);
+        let reads = move |of: SourceId| of == source || plan.sources[of.index()].load.again == Some(source);
+        self.feeds.iter_mut().filter(move |((of, p), _)| *p == partition && reads(*of)).map(|(_, feed)| feed)
+    }
+
     /// More records of a partition of a topic.
     pub fn feed_records(&mut self, source: SourceId, partition: PartitionId, records: &[FedRecord]) {
-        let Some(feed) = self.feeds.get_mut(&(source, partition)) else { return };
-        for record in records {
-            let offset = feed.framed.len() as i64;
-            let bytes = &mut feed.bytes;
-            let mut put = |part: &[u8]| {
-                let start = bytes.len() as u32;
-                bytes.extend_from_slice(part);
-                (start, bytes.len() as u32)
-            };
-            let (key, value) = (record.key.as_deref().map(&mut put), record.value.as_deref().map(&mut put));
-            let headers = Some(&record.headers).filter(|h| !h.is_empty()).map(|h| put(h));
-            feed.framed.push(RecordRef { offset, timestamp_ms: 0, key, value, headers });
+        for feed in self.readers(source, partition) {
+            feed.add(records);
         }
     }
 
@@ -262,12 +278,16 @@ impl World {
         self.inboxes[s].stop = self.stopped;
         let elsewhere = self.lows.iter().enumerate().filter(|(other, _)| *other != s).map(|(_, low)| *low).min();
         self.inboxes[s].low_elsewhere = elsewhere.unwrap_or(WM_END);
+        let elsewhere =
+            self.loaded.iter().enumerate().filter(|(other, _)| *other != s).map(|(_, loaded)| *loaded).min();
+        self.inboxes[s].loaded_elsewhere = elsewhere.unwrap_or(u16::MAX);
         let mut out = Outbox::default();
         let had_mail = !self.inboxes[s].mesh.is_empty();
         let progress = self.shards[s].turn(self.now_ns, &mut self.inboxes[s], &mut out)?;
         self.turns += 1;
         let mut moved = had_mail || progress == Progress::Busy || !out.writes.is_empty() || !out.mesh.is_empty();
-        moved |= self.lows[s] != out.low;
+        moved |= self.lows[s] != out.low || self.loaded[s] != out.loaded;
+        self.loaded[s] = out.loaded;
         for (to, envelope) in out.mesh {
             self.inboxes[to.index()].mesh.push((ShardId(s as u16), envelope));
         }

@@ -232,6 +232,7 @@ pub struct Lane {
     busy: bool,
     done: bool,
     low_seen: i64,
+    loaded_seen: u16,
     stop_seen: bool,
     progress_due_ns: i64,
     latency: Histogram<u64>,
@@ -274,6 +275,7 @@ impl Lane {
             busy: true,
             done: false,
             low_seen: i64::MIN,
+            loaded_seen: 0,
             stop_seen: false,
             progress_due_ns: 0,
             latency: Histogram::new_with_bounds(1, 60_000_000_000, 2).expect("the bounds are valid constants"),
@@ -333,14 +335,20 @@ impl Lane {
             (self.asked_seen, self.busy, self.inbox.ask) = (asked, true, true);
         }
         self.busy |= self.due_ns.is_some_and(|due_ns| self.clock.now_ns() >= due_ns);
-        let fresh =
-            self.busy || taken > 0 || !self.inbox.polls.is_empty() || low > self.low_seen || stop != self.stop_seen;
+        let loaded = world.loaded_elsewhere(self.shard);
+        let fresh = self.busy
+            || taken > 0
+            || !self.inbox.polls.is_empty()
+            || low > self.low_seen
+            || loaded > self.loaded_seen
+            || stop != self.stop_seen;
         if !fresh {
             return Ok(Round::Idle(self.pause()));
         }
         world.set_quiet(self.shard, false);
         (self.low_seen, self.stop_seen) = (low, stop);
         self.inbox.low_elsewhere = low;
+        (self.loaded_seen, self.inbox.loaded_elsewhere) = (loaded, loaded);
         self.inbox.state_elsewhere = world.state_elsewhere(self.shard);
         self.inbox.stop = stop;
         let progress = self.turn.turn(self.clock.now_ns(), &mut self.inbox, &mut self.outbox)?;
@@ -435,6 +443,7 @@ impl Lane {
             self.port.publish(|to| world.bell(to).nudge());
         }
         world.publish_low(self.shard, self.outbox.low);
+        world.publish_loaded(self.shard, self.outbox.loaded);
         world.cell(self.shard).state_bytes.store(self.outbox.state_bytes, Ordering::Relaxed);
         let waits = progress == Progress::Waiting && self.outbox.low < WM_END;
         world.wait_above(self.shard, if waits { self.low_seen } else { WM_END });
@@ -623,6 +632,7 @@ impl Lane {
         self.open.clear();
         self.done = true;
         world.publish_low(self.shard, WM_END);
+        world.publish_loaded(self.shard, u16::MAX);
         world.wait_above(self.shard, WM_END);
         world.set_quiet(self.shard, true);
         world.shard_done();

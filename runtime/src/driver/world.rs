@@ -21,6 +21,8 @@ pub struct LaneCell {
     low: AtomicI64,
     /// The `low_elsewhere` it waits to see exceeded; `WM_END` when it does not wait.
     waits_above: AtomicI64,
+    /// Levels of sources that are loaded there.
+    loaded: AtomicU16,
     /// Envelopes sent and taken since the start.
     sent: AtomicU64,
     taken: AtomicU64,
@@ -43,6 +45,7 @@ impl Default for LaneCell {
         LaneCell {
             low: AtomicI64::new(WM_NONE),
             waits_above: AtomicI64::new(WM_END),
+            loaded: AtomicU16::new(0),
             sent: AtomicU64::new(0),
             taken: AtomicU64::new(0),
             quiet: AtomicBool::new(false),
@@ -142,6 +145,22 @@ impl World {
         }
         let others = self.cells.iter().enumerate().filter(|(i, _)| *i != shard.index());
         others.map(|(_, cell)| cell.0.low.load(Ordering::Acquire)).min().unwrap_or(WM_END)
+    }
+
+    /// Levels of sources that are loaded on all other shards.
+    pub fn loaded_elsewhere(&self, shard: ShardId) -> u16 {
+        let others = self.cells.iter().enumerate().filter(|(i, _)| *i != shard.index());
+        others.map(|(_, cell)| cell.0.loaded.load(Ordering::Acquire)).min().unwrap_or(u16::MAX)
+    }
+
+    /// Publishes which levels are loaded on a shard, and wakes all others when there are more.
+    pub fn publish_loaded(&self, shard: ShardId, loaded: u16) {
+        let cell = &self.cell(shard).loaded;
+        if cell.load(Ordering::Relaxed) == loaded {
+            return;
+        }
+        cell.store(loaded, Ordering::Release);
+        self.ring_all();
     }
 
     /// Bytes of state that all other shards hold.

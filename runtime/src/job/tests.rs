@@ -179,6 +179,7 @@ fn plan(source: SourceConnector, sink: SinkConnector, dlq: PathBuf) -> AppPlan {
             max_record_bytes: 1 << 20,
             max_records: None,
             dlq: DlqId(0),
+            load: Default::default(),
         }],
         nodes: vec![Node {
             id: NodeId(0),

@@ -210,7 +210,7 @@ impl Operator for Aggregate {
             Msg::Watermark(watermark) => self.take_watermark(watermark),
             Msg::Idle | Msg::Barrier(_) => self.cursor = Cursor::Forward(msg),
             // Groups have another order than the rows they are of.
-            Msg::Passed(_) => {}
+            Msg::Passed(_) | Msg::Loaded => {}
             Msg::Chunk(_) => return Err(Fatal::new("an aggregate got encoded rows: the plan is wrong")),
         }
         self.gauge(cx);

@@ -117,7 +117,7 @@ impl Operator for Combine {
                 self.leave(watermark, Some(msg));
             }
             // Groups have another order than the rows they are of.
-            Msg::Passed(_) => {}
+            Msg::Passed(_) | Msg::Loaded => {}
             // An idle input does not hold the watermark back, so nothing may wait here for the watermark to close it.
             Msg::Barrier(_) | Msg::Idle => self.leave(WM_END, Some(msg)),
             Msg::Chunk(_) => return Err(Fatal::new("a combine got encoded rows: the plan is wrong")),

@@ -190,7 +190,7 @@ impl Operator for Encode {
                 let chunk = self.encode(&batch, cx)?;
                 (!chunk.is_empty()).then_some(Msg::Chunk(chunk))
             }
-            Msg::Passed(_) => None,
+            Msg::Passed(_) | Msg::Loaded => None,
             control => Some(control),
         };
         Ok(())

@@ -73,6 +73,8 @@ impl Inputs {
                     Msg::Passed(record) => return Some(Input::Passed(at, record)),
                     Msg::Idle => return Some(Input::Idle(at)),
                     Msg::Barrier(id) => port.barrier = Some(id),
+                    // The shard sees to it.
+                    Msg::Loaded => {}
                     Msg::Chunk(_) => unreachable!("chunks only travel to writers"),
                 }
             }

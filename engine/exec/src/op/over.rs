@@ -220,6 +220,7 @@ impl Operator for Over {
                 self.behind = Some(msg);
             }
             Msg::Chunk(_) | Msg::Idle | Msg::Barrier(_) => self.behind = Some(msg),
+            Msg::Loaded => {}
         }
         Ok(())
     }

@@ -185,7 +185,7 @@ impl Operator for Session {
             Msg::Batch(batch) => self.take(batch, cx)?,
             Msg::Watermark(watermark) => self.take_watermark(watermark),
             Msg::Idle | Msg::Barrier(_) => self.cursor = Cursor::Forward(msg),
-            Msg::Passed(_) => {}
+            Msg::Passed(_) | Msg::Loaded => {}
             Msg::Chunk(_) => return Err(Fatal::new("an aggregate got encoded rows: the plan is wrong")),
         }
         self.gauge(cx);

@@ -225,7 +225,7 @@ impl Operator for Sort {
                     self.leaving.push_back(held);
                 }
             }
-            Msg::Passed(_) => return Ok(()),
+            Msg::Passed(_) | Msg::Loaded => return Ok(()),
             Msg::Chunk(_) | Msg::Barrier(_) | Msg::Idle => {}
         }
         self.behind = Some(msg);

@@ -92,6 +92,7 @@ mod tests {
                 Msg::Watermark(at) => format!("wm {at}"),
                 Msg::Passed(record) => format!("passed {record}"),
                 Msg::Barrier(id) => format!("barrier {id}"),
+                Msg::Loaded => "loaded".to_owned(),
                 Msg::Idle => "idle".to_owned(),
                 Msg::Batch(_) | Msg::Chunk(_) => "rows".to_owned(),
             });
@@ -130,6 +131,31 @@ mod tests {
         assert_eq!(drain(&mut inlet), ["passed 10"]);
         inlet.arrive(ShardId(0), Msg::Watermark(WM_END));
         assert_eq!(drain(&mut inlet), [format!("wm {WM_END}")]);
+    }
+
+    #[test]
+    fn loaded_is_what_every_sender_gave_or_ended_with() {
+        let mut inlet = Inlet::new(EdgeId(0), 3);
+        inlet.arrive(ShardId(0), Msg::Loaded);
+        inlet.arrive(ShardId(1), Msg::Watermark(WM_END));
+        assert!(drain(&mut inlet).is_empty());
+        inlet.arrive(ShardId(2), Msg::Barrier(1));
+        inlet.arrive(ShardId(2), Msg::Loaded);
+        assert!(drain(&mut inlet).is_empty(), "it stands behind the barrier");
+        inlet.arrive(ShardId(0), Msg::Barrier(1));
+        assert_eq!(drain(&mut inlet), ["barrier 1", "loaded"]);
+        inlet.arrive(ShardId(0), Msg::Watermark(WM_END));
+        inlet.arrive(ShardId(2), Msg::Watermark(WM_END));
+        assert_eq!(drain(&mut inlet), [format!("wm {WM_END}")]);
+    }
+
+    #[test]
+    fn loaded_never_follows_a_stop() {
+        let mut inlet = Inlet::new(EdgeId(0), 2);
+        inlet.arrive(ShardId(0), Msg::Loaded);
+        inlet.arrive(ShardId(0), Msg::Barrier(crate::shard::STOP_BARRIER));
+        inlet.arrive(ShardId(1), Msg::Watermark(WM_END));
+        assert_eq!(drain(&mut inlet), ["loaded".to_owned(), format!("barrier {}", crate::shard::STOP_BARRIER)]);
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub struct Inbox {
     /// Lowest watermark among the unfinished partitions of all other shards; `WM_END` when there are none or when
     /// reading is not aligned. A shard does not read far ahead of it.
     pub low_elsewhere: i64,
+    /// Levels of sources that are loaded on all other shards, the lowest number of them; `u16::MAX` when there are none.
+    pub loaded_elsewhere: u16,
     /// Bytes of state that all other shards hold.
     pub state_elsewhere: u64,
     /// End all sources where they stand, as if nothing more had come: windows fire.
@@ -142,6 +144,8 @@ pub struct Outbox {
     pub due_ns: Option<i64>,
     /// Lowest watermark among this shard's unfinished partitions; `WM_END` when all are finished.
     pub low: i64,
+    /// Levels of sources that are loaded on this shard; `u16::MAX` when nothing waits any more. It never falls.
+    pub loaded: u16,
     /// Bytes of state this shard holds.
     pub state_bytes: u64,
 }

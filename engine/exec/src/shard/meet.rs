@@ -23,6 +23,8 @@ pub struct Meet {
     /// Given before anything else is merged.
     ready: VecDeque<Msg>,
     ended: bool,
+    /// All streams were found to be loaded.
+    loaded: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -32,12 +34,14 @@ struct Stream {
     passed: i64,
     idle: bool,
     barrier: Option<u64>,
+    /// It gave what was there when the run began; an ended stream did.
+    loaded: bool,
 }
 
 impl Meet {
     /// A meeting of so many streams.
     pub fn new(streams: usize) -> Meet {
-        let stream = Stream { watermark: WM_NONE, passed: i64::MIN, idle: false, barrier: None };
+        let stream = Stream { watermark: WM_NONE, passed: i64::MIN, idle: false, barrier: None, loaded: false };
         Meet {
             streams: vec![stream; streams],
             shares: false,
@@ -46,6 +50,7 @@ impl Meet {
             idle: false,
             ready: VecDeque::new(),
             ended: false,
+            loaded: false,
         }
     }
 
@@ -76,7 +81,26 @@ impl Meet {
 
     /// A message of stream number `s`; answers what it makes of the whole, [`Meet::ready`] the rest.
     pub fn merge(&mut self, s: usize, msg: Msg) -> Option<Msg> {
+        if matches!(msg, Msg::Loaded | Msg::Watermark(WM_END)) {
+            self.streams[s].loaded = true;
+            let all =
+                !std::mem::replace(&mut self.loaded, self.streams.iter().all(|stream| stream.loaded)) && self.loaded;
+            let merged = self.merged(s, msg);
+            if !all || matches!(merged, Some(Msg::Watermark(WM_END))) {
+                return merged;
+            }
+            // In front of the rest: nothing follows a stop.
+            if let Some(merged) = merged {
+                self.ready.push_front(merged);
+            }
+            return Some(Msg::Loaded);
+        }
+        self.merged(s, msg)
+    }
+
+    fn merged(&mut self, s: usize, msg: Msg) -> Option<Msg> {
         match msg {
+            Msg::Loaded => None,
             Msg::Batch(_) | Msg::Chunk(_) => Some(msg),
             Msg::Passed(record) => {
                 let stream = &mut self.streams[s];

@@ -8,6 +8,7 @@
 mod dead;
 mod inlet;
 mod io;
+mod load;
 mod meet;
 mod memory;
 mod notices;
@@ -31,6 +32,7 @@ use saving::Saving;
 pub use dead::DeadMerge;
 pub use inlet::Inlet;
 pub use io::{Demand, Envelope, Inbox, Mark, Outbox, Progress, ScanMark, Stair, Write};
+pub use load::{first_reader, without_twins};
 pub use meet::Meet;
 pub use outlet::{Outlet, Target};
 pub use report::{About, LateRows, Notice, PartitionStanding, Standing, WindowStanding};
@@ -126,6 +128,8 @@ pub struct Shard {
     end_saved: bool,
     /// Frontiers to be told.
     marks: Vec<Mark>,
+    /// What is known of tables that others wait for.
+    loads: load::Loads,
     /// Late rows by partition.
     late: report::LateCounts,
     /// Stage of the Combine that feeds each stage.
@@ -173,6 +177,7 @@ impl Shard {
         };
         let passed = lowered.stages.iter().enumerate().map(leaf).collect();
         let combines = report::combines(&plan, &lowered.stages);
+        let loads = load::Loads::new(&plan, &lowered.stages);
         Shard {
             id,
             counters: vec![NodeCounters::default(); plan.nodes.len()],
@@ -193,6 +198,7 @@ impl Shard {
             saving: None,
             end_saved: false,
             marks: Vec::new(),
+            loads,
             late: report::LateCounts::default(),
             combines,
             stopping: false,
@@ -203,6 +209,7 @@ impl Shard {
     /// One step of the state machine.
     pub fn turn(&mut self, now_ns: i64, inbox: &mut Inbox, out: &mut Outbox) -> Result<Progress, Fatal> {
         self.now_ns = now_ns;
+        self.loads.elsewhere = inbox.loaded_elsewhere;
         self.absorb(inbox);
         let mut batches = 0;
         let mut budget_used = false;
@@ -222,6 +229,7 @@ impl Shard {
         out.marks.append(&mut self.marks);
         self.finish_saving(&mut out.saved);
         out.low = self.low();
+        out.loaded = self.loads.here();
         out.due_ns = self.due_ns();
         self.take_notices(&mut out.notices);
         self.counters.iter_mut().for_each(NodeCounters::peak);
@@ -393,7 +401,7 @@ impl Shard {
                         merge.mark(id, &mut out.writes);
                         saved = saves.then(|| (id, merge.snapshot()));
                     }
-                    Msg::Batch(_) | Msg::Passed(_) | Msg::Idle => {}
+                    Msg::Batch(_) | Msg::Passed(_) | Msg::Idle | Msg::Loaded => {}
                 });
                 if moved {
                     let counters = &mut self.counters[node.index()];
@@ -410,7 +418,7 @@ impl Shard {
                     Msg::Chunk(chunk) => merge.rows(chunk, &mut out.writes),
                     Msg::Watermark(WM_END) => merge.finish(&mut out.writes),
                     Msg::Barrier(id) => merge.mark(id, &mut out.writes),
-                    Msg::Batch(_) | Msg::Watermark(_) | Msg::Passed(_) | Msg::Idle => {}
+                    Msg::Batch(_) | Msg::Watermark(_) | Msg::Passed(_) | Msg::Idle | Msg::Loaded => {}
                 });
                 self.credit_local();
                 Ok(moved)
@@ -449,6 +457,9 @@ impl Shard {
     }
 
     fn work(&mut self, at: usize, free: bool) -> Result<bool, Fatal> {
+        if !self.slots[at].open && (self.note_loaded(at) || self.give_loaded(at, free)) {
+            return Ok(true);
+        }
         if self.slots[at].over {
             return Ok(self.step_over(at, free));
         }
@@ -479,7 +490,9 @@ impl Shard {
             slot.open = true;
             moved = true;
         }
+        let node = *node;
         let pulled = if free { Some(operator.pull(&mut cx)?) } else { None };
+        self.silence(node, letters);
         self.part_letters(at, letters);
         match pulled {
             Some(Some(msg)) => {
@@ -645,7 +658,8 @@ impl Shard {
 
     /// Lowest watermark of the partitions that can go on, over all aligned sources.
     fn low(&self) -> i64 {
-        let lows = self.scans().filter(|s| s.is_aligned()).filter_map(|s| s.lowest());
+        let read = self.scans().filter(|s| s.is_aligned() && self.may_read(s.load().level));
+        let lows = read.filter_map(|s| s.lowest());
         lows.map(|(wm, _, _)| wm).min().unwrap_or(WM_END)
     }
 
@@ -664,17 +678,22 @@ impl Shard {
         }
         let mut aligned: Option<(i64, u64, usize, usize)> = None;
         let mut free: Option<(i64, u64, usize, usize)> = None;
+        let mut alone = Vec::new();
         for (at, stage) in self.lowered.stages.iter().enumerate() {
             let StageKind::Scan(scan) = &stage.kind else { continue };
-            let Some((wm, rows, index)) = scan.lowest() else { continue };
-            let best = if scan.is_aligned() { &mut aligned } else { &mut free };
+            let Some((wm, rows, index)) = scan.lowest().filter(|_| self.may_read(scan.load().level)) else { continue };
             let candidate = (wm, rows, at, index);
+            if scan.load().alone {
+                alone.push(candidate);
+                continue;
+            }
+            let best = if scan.is_aligned() { &mut aligned } else { &mut free };
             if best.is_none_or(|b| candidate < b) {
                 *best = Some(candidate);
             }
         }
         let mut read = false;
-        for (wm, _, at, index) in aligned.into_iter().chain(free) {
+        for (wm, _, at, index) in aligned.into_iter().chain(free).chain(alone) {
             read |= self.read_partition(at, index, wm, low_elsewhere, demands);
         }
         read
@@ -695,9 +714,11 @@ impl Shard {
         if blocked || ahead || scan.has_output() || scan.demand(index, demands) {
             return false;
         }
+        let node = *node;
         let counters = &mut self.counters[node.index()];
         let letters = self.dead.len();
         let read = scan.decode(index, self.options.batch_rows, self.now_ns, &mut self.dead, counters);
+        self.silence(node, letters);
         self.part_letters(at, letters);
         read
     }
@@ -787,7 +808,9 @@ impl Shard {
 
     fn take_notices(&mut self, notices: &mut Vec<Notice>) {
         for stage in &mut self.lowered.stages {
-            if let StageKind::Scan(scan) = &mut stage.kind {
+            if let StageKind::Scan(scan) = &mut stage.kind
+                && scan.load().again.is_none()
+            {
                 scan.take_notices(notices);
             }
         }

@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use velostream_sql::plan::{SourcePlan, WatermarkRule};
+use velostream_sql::plan::{LoadPlan, SourcePlan, WatermarkRule};
 use velostream_types::time::{WM_END, WM_NONE};
 use velostream_types::{
     Batch, Column, DeadLetter, DlqId, ErrorCode, PartitionId, RecordError, RecordSlab, RowMeta, RowOrder, SourceId,
@@ -46,6 +46,8 @@ pub struct Scan {
     in_step: bool,
     /// Record number that all partitions passed.
     passed: i64,
+    /// It was told that everything there was at the start is given.
+    loaded: bool,
 }
 
 struct Partition {
@@ -66,6 +68,8 @@ struct Partition {
     stairs: Vec<Stair>,
     /// It does not hold the watermark back.
     idle: bool,
+    /// What was there at the start was given.
+    loaded: bool,
 }
 
 impl Partition {
@@ -159,6 +163,7 @@ impl Scan {
                 highest: WM_NONE,
                 stairs: Vec::new(),
                 idle: false,
+                loaded: false,
             })
             .collect();
         let mut scan = Scan {
@@ -175,6 +180,7 @@ impl Scan {
             notices: Notices::default(),
             in_step,
             passed: i64::MIN,
+            loaded: false,
         };
         scan.advance(None);
         scan
@@ -217,7 +223,14 @@ impl Scan {
 
     /// TRUE when the source has event time, so that reading is aligned by it. The time of day aligns nothing.
     pub fn is_aligned(&self) -> bool {
-        !self.in_step && self.plan.event_time.as_ref().is_some_and(|spec| spec.rule != WatermarkRule::Clock)
+        !self.in_step
+            && !self.plan.load.alone
+            && self.plan.event_time.as_ref().is_some_and(|spec| spec.rule != WatermarkRule::Clock)
+    }
+
+    /// When it is read, and for what.
+    pub fn load(&self) -> &LoadPlan {
+        &self.plan.load
     }
 
     /// Where each partition stands in time.
@@ -295,7 +308,11 @@ impl Scan {
                 p.cursor = Some(SlabCursor::new(slab));
                 p.state = PartitionState::Ready;
             }
-            SourcePoll::Pending => p.state = PartitionState::Pending,
+            SourcePoll::Pending => {
+                p.state = PartitionState::Pending;
+                // What ends by itself is there as a whole at its end.
+                p.loaded |= !self.plan.load.bounded;
+            }
             SourcePoll::Behind => p.state = PartitionState::Behind,
             SourcePoll::End => {
                 p.state = PartitionState::Ended;
@@ -464,6 +481,11 @@ impl Scan {
             self.watermark = WM_END;
             self.ready.push_back(Msg::Watermark(WM_END));
             return;
+        }
+        let is_loaded = |p: &Partition| p.loaded || p.state == PartitionState::Ended;
+        if self.plan.load.table && !self.loaded && self.partitions.iter().all(is_loaded) {
+            self.loaded = true;
+            self.ready.push_back(Msg::Loaded);
         }
         if self.in_step {
             let open = self.partitions.iter().filter(|p| p.state != PartitionState::Ended);

@@ -42,6 +42,7 @@ pub fn source(format: &Format, fields: Vec<Field>) -> SourcePlan {
         max_record_bytes: 16 << 20,
         max_records: None,
         dlq: DlqId(0),
+        load: Default::default(),
     }
 }
 

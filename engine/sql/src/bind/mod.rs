@@ -445,7 +445,7 @@ impl<'a> Binder<'a> {
     fn finish(mut self, (explain, explain_verbose): (Vec<usize>, bool)) -> Compiled {
         self.refuse_kept_tables();
         let failed = self.diagnostics.iter().any(|d| d.severity == Severity::Error);
-        let plan = (!failed).then(|| self.plan());
+        let plan = (!failed).then(|| self.plan()).flatten();
         let mut diagnostics = self.diagnostics;
         if self.dropped > 0
             && let Some(last) = diagnostics.last_mut()
@@ -466,23 +466,35 @@ impl<'a> Binder<'a> {
         Compiled { plan, diagnostics, cannot_run, blocked, explain, explain_verbose, work: self.work }
     }
 
-    fn plan(&mut self) -> AppPlan {
+    /// `None` after a mistake that only the whole plan shows.
+    fn plan(&mut self) -> Option<AppPlan> {
         self.graph.finish();
         let bounded = top::plan(&mut self.graph.nodes);
         let unbounded = |d: &Diagnostic| d.primary.as_ref().is_none_or(|p| !bounded.contains(&p.span));
         self.diagnostics.retain(|d| d.code != over::UNBOUNDED || unbounded(d));
         let (dlqs, edges) = self.number_edges();
         let graph = std::mem::take(&mut self.graph);
-        AppPlan {
+        let source = |mut source: graph::Source| {
+            source.plan.load.bounded = source.bounded;
+            source.plan
+        };
+        let mut plan = AppPlan {
             name: self.options.app_name.clone(),
-            sources: graph.sources.into_iter().map(|s| s.plan).collect(),
+            sources: graph.sources.into_iter().map(source).collect(),
             nodes: graph.nodes,
             sinks: std::mem::take(&mut self.sinks),
             dlqs,
             statements: std::mem::take(&mut self.statements),
             edges,
             memory_limit: self.memory_limit,
+        };
+        if plan.order_sources() {
+            return Some(plan);
         }
+        let message = "streams that ask tables of their own records make the plan longer than it can be numbered";
+        let span = plan.statements.last().map_or_else(Span::default, |statement| statement.span);
+        self.report(Diagnostic::error("E0107", span, message).hint("split the script into several apps"));
+        None
     }
 }
 

@@ -60,6 +60,7 @@ impl<'a> Binder<'a> {
                 max_record_bytes: DEFAULT_RECORD_BYTES,
                 max_records: None,
                 dlq: DlqId(0),
+                load: Default::default(),
             };
             self.graph.add_source(plan, None, true, self.statement)
         });
@@ -354,6 +355,7 @@ impl<'a> Binder<'a> {
             max_record_bytes: spec.max_record_bytes,
             max_records: spec.max_records,
             dlq: DlqId(0),
+            load: Default::default(),
         };
         let bounded = !watch && !self.options.follow;
         let source = self.graph.add_source(plan, Some(spec), bounded, self.statement);

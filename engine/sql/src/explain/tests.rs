@@ -78,6 +78,7 @@ fn source(watch: bool) -> SourcePlan {
         max_record_bytes: 16 << 20,
         max_records: None,
         dlq: DlqId(0),
+        load: Default::default(),
     }
 }
 

@@ -283,4 +283,3 @@ impl Operator for Lookup {
         self.held.restore(from, owns)
     }
 }
-

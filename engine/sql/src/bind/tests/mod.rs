@@ -3,6 +3,7 @@
 mod identity;
 mod joins;
 mod kafka;
+mod levels;
 mod mistakes;
 mod over;
 mod pass_through;
