@@ -23,6 +23,8 @@ pub struct Checked {
     /// Every row taken is given or dead-lettered.
     conserves: bool,
     open: bool,
+    /// What it gave last is a barrier.
+    at_barrier: bool,
     /// By port.
     watermark_in: Vec<i64>,
     watermark_out: i64,
@@ -59,6 +61,7 @@ impl Checked {
             changelog: node.changelog,
             conserves,
             open: false,
+            at_barrier: false,
             watermark_in: vec![WM_NONE; ports],
             watermark_out: WM_NONE,
             stopped: vec![false; ports],
@@ -141,6 +144,7 @@ impl Operator for Checked {
     fn pull(&mut self, cx: &mut OpCx<'_>) -> Result<Option<Msg>, Fatal> {
         assert!(self.open, "{} was pulled without a cursor", self.name);
         let out = self.inner.pull(cx)?;
+        self.at_barrier = matches!(out, Some(Msg::Barrier(_)));
         match &out {
             None => {
                 self.open = false;
@@ -158,6 +162,10 @@ impl Operator for Checked {
             Some(Msg::Chunk(_) | Msg::Barrier(_) | Msg::Passed(_) | Msg::Idle | Msg::Loaded) => {}
         }
         Ok(out)
+    }
+
+    fn inputs(&self) -> usize {
+        self.inner.inputs()
     }
 
     fn is_satisfied(&self) -> bool {
@@ -189,7 +197,7 @@ impl Operator for Checked {
     }
 
     fn snapshot(&self, out: &mut SnapshotWriter) {
-        assert!(!self.open, "{} was snapshotted with its cursor open", self.name);
+        assert!(!self.open || self.at_barrier, "{} was snapshotted with its cursor open", self.name);
         self.inner.snapshot(out);
     }
 

@@ -152,6 +152,12 @@ pub trait Operator {
     /// The next piece of output, in order; `None` when the cursor is exhausted.
     fn pull(&mut self, cx: &mut OpCx<'_>) -> Result<Option<Msg>, Fatal>;
 
+    /// Number of inputs. Where one of several stands at a barrier is asked when it gives the barrier on, for each input
+    /// brings its own.
+    fn inputs(&self) -> usize {
+        1
+    }
+
     /// TRUE when nothing that could still arrive would change the output (LIMIT reached): sources nobody else reads may
     /// stop.
     fn is_satisfied(&self) -> bool {

@@ -328,7 +328,8 @@ impl Lowering<'_> {
         let mut below = vec![limit];
         let (mut grouped, mut merged) = (false, false);
         while let Some(at) = below.pop() {
-            grouped |= matches!(at.kind, NodeKind::Aggregate(_));
+            // Rows of a join come from all shards, in the order in which they meet.
+            grouped |= matches!(at.kind, NodeKind::Aggregate(_) | NodeKind::Join(_));
             // Rows of one partition come in several turns, one after another.
             merged |= matches!(at.kind, NodeKind::Union);
             below.extend(at.inputs.iter().map(|input| &self.plan.nodes[input.index()]));

@@ -25,7 +25,7 @@ use velostream_types::time::{WM_END, WM_NONE};
 use velostream_types::{Chunk, DeadLetter, DlqId, EdgeId, Fatal, NodeId, PartitionId, ShardId, SourceId};
 
 use crate::format::{dead_record, encode_dead_letter};
-use crate::operator::{Msg, NodeCounters, OpCx};
+use crate::operator::{Msg, NodeCounters, OpCx, Operator};
 use crate::pipeline::{Lowered, Stage, StageKind, lower};
 use saving::Saving;
 
@@ -478,13 +478,8 @@ impl Shard {
         if !slot.open {
             let Some((port, msg)) = slot.msg.take() else { return Ok(false) };
             pass(&mut self.passed[at], &msg);
-            let barrier = match msg {
-                Msg::Barrier(id) => Some((id, operator.frontier(false))),
-                Msg::Watermark(WM_END) => Some((STOP_BARRIER, operator.frontier(true))),
-                _ => None,
-            };
-            if let Some((barrier, Some(watermark))) = barrier {
-                self.marks.push(Mark::Frontier { barrier, node: *node, watermark });
+            if operator.inputs() == 1 {
+                self.marks.extend(frontier(operator.as_ref(), *node, &msg));
             }
             operator.push(port, msg, &mut cx)?;
             slot.open = true;
@@ -492,11 +487,18 @@ impl Shard {
         }
         let node = *node;
         let pulled = if free { Some(operator.pull(&mut cx)?) } else { None };
+        if let Some(Some(msg)) = pulled.as_ref().filter(|_| operator.inputs() > 1) {
+            self.marks.extend(frontier(operator.as_ref(), node, msg));
+        }
         self.silence(node, letters);
         self.part_letters(at, letters);
         match pulled {
             Some(Some(msg)) => {
                 self.note_given(at, &msg);
+                if matches!(msg, Msg::Barrier(_)) {
+                    // What an input brought behind it may follow in the same cursor.
+                    self.save_operator(at);
+                }
                 self.deliver(at, msg);
                 moved = true;
             }
@@ -838,4 +840,14 @@ impl Shard {
                 StageKind::Write(inlet, _) => inlet.is_empty(),
             })
     }
+}
+
+/// Where an operator that holds rows back stands, told with the barrier or the end.
+fn frontier(operator: &dyn Operator, node: NodeId, msg: &Msg) -> Option<Mark> {
+    let (barrier, watermark) = match msg {
+        Msg::Barrier(id) => (*id, operator.frontier(false)?),
+        Msg::Watermark(WM_END) => (STOP_BARRIER, operator.frontier(true)?),
+        _ => return None,
+    };
+    Some(Mark::Frontier { barrier, node, watermark })
 }

@@ -392,7 +392,7 @@ impl Binder<'_> {
                 }
             };
             let what = match join.meeting {
-                Meeting::Streams => Some("a join of two streams"),
+                Meeting::Streams => None,
                 Meeting::Table(_) => join.version.map(|_| "a join with versions of a table"),
                 Meeting::Tables => Some("a join of two tables"),
             };

@@ -229,6 +229,14 @@ impl Grid {
         self.slide * if self.zone.is_some() { NS_PER_DAY } else { 1 }
     }
 
+    /// How long a window is at most: a day of a zone may have an hour or two more than others.
+    pub(crate) fn longest(&self) -> i64 {
+        match self.zone {
+            None => self.size,
+            Some(_) => self.size.saturating_mul(NS_PER_DAY).saturating_add(NS_PER_DAY / 8),
+        }
+    }
+
     pub(crate) fn lateness(&self) -> i64 {
         self.lateness
     }

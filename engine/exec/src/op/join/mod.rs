@@ -8,6 +8,7 @@ pub mod lookup;
 pub mod marks;
 pub mod output;
 pub mod saved;
+pub mod streams;
 
 use velostream_sql::plan::{JoinMode, JoinSpec};
 use velostream_types::SchemaRef;
@@ -20,7 +21,10 @@ use crate::operator::Operator;
 pub fn operator(spec: &JoinSpec, inputs: [&SchemaRef; 2], place: Place, ctx: EvalContext) -> Box<dyn Operator> {
     match spec.mode {
         JoinMode::Lookup { .. } => Box::new(lookup::Lookup::new(spec, inputs, place, ctx)),
-        JoinMode::Interval { .. } | JoinMode::Window { .. } | JoinMode::Tables => {
+        JoinMode::Interval { .. } | JoinMode::Window { .. } => {
+            Box::new(streams::Streams::new(spec, inputs, place, ctx))
+        }
+        JoinMode::Tables => {
             unreachable!("the compiler gives no plan of an app that has them: see Compiled::cannot_run")
         }
     }
