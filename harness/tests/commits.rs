@@ -29,7 +29,7 @@ const SOURCE: &str = "
       'watermark.strategy' = 'bounded_out_of_orderness', 'watermark.max_out_of_orderness' = '40ms');";
 
 /// Name and statements.
-const APPS: [(&str, &str); 4] = [
+const APPS: [(&str, &str); 8] = [
     ("filter", "CREATE STREAM kept AS SELECT k, v, ts FROM t WHERE v > 300;"),
     (
         "window beside filter",
@@ -49,6 +49,26 @@ const APPS: [(&str, &str); 4] = [
         "CREATE STREAM sums AS SELECT k, SUM(v) AS total, FIRST(v) AS f, LAST(v) AS l, _window_start FROM t
            GROUP BY k WINDOW TUMBLING(100ms) EMIT FINAL
            WITH ('t.window.allowed.lateness' = '70ms');",
+    ),
+    (
+        "joined streams",
+        "CREATE STREAM pairs AS SELECT a.k, a.v AS x, b.v AS y, a.ts AS at, b.ts AS bt FROM t a FULL JOIN t b
+           WITHIN (30ms, 60ms) ON a.k = b.k AND a.v < b.v WITH ('join.retention' = '10ms');",
+    ),
+    (
+        "windows of joined streams",
+        "CREATE STREAM pairs AS SELECT a.k, COUNT(*) AS n, SUM(a.v + b.v) AS total, _window_start FROM t a JOIN t b
+           WITHIN (50ms, 20ms) ON a.k = b.k GROUP BY a.k WINDOW TUMBLING(100ms) EMIT FINAL;",
+    ),
+    (
+        "nearest rows",
+        "CREATE STREAM nearest AS SELECT a.k, a.v AS x, b.v AS y, a.ts AS at, b.ts AS bt FROM t a ASOF LEFT JOIN t b
+           WITHIN 70ms ON a.k = b.k AND a.ts > b.ts;",
+    ),
+    (
+        "joined in windows",
+        "CREATE STREAM pairs AS SELECT a.k, a.v AS x, b.v AS y, _window_start FROM t a LEFT JOIN t b
+           ON a.k = b.k AND a.v < b.v WINDOW HOPPING(100ms, 50ms);",
     ),
 ];
 

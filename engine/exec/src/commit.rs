@@ -15,7 +15,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use velostream_sql::plan::{AppPlan, NodeKind};
+use velostream_sql::plan::{AppPlan, JoinMode, NodeKind, WindowSpec};
 use velostream_types::time::WM_NONE;
 use velostream_types::{NodeId, PartitionId, ShardId, SourceId};
 
@@ -58,17 +58,42 @@ pub struct Safe {
 #[derive(Clone, Debug)]
 struct Holder {
     node: NodeId,
-    /// Its windows; `None`: it never releases.
-    grid: Option<Grid>,
+    /// What it holds; `None`: it never releases.
+    grid: Option<Holds>,
     /// Holders that its rows reach, by position.
     downstream: Vec<usize>,
 }
 
+/// What an operator holds.
+#[derive(Clone, Debug)]
+enum Holds {
+    /// Rows of windows.
+    Windows(Grid),
+    /// Rows that meet others in time: it still gives rows `reach` behind its watermark, made of rows that are `reach` older
+    /// at most.
+    Pairs { reach: i64 },
+}
+
+impl Holds {
+    /// How far behind its watermark it may give rows.
+    fn lateness(&self) -> i64 {
+        match self {
+            Holds::Windows(grid) => grid.lateness(),
+            Holds::Pairs { reach } => *reach,
+        }
+    }
+}
+
 impl Holder {
-    /// Start of the earliest window that a watermark leaves open.
+    /// Time of the earliest row that counts for what a watermark leaves open.
     fn earliest_open(&self, watermark: i64) -> i64 {
         match &self.grid {
-            Some(grid) if watermark != WM_NONE => grid.first_open(watermark.saturating_sub(grid.lateness())),
+            Some(Holds::Windows(grid)) if watermark != WM_NONE => {
+                grid.first_open(watermark.saturating_sub(grid.lateness()))
+            }
+            Some(Holds::Pairs { reach }) if watermark != WM_NONE => {
+                watermark.saturating_sub(*reach).saturating_sub(*reach)
+            }
             _ => WM_NONE,
         }
     }
@@ -238,7 +263,7 @@ impl CommitLog {
 /// time of its end less one, or one inside the window.
 fn lowered(holder: &Holder, time: i64) -> i64 {
     match &holder.grid {
-        Some(grid) if time != i64::MAX && time != WM_NONE => time.saturating_add(grid.lateness()),
+        Some(holds) if time != i64::MAX && time != WM_NONE => time.saturating_add(holds.lateness()),
         _ => time,
     }
 }
@@ -250,6 +275,25 @@ fn first_at_or_above(stairs: &VecDeque<Stair>, end: Stair, time: i64) -> Stair {
     }
     let below = stairs.partition_point(|stair| stair.highest < time);
     stairs.get(below.saturating_sub(1)).copied().unwrap_or(end)
+}
+
+/// Windows of a grid; where a session began does not follow from when it ends.
+fn windows(spec: &WindowSpec) -> Option<Holds> {
+    (!spec.is_session()).then(|| Holds::Windows(Grid::new(spec)))
+}
+
+/// What a join holds, if it holds rows back.
+fn holds_of_join(mode: &JoinMode) -> Option<Option<Holds>> {
+    match mode {
+        JoinMode::Interval { before_ns, after_ns, retention_ns }
+        | JoinMode::AsOf { before_ns, after_ns, retention_ns, .. } => {
+            let reach = (*before_ns).max(*after_ns).max(0).saturating_add(*retention_ns);
+            Some(Some(Holds::Pairs { reach }))
+        }
+        JoinMode::Window { spec, .. } => Some(windows(spec)),
+        // What makes the tables holds everything already.
+        JoinMode::Lookup { .. } | JoinMode::Tables => None,
+    }
 }
 
 /// Operators that hold rows back, in the plan's order, and for each source those its rows reach first.
@@ -271,9 +315,10 @@ fn holders(plan: &AppPlan) -> (Vec<Holder>, Vec<Vec<usize>>) {
                 None
             }
             // Where a session began does not follow from when it ends.
-            NodeKind::Aggregate(spec) => Some(spec.window.filter(|w| !w.is_session()).map(|w| Grid::new(&w))),
+            NodeKind::Aggregate(spec) => Some(spec.window.as_ref().and_then(windows)),
             // Rows of a window leave when its end passes, as if it were a window of their own time alone.
-            NodeKind::Sort(spec) => Some(spec.per_window.then(Grid::of_moments)),
+            NodeKind::Sort(spec) => Some(spec.per_window.then(|| Holds::Windows(Grid::of_moments()))),
+            NodeKind::Join(spec) => holds_of_join(&spec.mode),
             NodeKind::Limit { .. } | NodeKind::Materialize { .. } | NodeKind::Upsert { .. } => Some(None),
             // New times break the tie between a row's offset and its time: the rows behind it are held for good.
             NodeKind::Project { event_time: Some(_), .. } if feeds.0.is_empty() => Some(None),

@@ -104,7 +104,9 @@ impl Binder<'_> {
     fn reach(&self, levels: &[Level]) -> i64 {
         let of = |level: &Level| match &self.graph.nodes[level.join].kind {
             NodeKind::Join(spec) => match spec.mode {
-                JoinMode::Interval { before_ns, after_ns, .. } => before_ns.max(after_ns).max(0),
+                JoinMode::Interval { before_ns, after_ns, .. } | JoinMode::AsOf { before_ns, after_ns, .. } => {
+                    before_ns.max(after_ns).max(0)
+                }
                 JoinMode::Window { spec, .. } => spec.kind.size_ns(),
                 JoinMode::Lookup { .. } | JoinMode::Tables => 0,
             },

@@ -13,7 +13,8 @@ use super::scope::{Rel, RelKind, Scope};
 use crate::diag::Diagnostic;
 use crate::parse::ast::{self, EmitRule, Ident, JoinOn, Query};
 use crate::plan::{
-    CompareOp, Expr, ExprKind, Fallback, JoinColumn, JoinKind, JoinMode, JoinSpec, NodeKind, Route, Side, WindowSpec,
+    CompareOp, Expr, ExprKind, Fallback, JoinColumn, JoinKind, JoinMode, JoinSpec, LateStrategy, NodeKind, Route, Side,
+    WindowSpec,
 };
 
 /// What two sides are to each other.
@@ -27,12 +28,12 @@ enum Meeting {
 
 /// A join between its two steps.
 pub(super) struct PendingJoin<'q> {
-    written: &'q ast::Join,
+    pub written: &'q ast::Join,
     meeting: Meeting,
     pub level: Level,
     version: Option<usize>,
     /// Conditions of ON, over the output of this join.
-    conditions: Vec<Expr>,
+    pub conditions: Vec<Expr>,
 }
 
 impl PendingJoin<'_> {
@@ -147,6 +148,12 @@ impl Binder<'_> {
             );
             let hint = "write CREATE TABLE name AS SELECT …, or join a stream";
             self.report(Diagnostic::error("E0433", written.span, message).detail(detail).hint(hint));
+            return None;
+        }
+        if written.asof && meeting != Meeting::Streams {
+            let message = "ASOF JOIN is for two streams, and a table has no times to compare";
+            let hint = "write JOIN t FOR SYSTEM_TIME AS OF s.ts ON s.key = t.key for the version of t at s.ts";
+            self.report(Diagnostic::error("E0437", written.span, message).hint(hint));
             return None;
         }
         if let (Meeting::Table(_) | Meeting::Tables, Some(within)) = (meeting, &written.within) {
@@ -372,11 +379,19 @@ impl Binder<'_> {
         for join in pending {
             let levels = rel.joined.iter().flat_map(|joined| &joined.levels);
             let n = levels.take_while(|level| level.join != join.level.join).count();
-            let on = join.conditions.clone();
+            let mut on = join.conditions.clone();
             let mode = match join.meeting {
+                // What compares the times is no condition any more: the nearest row is found by them.
+                Meeting::Streams if join.written.asof => {
+                    on.clear();
+                    self.nearest(query, &join, n, rel, window.is_some())
+                }
                 Meeting::Streams => match window {
                     Some(spec) => {
                         self.check_keys(&join, true);
+                        if spec.late == LateStrategy::DeadLetter {
+                            self.keep_raw(rel);
+                        }
                         let at_close = matches!(query.emit, Some((EmitRule::Final, _)));
                         Some(JoinMode::Window { spec, at_close })
                     }
@@ -408,6 +423,14 @@ impl Binder<'_> {
         sound
     }
 
+    /// Late rows of the joined relations are dead letters with their bytes.
+    fn keep_raw(&mut self, rel: &Rel) {
+        let parts = rel.joined.iter().flat_map(|joined| &joined.parts).filter(|part| part.rel.raw);
+        for root in parts.flat_map(|part| &part.rel.roots) {
+            self.graph.sources[*root].plan.needs_raw = true;
+        }
+    }
+
     fn settle_join(&mut self, level: Level, mode: JoinMode, mut conditions: Vec<Expr>) {
         let NodeKind::Join(spec) = &mut self.graph.nodes[level.join].kind else { return };
         spec.mode = mode;
@@ -426,7 +449,7 @@ impl Binder<'_> {
     }
 
     /// FALSE for two streams that nothing connects; every pair of rows is worth a warning.
-    fn check_keys(&mut self, join: &PendingJoin<'_>, bounded: bool) -> bool {
+    pub(super) fn check_keys(&mut self, join: &PendingJoin<'_>, bounded: bool) -> bool {
         let NodeKind::Join(spec) = &self.graph.nodes[join.level.join].kind else { return false };
         if !spec.left_keys.is_empty() {
             return true;

@@ -21,6 +21,7 @@ mod insert;
 mod join;
 mod joined;
 mod memory;
+mod nearest;
 mod order;
 mod over;
 mod pass_through;

@@ -23,6 +23,10 @@ pub fn join(spec: &JoinSpec, inputs: [&Schema; 2], own: &Schema) -> String {
         JoinMode::Interval { before_ns, after_ns, .. } => {
             format!("of streams within {} before and {} after", signed(before_ns), signed(after_ns))
         }
+        JoinMode::AsOf { before_ns, after_ns, forward, .. } => {
+            let nearest = if forward { "the earliest right row" } else { "the latest right row" };
+            format!("of streams with {nearest} within {} before and {} after", signed(before_ns), signed(after_ns))
+        }
         JoinMode::Window { spec, .. } => format!("of streams in windows of {}", duration_text(spec.kind.size_ns())),
         JoinMode::Lookup { table: Side::Left, .. } => "with the left side as a table".to_owned(),
         JoinMode::Lookup { version: None, .. } => "with the right side as a table".to_owned(),
@@ -41,7 +45,8 @@ fn signed(ns: i64) -> String {
 /// State of a join.
 pub fn join_state(spec: &JoinSpec) -> (Growth, String) {
     match spec.mode {
-        JoinMode::Interval { before_ns, after_ns, retention_ns } => {
+        JoinMode::Interval { before_ns, after_ns, retention_ns }
+        | JoinMode::AsOf { before_ns, after_ns, retention_ns, .. } => {
             let held = before_ns.max(after_ns).saturating_add(retention_ns);
             (Growth::PerKeyAndWindow, format!("rows of both sides for {}", signed(held)))
         }

@@ -282,6 +282,8 @@ pub(crate) struct Join {
     pub relation: Relation,
     pub within: Option<Within>,
     pub on: JoinOn,
+    /// ASOF: of the rows of the joined relation the nearest in time.
+    pub asof: bool,
     /// Of the words of the join.
     pub span: Span,
 }

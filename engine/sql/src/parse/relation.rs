@@ -1,7 +1,7 @@
 //! FROM: one relation, and those that are joined to it.
 //!
-//! WITHIN may stand before and behind ON, `FOR SYSTEM_TIME AS OF` before and behind the alias. A comma, NATURAL and ASOF
-//! are mistakes that are told what to write instead.
+//! WITHIN may stand before and behind ON, `FOR SYSTEM_TIME AS OF` before and behind the alias. `ASOF` and the
+//! kind of the join may stand in either order. A comma and NATURAL are mistakes that are told what to write instead.
 
 use super::ast::{Expr, ExprKind, Ident, Join, JoinOn, Relation, Within};
 use super::cursor::{Failed, Parse, Parser};
@@ -91,19 +91,11 @@ impl Parser<'_> {
 
     fn join(&mut self) -> Parse<Join> {
         let start = self.span();
-        for (word, what, hint) in [
-            ("NATURAL", "NATURAL JOIN", "name the columns that both have: a JOIN b USING (key)"),
-            (
-                "ASOF",
-                "ASOF JOIN",
-                "write JOIN t FOR SYSTEM_TIME AS OF s.ts ON s.key = t.key for the version of t at s.ts",
-            ),
-        ] {
-            if self.is_word(word) {
-                let diagnostic = Diagnostic::error("E0430", start, format!("there is no {what}"));
-                return Err(self.fail(diagnostic.hint(hint)));
-            }
+        if self.is_word("NATURAL") {
+            let hint = "name the columns that both have: a JOIN b USING (key)";
+            return Err(self.fail(Diagnostic::error("E0430", start, "there is no NATURAL JOIN").hint(hint)));
         }
+        let mut asof = self.take_word("ASOF");
         let kinds = [
             ("INNER", JoinKind::Inner),
             ("LEFT", JoinKind::Left),
@@ -119,8 +111,14 @@ impl Parser<'_> {
         if matches!(kind, Some(JoinKind::Left | JoinKind::Right | JoinKind::Full)) {
             self.take_word("OUTER");
         }
+        asof |= self.take_word("ASOF");
         self.expect_word("JOIN")?;
         let span = start.to(self.last_span());
+        if asof && (cross || matches!(kind, Some(JoinKind::Right | JoinKind::Full))) {
+            let message = "ASOF JOIN keeps rows of the left side alone";
+            let hint = "write ASOF JOIN, or ASOF LEFT JOIN for the left rows without a partner, too";
+            return Err(self.fail(Diagnostic::error("E0430", span, message).hint(hint)));
+        }
         if self.is_unnest(0) {
             return self.joined_unnest(kind.unwrap_or(JoinKind::Inner), span);
         }
@@ -130,7 +128,7 @@ impl Parser<'_> {
         if within.is_none() {
             within = self.within()?;
         }
-        Ok(Join { kind: kind.unwrap_or(JoinKind::Inner), relation, within, on, span })
+        Ok(Join { kind: kind.unwrap_or(JoinKind::Inner), relation, within, on, asof, span })
     }
 
     fn join_on(&mut self, cross: bool) -> Parse<JoinOn> {

@@ -58,7 +58,7 @@ impl Parser<'_> {
         numbered |= self.ordinality()?;
         let relation = relation(written, alias, span);
         let on = JoinOn::Elements(Box::new(Elements { operand, numbered, columns }));
-        Ok(Join { kind, relation, within: None, on, span: start })
+        Ok(Join { kind, relation, within: None, on, asof: false, span: start })
     }
 
     /// `WITH ORDINALITY`
@@ -122,7 +122,7 @@ impl Parser<'_> {
         }
         let on = JoinOn::Elements(Box::new(Elements { operand, numbered: false, columns: Vec::new() }));
         let relation = relation(IN_LIST.to_owned(), Some(own), span);
-        query.joins.push(Join { kind: JoinKind::Inner, relation, within: None, on, span });
+        query.joins.push(Join { kind: JoinKind::Inner, relation, within: None, on, asof: false, span });
         Ok(())
     }
 }

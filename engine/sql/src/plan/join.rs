@@ -93,6 +93,18 @@ pub enum JoinMode {
         /// How much longer rows are kept, ns.
         retention_ns: i64,
     },
+    /// Two streams: each left row meets one right row, the nearest in time of those in
+    /// `left time − before_ns ≤ right time ≤ left time + after_ns`.
+    AsOf {
+        /// ns; below 0 when the right row has to be later.
+        before_ns: i64,
+        /// ns; below 0 when the right row has to be earlier.
+        after_ns: i64,
+        /// How much longer rows are kept, ns.
+        retention_ns: i64,
+        /// The earliest of those at or behind the left row; FALSE: the latest of those at or before it.
+        forward: bool,
+    },
     /// Two streams: both rows are in one window.
     Window {
         /// The window.

@@ -21,7 +21,7 @@ use crate::operator::Operator;
 pub fn operator(spec: &JoinSpec, inputs: [&SchemaRef; 2], place: Place, ctx: EvalContext) -> Box<dyn Operator> {
     match spec.mode {
         JoinMode::Lookup { .. } => Box::new(lookup::Lookup::new(spec, inputs, place, ctx)),
-        JoinMode::Interval { .. } | JoinMode::Window { .. } => {
+        JoinMode::Interval { .. } | JoinMode::AsOf { .. } | JoinMode::Window { .. } => {
             Box::new(streams::Streams::new(spec, inputs, place, ctx))
         }
         JoinMode::Tables => {

@@ -21,14 +21,15 @@ mod sessions;
 
 use std::collections::VecDeque;
 
-use velostream_sql::plan::{JoinKind, JoinSpec, Side};
+use velostream_sql::plan::{JoinKind, JoinMode, JoinSpec, LateStrategy, Side};
 use velostream_state::snapshot::{SnapshotError, SnapshotReader, SnapshotWriter};
-use velostream_types::time::{WM_END, WM_NONE};
+use velostream_types::time::{WM_END, WM_NONE, duration_text, timestamp_text};
 use velostream_types::{Batch, Column, Fatal, SchemaRef};
 
 use super::marks::{Mark, batches};
 use super::output::Output;
 use crate::expr::EvalContext;
+use crate::op::aggregate::letters::late_row;
 use crate::op::aggregate::{Place, times};
 use crate::op::inputs::{Input, Inputs};
 use crate::operator::{Msg, OpCx, Operator};
@@ -60,6 +61,9 @@ pub struct Streams {
     keys: Keys,
     progress: Progress,
     output: Output,
+    place: Place,
+    /// Rows that are late for all of their windows go to the dead letters.
+    letters: bool,
     cursor: Cursor,
     ready: VecDeque<Msg>,
     /// Rows of an earlier run below this time were given out by it.
@@ -109,7 +113,9 @@ impl Streams {
             inputs: Inputs::new(2),
             keys: Keys::default(),
             progress: Progress::new(),
-            output: Output::new(spec, ctx, place.sources, place.dlq),
+            output: Output::new(spec, ctx, place.sources.clone(), place.dlq),
+            letters: matches!(spec.mode, JoinMode::Window { spec, .. } if spec.late == LateStrategy::DeadLetter),
+            place,
             cursor: Cursor::None,
             ready: VecDeque::new(),
             resumed: WM_NONE,
@@ -190,14 +196,17 @@ impl Streams {
     fn judged(&mut self, side: Side, batch: &Batch, cx: &mut OpCx<'_>) -> Result<(Vec<Arrival>, Vec<u32>), Fatal> {
         let (judge, keeps) = (self.judge(side), self.kind.keeps(side));
         let (times, owns) = (times(batch)?, batch.meta.wm_own.as_deref());
-        let keys: Vec<&Column> = self.columns[number(side)].iter().map(|column| &batch.columns[*column]).collect();
+        let keys = self.columns[number(side)].iter().map(|column| &batch.columns[*column]);
+        let keys: Vec<&Column> = keys.filter(|key| key.nulls().is_some() || matches!(key, Column::Null(_))).collect();
         let mut arrivals = Vec::with_capacity(batch.rows);
         let mut kept = Vec::with_capacity(batch.rows);
         for row in 0..batch.rows {
             let (time, own) = (times[row], owns.map_or(WM_NONE, |owns| owns[row]).max(judge));
             self.highest = self.highest.max(time);
             let is_late = self.rule.is_late(time, own);
-            cx.counters.late += u64::from(is_late);
+            if is_late {
+                self.refuse(batch, row, own, cx);
+            }
             let is_replayed = !is_late && self.rule.has_windows() && self.rule.is_late(time, self.resumed_at);
             cx.counters.replayed += u64::from(is_replayed);
             let own = if self.rule.has_windows() { own.max(self.resumed_at) } else { own };
@@ -225,6 +234,23 @@ impl Streams {
             }
         }
         Ok((arrivals, kept))
+    }
+
+    /// Counts a late row, and dead-letters it where the query says so.
+    fn refuse(&self, batch: &Batch, row: usize, own: i64, cx: &mut OpCx<'_>) {
+        cx.counters.late += 1;
+        if !self.letters {
+            return;
+        }
+        let time = batch.meta.event_time.as_ref().map_or(WM_NONE, |times| times[row]);
+        let message = format!(
+            "row at {} came after its last window had closed: the watermark was {}, allowed lateness is {}",
+            timestamp_text(time),
+            timestamp_text(own),
+            duration_text(self.rule.lateness()),
+        );
+        cx.counters.dead_lettered += 1;
+        cx.dead.push((self.place.dlq, late_row(&self.place, batch, row, message)));
     }
 
     /// The rows of a batch met what there is; those that may meet more, or are told of when they did not, stay.

@@ -91,6 +91,18 @@ fn tables() {
 }
 
 #[test]
+fn the_nearest_row() {
+    check(
+        "SELECT x, y FROM a ASOF JOIN b ON a.k = b.k AND a.ts >= b.ts WITHIN 5s",
+        "join Inner last of -5s..0s ([0], [0]) -> l0 r0 l1 r1 l2 r2",
+    );
+    check(
+        "SELECT x, y FROM a LEFT ASOF JOIN b WITHIN 5s ON b.ts > a.ts AND a.k = b.k",
+        "join Left first of 0.000000001s..5s ([1], [1]) -> r0 l0 l1 r1 l2 r2",
+    );
+}
+
+#[test]
 fn chains() {
     check(
         "SELECT x, y, n FROM a JOIN b WITHIN 5s ON a.k = b.k LEFT JOIN c ON c.k = b.k",

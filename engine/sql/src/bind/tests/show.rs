@@ -65,6 +65,10 @@ pub(super) fn kind(kind: &NodeKind) -> String {
                     let ms = |ns: i64| ns as f64 / 1e9;
                     format!("-{}s..{}s", ms(before_ns), ms(after_ns))
                 }
+                JoinMode::AsOf { before_ns, after_ns, forward, .. } => {
+                    let way = if forward { "first" } else { "last" };
+                    format!("{way} of {}s..{}s", -before_ns as f64 / 1e9, after_ns as f64 / 1e9)
+                }
                 JoinMode::Window { spec, at_close } => {
                     format!("window {}s {at_close}", spec.kind.size_ns() / 1_000_000_000)
                 }

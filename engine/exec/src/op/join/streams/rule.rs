@@ -42,6 +42,10 @@ impl Rule {
             JoinMode::Interval { before_ns, after_ns, retention_ns } => {
                 Rule::Interval(Bounds { before: before_ns, after: after_ns, retention: retention_ns.max(0) })
             }
+            JoinMode::AsOf { before_ns, after_ns, retention_ns, forward } => {
+                let bounds = Bounds { before: before_ns, after: after_ns, retention: retention_ns.max(0) };
+                Rule::Nearest { bounds, forward }
+            }
             JoinMode::Window { spec, at_close } => match spec.kind {
                 WindowKind::Session { gap_ns } => {
                     Rule::Session { gap: gap_ns.max(1), lateness: spec.lateness_ns.max(0) }
@@ -79,6 +83,15 @@ impl Rule {
             }
             Rule::Window { grid, .. } => grid.place(time, own).is_none(),
             Rule::Session { lateness, .. } => time.saturating_add(*lateness) < own,
+        }
+    }
+
+    /// Of windows: how long they wait for rows behind their end.
+    pub(super) fn lateness(&self) -> i64 {
+        match self {
+            Rule::Window { grid, .. } => grid.lateness(),
+            Rule::Session { lateness, .. } => *lateness,
+            Rule::Interval(_) | Rule::Nearest { .. } => 0,
         }
     }
 
