@@ -52,6 +52,7 @@ State (--state FOLDER):
   Checkpoints of everything a run knows, in FOLDER; the newest three are kept. However the process ends, the same command
   goes on from the newest one that is whole, on any number of shards, and the output is that of an uninterrupted run.
   Output files are NAME.partial until the run is complete, then all get their names; one more start finds nothing to do.
+  Topics are read on behind the checkpoint, whatever the group committed, and written at least once.
   Another SQL text, a changed input or output file and a damaged folder are errors that say what to do. docs/state.md
 
 Kafka:

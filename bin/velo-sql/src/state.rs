@@ -22,7 +22,8 @@ const LONGEST_NS: i64 = 24 * 3_600_000_000_000;
 #[command(next_help_heading = "State")]
 pub struct StateArgs {
     /// Keep checkpoints of the run in this folder and go on from the newest one there: after kill -9, a stop or a lost
-    /// machine the same command gives what an uninterrupted run gives, on any number of shards. Files only, for now
+    /// machine the same command gives what an uninterrupted run gives, on any number of shards. Into topics, rows from
+    /// behind that checkpoint come again
     #[arg(long, value_name = "FOLDER")]
     pub state: Option<PathBuf>,
     /// Pause between checkpoints, 10ms to 24h [default: 10s]

@@ -308,7 +308,7 @@ impl Lane {
         }
         self.serve()?;
         self.count_refused(world);
-        let stop = world.stopping();
+        let mut stop = world.stopping();
         if !self.held.is_empty() {
             self.write(world)?;
             if !self.held.is_empty() {
@@ -329,6 +329,7 @@ impl Lane {
         if barrier > self.barrier_seen {
             (self.barrier_seen, self.busy) = (barrier, true);
             self.inbox.barrier = Some(barrier);
+            stop |= world.stops_at(barrier);
         }
         let asked = world.asked();
         if asked > self.asked_seen {

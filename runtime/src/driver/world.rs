@@ -73,6 +73,8 @@ pub struct World {
     aligned: bool,
     /// The last barrier the sources are asked to give on.
     barrier: AtomicU64,
+    /// The barrier right behind which the shards stop; `u64::MAX` for none.
+    last_barrier: AtomicU64,
     /// How often the shards were asked where they stand.
     asked: AtomicU64,
     /// Their last answers, and to which asking.
@@ -105,6 +107,7 @@ impl World {
             aligned: aligned && bells.len() > 1,
             bells,
             barrier: AtomicU64::new(0),
+            last_barrier: AtomicU64::new(u64::MAX),
             asked: AtomicU64::new(0),
             answers: Mutex::default(),
             told: Mutex::default(),
@@ -276,6 +279,19 @@ impl World {
         if !self.stop.swap(true, Ordering::AcqRel) {
             self.ring_all();
         }
+    }
+
+    /// Gives barrier `id` and stops the shards right behind it: each takes both in one turn, so that nothing it reads, and
+    /// nothing it writes of that, stands between them.
+    pub fn stop_at(&self, id: u64) {
+        self.last_barrier.store(id, Ordering::Release);
+        self.give_barrier(id);
+        self.stop();
+    }
+
+    /// TRUE for the barrier of [`World::stop_at`].
+    pub fn stops_at(&self, id: u64) -> bool {
+        self.last_barrier.load(Ordering::Acquire) == id
     }
 
     /// Whoever looks after the run has something to do before a stop: it stops the shards itself.

@@ -4,23 +4,79 @@
 //! Metadata is one line of text: a version, the fingerprint of the app's stateful operators, the partition's highest
 //! event time before the offset, and the operators' frontiers, all in nanoseconds, `-` for none:
 //! `velo1 9f86d081884c7d65 1717171717000000000 1717171700000000000,-`.
+//!
+//! A run that keeps its state commits the offsets of its checkpoints, and says with them where the state is that belongs
+//! to them: `velo1-state 5f16c0f6bd3b9a07 12 1717171717000000000 /data/state`.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 use velostream_exec::commit::{CommitLog, Safe, SafePoint};
-use velostream_exec::shard::PartitionProgress;
 use velostream_sql::plan::{AppPlan, NodeKind, WindowKind};
 use velostream_types::time::WM_NONE;
-use velostream_types::topic::FetchStats;
-use velostream_types::{NodeId, PartitionId, SourceId};
+use velostream_types::{Fatal, NodeId};
 
+use super::seen::Seen;
 use crate::driver::{News, Note, World};
 
 /// Brokers refuse metadata of 4,096 bytes or more.
 const METADATA_MAX: usize = 4_000;
 const VERSION: &str = "velo1";
+
+const STATE_VERSION: &str = "velo1-state";
+
+fn time_text(t: i64) -> String {
+    if t == WM_NONE { "-".to_owned() } else { t.to_string() }
+}
+
+fn time_of(text: &str) -> Option<i64> {
+    if text == "-" { Some(WM_NONE) } else { text.parse().ok() }
+}
+
+/// What a commit of a run that keeps its state says of one partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateMark {
+    /// The state folder's own number, as 16 digits.
+    pub identity: String,
+    /// Number of the checkpoint that the offset belongs to.
+    pub checkpoint: u64,
+    /// Highest event time before the offset, ns.
+    pub max_event_time: i64,
+    /// Where the folder was; empty when its name is too long.
+    pub folder: String,
+}
+
+impl StateMark {
+    /// As text.
+    pub fn text(&self) -> String {
+        let StateMark { identity, checkpoint, max_event_time, folder } = self;
+        let head = format!("{STATE_VERSION} {identity} {checkpoint} {}", time_text(*max_event_time));
+        let whole = format!("{head} {folder}");
+        if whole.len() <= METADATA_MAX { whole } else { head }
+    }
+
+    /// From text; `None` when it is none of these.
+    pub fn parse(text: &str) -> Option<StateMark> {
+        let mut words = text.splitn(5, ' ');
+        if words.next()? != STATE_VERSION {
+            return None;
+        }
+        let identity = words.next()?.to_owned();
+        let (checkpoint, max_event_time) = (words.next()?.parse().ok()?, time_of(words.next()?)?);
+        Some(StateMark { identity, checkpoint, max_event_time, folder: words.next().unwrap_or_default().to_owned() })
+    }
+
+    /// What an app is told that would go on from such a commit without the state that belongs to it.
+    pub fn refusal(&self, group: &str) -> Fatal {
+        let StateMark { checkpoint, folder, .. } = self;
+        let folder = if folder.is_empty() { "FOLDER" } else { folder };
+        Fatal::new(format!(
+            "group {group} stands at checkpoint {checkpoint} of a run with --state {folder}, and what its windows and \
+             groups hold is in that folder only: run it with that folder, read everything again with --from-beginning, \
+             or name another --group"
+        ))
+    }
+}
 
 /// What a restart knows of an earlier run from one partition's metadata.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,24 +92,22 @@ pub struct Metadata {
 impl Metadata {
     /// As text; without frontiers when they would not fit.
     pub fn text(&self) -> String {
-        let time = |t: i64| if t == WM_NONE { "-".to_owned() } else { t.to_string() };
-        let frontiers: Vec<String> = self.frontiers.iter().map(|f| time(*f)).collect();
-        let head = format!("{VERSION} {:016x} {}", self.fingerprint, time(self.max_event_time));
+        let frontiers: Vec<String> = self.frontiers.iter().map(|f| time_text(*f)).collect();
+        let head = format!("{VERSION} {:016x} {}", self.fingerprint, time_text(self.max_event_time));
         let whole = format!("{head} {}", frontiers.join(","));
         if whole.len() <= METADATA_MAX { whole } else { head }
     }
 
     /// From text; `None` when it is not ours.
     pub fn parse(text: &str) -> Option<Metadata> {
-        let time = |t: &str| if t == "-" { Some(WM_NONE) } else { t.parse().ok() };
         let mut words = text.split(' ');
         if words.next()? != VERSION {
             return None;
         }
         let fingerprint = u64::from_str_radix(words.next()?, 16).ok()?;
-        let max_event_time = time(words.next()?)?;
+        let max_event_time = time_of(words.next()?)?;
         let frontiers = match words.next().filter(|w| !w.is_empty()) {
-            Some(list) => list.split(',').map(time).collect::<Option<_>>()?,
+            Some(list) => list.split(',').map(time_of).collect::<Option<_>>()?,
             None => Vec::new(),
         };
         Some(Metadata { fingerprint, max_event_time, frontiers })
@@ -108,11 +162,8 @@ pub struct Commits {
     /// The last barrier that became safe.
     complete: u64,
     given: Instant,
-    /// Where each partition was last seen in its log.
-    stands: BTreeMap<(SourceId, PartitionId), FetchStats>,
-    /// How far each partition was read.
-    read: BTreeMap<(SourceId, PartitionId), PartitionProgress>,
-    said: Vec<String>,
+    /// What lanes told beside barriers.
+    pub seen: Seen,
 }
 
 impl Commits {
@@ -134,24 +185,17 @@ impl Commits {
             barrier: 0,
             complete: 0,
             given: now,
-            stands: BTreeMap::new(),
-            read: BTreeMap::new(),
-            said: Vec::new(),
+            seen: Seen::default(),
         }
     }
 
     fn collect(&mut self) {
         for Note { shard, news } in self.notes.try_iter() {
-            match news {
-                News::Mark(mark) => self.log.mark(shard, mark),
-                News::Safe(writer, barrier) => self.log.made_safe(writer, barrier),
-                News::Read(partitions) => {
-                    self.read.extend(partitions.into_iter().map(|p| ((p.source, p.partition), p)));
-                }
-                News::Stands(source, partition, stats) => drop(self.stands.insert((source, partition), stats)),
-                News::Say(text) => self.said.push(text),
-                // Topics go on by what their group committed.
-                News::Saved(_) | News::Cut(..) => {}
+            match self.seen.take(news) {
+                Some(News::Mark(mark)) => self.log.mark(shard, mark),
+                Some(News::Safe(writer, barrier)) => self.log.made_safe(writer, barrier),
+                // Without checkpoints a run goes on by what its group committed.
+                _ => {}
             }
         }
     }
@@ -177,29 +221,25 @@ impl Commits {
         Some(safe)
     }
 
-    /// Where each partition was last seen in its log.
-    pub fn stands(&self) -> &BTreeMap<(SourceId, PartitionId), FetchStats> {
-        &self.stands
+    /// What to commit, each offset with its metadata.
+    pub fn offsets(&self, safe: &Safe) -> Vec<Offset> {
+        let frontiers: Vec<i64> = safe.frontiers.iter().map(|(_, frontier)| *frontier).collect();
+        let offset = |at: &SafePoint| {
+            let (fingerprint, max_event_time) = (self.fingerprint, at.max_event_time);
+            let metadata = Metadata { fingerprint, max_event_time, frontiers: frontiers.clone() };
+            Offset { at: *at, metadata: metadata.text() }
+        };
+        safe.partitions.iter().map(offset).collect()
     }
+}
 
-    /// How far each partition was read, as last seen.
-    pub fn read(&self) -> impl Iterator<Item = &PartitionProgress> {
-        self.read.values()
-    }
-
-    /// What sources and sinks said since the last call.
-    pub fn take_said(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.said)
-    }
-
-    /// The metadata to commit with a partition's offset.
-    pub fn metadata(&self, safe: &Safe, point: &SafePoint) -> Metadata {
-        Metadata {
-            fingerprint: self.fingerprint,
-            max_event_time: point.max_event_time,
-            frontiers: safe.frontiers.iter().map(|(_, frontier)| *frontier).collect(),
-        }
-    }
+/// One offset to commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offset {
+    /// Where.
+    pub at: SafePoint,
+    /// What goes with it.
+    pub metadata: String,
 }
 
 #[cfg(test)]
@@ -216,6 +256,21 @@ mod tests {
         }
         for foreign in ["", "velo2 0 0 0", "velo1 x - -", "velo1 1", "hello world", "velo1 1 5 3,x"] {
             assert_eq!(Metadata::parse(foreign), None, "{foreign:?}");
+        }
+    }
+
+    #[test]
+    fn a_state_folder_survives_the_way_through_text() {
+        for (max_event_time, folder) in [(WM_NONE, ""), (-5, "/data/my state"), (7, "state")] {
+            let (identity, folder) = ("5f16c0f6bd3b9a07".to_owned(), folder.to_owned());
+            let mark = StateMark { identity, checkpoint: 12, max_event_time, folder };
+            assert_eq!(StateMark::parse(&mark.text()), Some(mark.clone()));
+            assert_eq!(Metadata::parse(&mark.text()), None, "no run without the folder takes it for its own");
+            let long = StateMark { folder: "x".repeat(5_000), ..mark };
+            assert!(long.text().len() <= METADATA_MAX && StateMark::parse(&long.text()).is_some());
+        }
+        for foreign in ["", "velo1 9f86d081884c7d65 - -", "velo1-state", "velo1-state a b - /"] {
+            assert_eq!(StateMark::parse(foreign), None, "{foreign:?}");
         }
     }
 

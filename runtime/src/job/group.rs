@@ -6,27 +6,30 @@
 //!
 //! A life also ends when the log it reads was cut, or when a producer lost the order of its records: the next one goes on
 //! from the last commit (at the cut at the latest), after a pause. Once a job lived, brokers that are away are waited for.
+//!
+//! With a state folder every life goes on from its newest checkpoint instead, and the shards stop behind a checkpoint.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Receiver;
-use velostream_exec::commit::{self, Safe, SafePoint};
-use velostream_sql::plan::{AppPlan, KafkaSource};
+use velostream_exec::commit::{self, SafePoint};
+use velostream_sql::plan::{AppPlan, NodeKind};
 use velostream_types::time::WM_NONE;
-use velostream_types::topic::{
-    Broker, Client, Commit, CommitError, Committed, FetchStats, GroupMember, MemberEvent, MemberSpec, TopicPartition,
-};
+use velostream_types::topic::{Broker, Client, Committed, GroupMember, MemberEvent, MemberSpec, TopicPartition};
 use velostream_types::{Fatal, PartitionId, Remedy, SourceId};
 
-use super::commits::{self, Commits};
+use self::watch::{Pulse, Watch};
+use super::checkpoint::Keeper;
+use super::checkpoint::collect::Collector;
+use super::commits;
 use super::endpoints::TopicInput;
 use super::topics::{self, Begin, SourceTopic};
-use super::{Event, Input, MakeShard, PartitionReport, Resume, RunOptions, RunReport, endpoints};
+use super::{Event, Input, MakeShard, Resume, RunOptions, RunReport, endpoints};
 use crate::clock::monotonic;
-use crate::driver::{Note, World};
 use crate::stop::StopHandle;
+
+mod watch;
 
 /// How long a poll of a member waits when there is nothing else to do.
 const POLL: Duration = Duration::from_millis(100);
@@ -34,8 +37,6 @@ const POLL: Duration = Duration::from_millis(100);
 const OWNERSHIP_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a commit may take when the run, or an assignment, ends.
 const LAST_COMMIT: Duration = Duration::from_secs(10);
-/// Time between two looks at the partitions.
-const SHOW_EVERY: Duration = Duration::from_millis(200);
 /// Session time-out of librdkafka when nothing else is set.
 const SESSION_MS: u64 = 45_000;
 
@@ -96,22 +97,26 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_
 /// A life of this length was none that failed at once: the pauses begin anew.
 const LONG_LIFE: Duration = Duration::from_secs(60);
 
-/// Runs a plan that reads topics.
+/// Runs a plan that reads or writes topics; with a keeper from where its state stands.
 pub(super) fn run(
     mut plan: AppPlan,
     mut options: RunOptions,
-    broker: Arc<dyn Broker>,
     stop: &StopHandle,
     make: &MakeShard,
+    keeper: Option<Keeper>,
 ) -> Result<RunReport, Fatal> {
+    let broker = options.broker.clone().ok_or_else(|| Fatal::new("this program was built without a Kafka client"))?;
     // Jobs without annotations are named by their objects.
     plan.name_groups(|_| None);
     let plan = Arc::new(plan);
     let sources = {
         let observer = &mut options.observer;
         let mut say = |text: String| observer(Event::Notice(&text));
-        let sources = topics::find_sources(&plan, &*broker, options.kafka.group.as_deref(), stop, &mut say)?;
+        let missing = keeper.as_ref().and_then(Keeper::topic_is_missing);
+        let find = topics::Find { group: options.kafka.group.as_deref(), missing: missing.as_deref() };
+        let sources = topics::find_sources(&plan, &*broker, &find, stop, &mut say)?;
         topics::make_sinks(&plan, &*broker, &sources, &mut say)?;
+        keeper.as_ref().and_then(|_| Keeper::at_least_once(&plan)).into_iter().for_each(&mut say);
         sources
     };
     let mut job = Job {
@@ -125,12 +130,14 @@ pub(super) fn run(
         cuts: BTreeMap::new(),
         failed: false,
         lived: false,
+        keeper,
     };
     let outcome = job.lives(&mut options, stop, make);
     for membership in job.members {
         membership.member.leave();
     }
-    outcome
+    let checkpoints = job.keeper.map(|keeper| keeper.report);
+    outcome.map(|report| RunReport { checkpoints, ..report })
 }
 
 fn join(sources: &[SourceTopic], broker: &dyn Broker, options: &RunOptions) -> Result<Vec<Membership>, Fatal> {
@@ -177,6 +184,8 @@ struct Job {
     failed: bool,
     /// The shards ran: what is away is waited for.
     lived: bool,
+    /// Every life goes on from its newest checkpoint.
+    keeper: Option<Keeper>,
 }
 
 impl Job {
@@ -229,7 +238,8 @@ impl Job {
             self.cuts.extend(cuts.iter().cloned());
         }
         let mut say = |text: String| (options.observer)(Event::Notice(&text));
-        say(format!("going on from the last commit in {} ms: {fatal}", pause.as_millis()));
+        let place = if self.keeper.is_some() { "the newest checkpoint" } else { "the last commit" };
+        say(format!("going on from {place} in {} ms: {fatal}", pause.as_millis()));
         let begun = monotonic();
         while begun.elapsed() < pause && stop.reason().is_none() {
             let left = pause.saturating_sub(begun.elapsed()).min(POLL);
@@ -243,14 +253,14 @@ impl Job {
         Ok(())
     }
 
-    /// TRUE when all that is read stands in logs, so that a life that failed can be lived again from the last commit.
+    /// TRUE when all that is read stands in logs or is known to checkpoints, so that a life that failed can be lived again.
     fn can_restart(&self) -> bool {
-        self.sources.len() == self.plan.sources.len()
+        self.keeper.is_some() || self.sources.len() == self.plan.sources.len()
     }
 
-    /// TRUE when the job may not share its partitions: its state is not cut by them.
+    /// TRUE when the job may not share its partitions: its state is not cut by them, or its folder is of all of them.
     fn needs_all(&self) -> bool {
-        !commit::is_stateless(&self.plan)
+        self.keeper.is_some() || !commit::is_stateless(&self.plan)
     }
 
     fn owns_all(&self) -> bool {
@@ -343,55 +353,69 @@ impl Job {
     }
 
     fn others_have_them(&self) -> Fatal {
-        Fatal::new(format!(
-            "this job keeps state that is not cut by partition, so it must own every partition: {}; stop the other \
-             process, or start this one with another --group",
-            self.missing()
-        ))
+        let why = match self.keeper {
+            Some(_) => "the state folder of a run is of all its partitions, so it must own every one",
+            None => "this job keeps state that is not cut by partition, so it must own every partition",
+        };
+        Fatal::new(format!("{why}: {}; stop the other process, or start this one with another --group", self.missing()))
     }
 
     /// Runs the shards over the present assignment.
     fn life(&mut self, options: &mut RunOptions, stop: &StopHandle, make: &MakeShard) -> Result<LifeEnd, Fatal> {
         let (inputs, resume) = self.begin(options)?;
         let (notes_in, notes) = crossbeam_channel::unbounded();
+        let plan = Arc::clone(&self.plan);
+        let can_restart = self.can_restart();
+        let pulse = match &mut self.keeper {
+            Some(keeper) => Pulse::Checkpoints(Collector::new(keeper, notes, Arc::clone(&plan), inputs.clone())),
+            None => Pulse::Waiting { points: resume.points.clone(), notes },
+        };
         let life = super::Life {
-            plan: Arc::clone(&self.plan),
+            plan: Arc::clone(&plan),
             inputs,
             broker: Some(Arc::clone(&self.broker)),
             notes: Some(notes_in),
-            resume: resume.clone(),
+            resume,
         };
-        let plan = Arc::clone(&self.plan);
-        let can_restart = self.can_restart();
         let mut watch = Watch {
             plan: &plan,
             can_restart,
             lived: &mut self.lived,
             members: &mut self.members,
             sources: &self.sources,
-            points: resume.points,
-            notes,
-            commits: None,
+            pulse,
             committed: &mut self.committed,
             shown: None,
             failed: None,
             reassigned: false,
         };
-        let outcome = super::run_life(life, options, stop, make, &mut |world, observer| watch.tick(world, observer));
+        let tick = &mut |world: &_, observer: &mut dyn FnMut(Event<'_>)| watch.tick(world, stop, observer);
+        let outcome = super::run_life(life, options, stop, make, tick);
         watch.end(outcome, options, stop)
     }
 
     /// Where the assigned partitions begin, and what operators gave out before.
     fn begin(&mut self, options: &mut RunOptions) -> Result<(Vec<Input>, Resume), Fatal> {
         self.members.iter_mut().for_each(|m| m.changed = false);
-        let begin = if self.known.is_some() { Begin::Committed } else { options.kafka.begin.clone() };
+        let is_first = self.known.is_none();
+        let goes_on = self.keeper.as_mut().map_or(Ok(false), Keeper::goes_on)?;
+        if goes_on && is_first && options.kafka.begin != Begin::Committed {
+            let text = "--from and --from-beginning say where the first start begins; the state folder says where this one does";
+            (options.observer)(Event::Notice(text));
+        }
+        let begin = if is_first { options.kafka.begin.clone() } else { Begin::Committed };
         let known = self.sources.iter().map(|s| s.partitions).collect();
         self.known.get_or_insert(known);
         let mut inputs = endpoints::inputs(&self.plan, &options.topics, options.follow)?;
         let (mut points, mut metadata) = (Vec::new(), Vec::new());
         for at in 0..self.sources.len() {
-            let (input, known) = self.input(at, &begin, options.kafka.until_end, &mut options.observer)?;
-            metadata.extend(known);
+            let input = if goes_on {
+                self.kept_input(at, &mut options.observer)?
+            } else {
+                let (input, known) = self.input(at, &begin, options.kafka.until_end, &mut options.observer)?;
+                metadata.extend(known);
+                input
+            };
             points.extend(input.starts.iter().map(|(p, start)| SafePoint {
                 source: self.sources[at].source,
                 partition: PartitionId(*p),
@@ -400,7 +424,38 @@ impl Job {
             }));
             inputs[self.sources[at].source.index()] = Input::Topics(input);
         }
-        Ok((inputs, Resume { points, frontiers: commits::frontiers(&self.plan, &metadata), state: None }))
+        let mut resume = Resume { points, frontiers: commits::frontiers(&self.plan, &metadata), state: None };
+        if let Some(keeper) = &mut self.keeper {
+            self.cuts.clear();
+            let mut say = |text: String| (options.observer)(Event::Notice(&text));
+            resume = keeper.begin(&self.plan, &mut inputs, resume, &mut say)?;
+        }
+        Ok((inputs, resume))
+    }
+
+    /// The assigned partitions of source number `at` with what the group committed for them.
+    fn committed_of(&mut self, at: usize) -> Result<Vec<(TopicPartition, Option<Committed>)>, Fatal> {
+        let source = &self.sources[at];
+        let assigned = self.assigned_of(source);
+        let membership = self.members.iter_mut().find(|m| m.client == source.client && m.group == source.group);
+        let committed = match membership {
+            Some(membership) => membership.member.committed(&assigned)?,
+            None => vec![None; assigned.len()],
+        };
+        Ok(assigned.into_iter().zip(committed).collect())
+    }
+
+    /// Where the assigned partitions of source number `at` go on by the newest checkpoint.
+    fn kept_input(&mut self, at: usize, observer: &mut dyn FnMut(Event<'_>)) -> Result<TopicInput, Fatal> {
+        let assigned = self.committed_of(at)?;
+        let source = &self.sources[at];
+        let mut say = |text: String| observer(Event::Notice(&text));
+        let starts = match &mut self.keeper {
+            Some(keeper) => keeper.starts(source, &*self.broker, &assigned, &self.cuts, &mut say)?,
+            None => BTreeMap::new(),
+        };
+        say(format!("reading {} in group {} from {}", source.topic, source.group, places(&starts)));
+        Ok(topic_input(source, starts))
     }
 
     /// Where the assigned partitions of source number `at` begin.
@@ -411,14 +466,17 @@ impl Job {
         until_end: bool,
         observer: &mut dyn FnMut(Event<'_>),
     ) -> Result<(TopicInput, Vec<commits::Metadata>), Fatal> {
+        let assigned = self.committed_of(at)?;
         let source = &self.sources[at];
-        let assigned = self.assigned_of(source);
-        let membership = self.members.iter_mut().find(|m| m.client == source.client && m.group == source.group);
-        let committed = match membership {
-            Some(membership) => membership.member.committed(&assigned)?,
-            None => vec![None; assigned.len()],
-        };
-        let assigned: Vec<_> = assigned.into_iter().zip(committed).collect();
+        if let Some(mark) = Keeper::mark_of(&assigned).filter(|_| matches!(begin, Begin::Committed)) {
+            if !keeps_nothing(&self.plan) {
+                return Err(mark.refusal(&source.group));
+            }
+            observer(Event::Notice(&format!(
+                "group {} stands at checkpoint {} of a run with --state {}; this app keeps nothing and goes on from there",
+                source.group, mark.checkpoint, mark.folder
+            )));
+        }
         let kafka = topics::kafka_sources(&self.plan).find(|(id, _)| *id == source.source).map(|(_, kafka)| kafka);
         let Some(kafka) = kafka else { return Err(Fatal::new("a source is no topic any more")) };
         let first_added = self.known.as_ref().map_or(u32::MAX, |known| known[at]);
@@ -444,152 +502,27 @@ impl Job {
             _ => format!("reading {} in group {} from {}", source.topic, source.group, places(&starts)),
         };
         observer(Event::Notice(&text));
-        let input = TopicInput {
-            client: source.client.clone(),
-            group: source.group.clone(),
-            topic: source.topic.clone(),
-            partitions: source.partitions,
-            starts,
-        };
-        Ok((input, metadata))
+        if let Some(keeper) = &mut self.keeper {
+            keeper.note_logs(source, &*self.broker, &starts)?;
+        }
+        Ok((topic_input(source, starts), metadata))
     }
 }
 
-/// What the housekeeping thread does while the shards run: serves the groups, commits, stops the shards when the
-/// assignment changes.
-struct Watch<'a> {
-    plan: &'a AppPlan,
-    /// A life that fails can be lived again.
-    can_restart: bool,
-    /// Set when a barrier went all the way: everything was there.
-    lived: &'a mut bool,
-    members: &'a mut Vec<Membership>,
-    sources: &'a [SourceTopic],
-    points: Vec<SafePoint>,
-    notes: Receiver<Note>,
-    /// Made when the number of shards is known.
-    commits: Option<Commits>,
-    /// What was committed in this run.
-    committed: &'a mut BTreeMap<(SourceId, PartitionId), i64>,
-    /// When the partitions were shown last.
-    shown: Option<Instant>,
-    failed: Option<Fatal>,
-    reassigned: bool,
+/// TRUE when offsets are all that a restart needs: no operator holds rows, for however short a time.
+fn keeps_nothing(plan: &AppPlan) -> bool {
+    let holds = |kind: &NodeKind| matches!(kind, NodeKind::Join(_) | NodeKind::Over(_) | NodeKind::Subqueries(_));
+    commit::is_stateless(plan) && !plan.nodes.iter().any(|node| holds(&node.kind))
 }
 
-impl Watch<'_> {
-    fn tick(&mut self, world: &World, observer: &mut dyn FnMut(Event<'_>)) {
-        let mut say = |text: String| observer(Event::Notice(&text));
-        for membership in self.members.iter_mut() {
-            if let Err(fatal) = membership.poll(Duration::ZERO, &mut say) {
-                self.failed.get_or_insert(fatal);
-            }
-        }
-        let make = || {
-            let interval = topics::commit_interval(self.plan);
-            Commits::new(self.plan, world.shards(), &self.points, self.notes.clone(), interval, monotonic())
-        };
-        let commits = self.commits.get_or_insert_with(make);
-        let safe = commits.tick(world, monotonic());
-        if let Some(fatal) = lost_data(self.plan, commits.stands()) {
-            self.failed.get_or_insert(fatal);
-        }
-        if self.failed.is_some() {
-            world.stop();
-            return;
-        }
-        self.commit(safe, None, &mut say);
-        if self.members.iter().any(|m| m.changed) && !world.stopping() {
-            self.reassigned = true;
-            world.stop();
-        }
-        self.show(observer);
+fn topic_input(source: &SourceTopic, starts: BTreeMap<u32, topics::Start>) -> TopicInput {
+    TopicInput {
+        client: source.client.clone(),
+        group: source.group.clone(),
+        topic: source.topic.clone(),
+        partitions: source.partitions,
+        starts,
     }
-
-    /// Tells where the partitions stand, now and then.
-    fn show(&mut self, observer: &mut dyn FnMut(Event<'_>)) {
-        let Some(commits) = &self.commits else { return };
-        if self.shown.is_some_and(|at| at.elapsed() < SHOW_EVERY) {
-            return;
-        }
-        let mut partitions: Vec<_> = commits.read().map(|p| PartitionReport::of(self.plan, p)).collect();
-        partitions.iter_mut().for_each(|partition| partition.stands(commits.stands(), self.committed));
-        if !partitions.is_empty() {
-            self.shown = Some(monotonic());
-            observer(Event::Partitions(&partitions));
-        }
-    }
-
-    fn commit(&mut self, safe: Option<Safe>, wait: Option<Duration>, say: &mut dyn FnMut(String)) {
-        let Some(commits) = &mut self.commits else { return };
-        commits.take_said().into_iter().for_each(&mut *say);
-        if let Some(safe) = safe {
-            *self.lived = true;
-            let taken = commit_all(self.members, self.sources, commits, &safe, wait, say);
-            self.committed.extend(taken);
-        }
-    }
-
-    /// The shards ended: commits what they ended with and gives back what was revoked.
-    fn end(
-        mut self,
-        outcome: Result<RunReport, Fatal>,
-        options: &mut RunOptions,
-        stop: &StopHandle,
-    ) -> Result<LifeEnd, Fatal> {
-        if let Some(fatal) = self.failed {
-            return Err(fatal);
-        }
-        let mut say = |text: String| (options.observer)(Event::Notice(&text));
-        let is_stopped = stop.reason().is_some();
-        let mut again = None;
-        let mut report = match outcome {
-            Ok(report) => report,
-            Err(fatal) if self.can_restart && !is_stopped && matches!(fatal.remedy, Remedy::Restart(_)) => {
-                again = Some(fatal);
-                RunReport::nothing(self.plan, stop, options.follow)
-            }
-            // What the shards could not end in good order was not committed: the next ones do it again.
-            Err(fatal) if self.reassigned && !is_stopped => {
-                say(format!("going on from the last commit: {fatal}"));
-                RunReport::nothing(self.plan, stop, options.follow)
-            }
-            Err(fatal) => return Err(fatal),
-        };
-        report.follow |= !options.kafka.until_end;
-        let safe = self.commits.as_mut().and_then(Commits::take);
-        self.commit(safe, Some(LAST_COMMIT), &mut say);
-        if let Some(commits) = &self.commits {
-            report.stands(commits.stands(), self.committed);
-        }
-        for membership in self.members.iter_mut() {
-            if membership.revoking {
-                membership.member.release();
-            }
-            (membership.revoking, membership.lost) = (false, false);
-        }
-        if let Some(fatal) = again {
-            return Ok(LifeEnd::Failed(fatal));
-        }
-        let report = Box::new(report);
-        let goes_on = self.reassigned && stop.reason().is_none();
-        Ok(if goes_on { LifeEnd::Reassigned(report) } else { LifeEnd::Over(report) })
-    }
-}
-
-/// A source that says `on.data.loss = fail` and lost records.
-fn lost_data(plan: &AppPlan, stands: &BTreeMap<(SourceId, PartitionId), FetchStats>) -> Option<Fatal> {
-    let lost = |(id, kafka): (SourceId, &KafkaSource)| {
-        let (at, stats) = stands.iter().find(|(at, stats)| at.0 == id && stats.records_lost > 0)?;
-        kafka.fail_on_data_loss.then(|| {
-            Fatal::new(format!(
-                "{} records of {}-{} were deleted before they were read, and on.data.loss is fail; raise the topic's \
-                 retention, then start again to go on behind the gap, or set on.data.loss to warn",
-                stats.records_lost, kafka.topic, at.1
-            ))
-        })
-    };
-    topics::kafka_sources(plan).find_map(lost)
 }
 
 /// `0:15, 1:20`, shortened.
@@ -600,39 +533,4 @@ fn places(starts: &BTreeMap<u32, topics::Start>) -> String {
         all.push(format!("… {} more", starts.len() - SHOWN));
     }
     all.join(", ")
-}
-
-/// Commits what is safe, each partition with its own member; answers what the groups took. What was lost is not committed.
-fn commit_all(
-    members: &mut [Membership],
-    sources: &[SourceTopic],
-    commits: &Commits,
-    safe: &Safe,
-    wait: Option<Duration>,
-    say: &mut dyn FnMut(String),
-) -> Vec<((SourceId, PartitionId), i64)> {
-    let mut taken = Vec::new();
-    for membership in members.iter_mut().filter(|m| !m.lost) {
-        let of = |point: &SafePoint| {
-            let source = sources.iter().find(|s| s.source == point.source)?;
-            let own = source.client == membership.client && source.group == membership.group;
-            own.then(|| Commit {
-                at: TopicPartition { topic: source.topic.clone(), partition: point.partition.0 },
-                committed: Committed { offset: point.offset, metadata: commits.metadata(safe, point).text() },
-            })
-        };
-        let (points, list): (Vec<&SafePoint>, Vec<Commit>) =
-            safe.partitions.iter().filter_map(|point| Some((point, of(point)?))).unzip();
-        if list.is_empty() {
-            continue;
-        }
-        match membership.member.commit(&list, wait) {
-            Ok(()) => taken.extend(points.into_iter().map(|p| ((p.source, p.partition), p.offset))),
-            Err(CommitError::Stale(reason)) => say(format!("group {} moved on: {reason}", membership.group)),
-            Err(CommitError::Unavailable(reason)) => {
-                say(format!("group {}: no commit yet: {reason}", membership.group))
-            }
-        }
-    }
-    taken
 }

@@ -31,6 +31,7 @@ mod commits;
 mod endpoints;
 mod group;
 mod report;
+mod seen;
 mod standing;
 #[cfg(test)]
 mod tests;
@@ -242,7 +243,9 @@ pub fn run(plan: AppPlan, options: RunOptions, stop: &StopHandle) -> Result<RunR
             checkpoint,
         };
         let mut shard = Shard::new(plan, id, shards, &owned, options);
-        if let Some(restored) = resume.state.as_ref().and_then(|kept| kept.restored.as_ref()) {
+        let restored = resume.state.as_ref().and_then(|kept| kept.restored.as_ref());
+        // Before the first row there is no state, only where partitions begin.
+        if let Some(restored) = restored.filter(|restored| !restored.parts.is_empty()) {
             restored.heads.iter().for_each(|(source, partition, head)| shard.read_head(*source, *partition, head));
             let failed = |error| Fatal::new(format!("the checkpoint does not fit this program: {error}"));
             shard.restore(&restored.parts, shards).map_err(failed)?;
@@ -277,9 +280,7 @@ pub fn run_with(
         return checkpoint::run(plan, options, state, stop, make);
     }
     if topics::needs_broker(&plan) {
-        let missing = || Fatal::new("this program was built without a Kafka client");
-        let broker = options.broker.clone().ok_or_else(missing)?;
-        return group::run(plan, options, broker, stop, make);
+        return group::run(plan, options, stop, make, None);
     }
     let inputs = inputs(&plan, &options.topics, options.follow)?;
     let (notes_in, notes) = crossbeam_channel::unbounded();

@@ -75,23 +75,31 @@ pub fn needs_broker(plan: &AppPlan) -> bool {
     kafka_sources(plan).next().is_some() || !written(plan).is_empty()
 }
 
+/// How sources' topics are found.
+pub struct Find<'a> {
+    /// Group of all sources, instead of their own.
+    pub group: Option<&'a str>,
+    /// What to tell when one is missing; `None`: that it can be made.
+    pub missing: Option<&'a str>,
+}
+
 /// Finds the sources' topics, waiting for missing ones as they say.
 pub fn find_sources(
     plan: &AppPlan,
     broker: &dyn Broker,
-    group: Option<&str>,
+    find: &Find<'_>,
     stop: &StopHandle,
     say: &mut dyn FnMut(String),
 ) -> Result<Vec<SourceTopic>, Fatal> {
     let mut found = Vec::new();
     for (source, kafka) in kafka_sources(plan) {
-        let group = group.map(str::to_owned).or_else(|| kafka.group.clone());
+        let group = find.group.map(str::to_owned).or_else(|| kafka.group.clone());
         found.push(SourceTopic {
             source,
             client: kafka.client.clone(),
             group: group.unwrap_or_default(),
             topic: kafka.topic.clone(),
-            partitions: wait_for_topic(kafka, broker, stop, say)?,
+            partitions: wait_for_topic(kafka, broker, find.missing, stop, say)?,
         });
     }
     Ok(found)
@@ -100,6 +108,7 @@ pub fn find_sources(
 fn wait_for_topic(
     kafka: &KafkaSource,
     broker: &dyn Broker,
+    missing: Option<&str>,
     stop: &StopHandle,
     say: &mut dyn FnMut(String),
 ) -> Result<u32, Fatal> {
@@ -111,11 +120,9 @@ fn wait_for_topic(
             None if begun.elapsed() >= patience || stop.reason().is_some() => {
                 let waited =
                     if patience.is_zero() { String::new() } else { format!(" after {} s", patience.as_secs()) };
-                return Err(Fatal::new(format!(
-                    "topic {} does not exist on {}{waited}; create it, or set topic.wait.timeout to wait for it",
-                    kafka.topic,
-                    kafka.client.brokers()
-                )));
+                let way_out = missing.unwrap_or("create it, or set topic.wait.timeout to wait for it");
+                let (topic, brokers) = (&kafka.topic, kafka.client.brokers());
+                return Err(Fatal::new(format!("topic {topic} does not exist on {brokers}{waited}; {way_out}")));
             }
             None => {
                 let left = patience.saturating_sub(begun.elapsed());

@@ -27,8 +27,9 @@ fn output_that_cannot_be_taken_back() {
     let check = |sql: &str, words: &[&str]| refused(&world, &["run", "--state", "s", "-e", sql], 1, words);
     check("SELECT a FROM 'in.csv'", &["standard output", "what was printed cannot be taken back"]);
     check("SELECT a FROM 'in.csv' INTO '/dev/null'", &["no regular file"]);
-    let brokers = ["run", "--state", "s", "--brokers", "127.0.0.1:1", "-e", "SELECT a FROM 'in.csv' INTO 'topic-out'"];
-    refused(&world, &brokers, 1, &["topic-out", "only files can be cut back yet"]);
+    check("SELECT a FROM 'in.csv' INTO 'memory://m'", &["in-memory topic m", "ends with the process"]);
+    let letters = "SELECT a FROM 'in.csv' INTO 'kafka://127.0.0.1:1/out' WITH ('dead.letter.queue.path' = 'd.jsonl')";
+    check(letters, &["the topic out, with its dead letters in a file", "give its dead letters a topic"]);
 }
 
 #[test]

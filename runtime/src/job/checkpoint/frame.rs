@@ -5,10 +5,12 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use velostream_exec::commit::SafePoint;
 use velostream_exec::shard::{PartitionProgress, ShardSnapshot};
 use velostream_state::codec;
 use velostream_state::sections::{SectionWriter, read};
 use velostream_state::snapshot::{SnapshotReader, SnapshotWriter};
+use velostream_types::time::WM_NONE;
 use velostream_types::{NodeId, PartitionId, SourceId};
 
 /// How far a run is.
@@ -54,7 +56,35 @@ impl Position {
         }
     }
 
-    fn progress(&self) -> PartitionProgress {
+    /// Of a partition of a topic before its first row.
+    pub(super) fn first(at: &SafePoint) -> Position {
+        Position {
+            source: at.source.0,
+            partition: at.partition.0,
+            record: at.offset,
+            byte: 0,
+            event_time: at.max_event_time,
+            // A partition that gave rows to an earlier run is not idle at once.
+            rows: u64::from(at.max_event_time != WM_NONE),
+            ended: false,
+            tail: None,
+        }
+    }
+
+    pub(super) fn is_of(&self, source: SourceId, partition: PartitionId) -> bool {
+        (self.source, self.partition) == (source.0, partition.0)
+    }
+
+    pub(super) fn safe_point(&self) -> SafePoint {
+        SafePoint {
+            source: SourceId(self.source),
+            partition: PartitionId(self.partition),
+            offset: self.record,
+            max_event_time: self.event_time,
+        }
+    }
+
+    pub(super) fn progress(&self) -> PartitionProgress {
         PartitionProgress {
             source: SourceId(self.source),
             partition: PartitionId(self.partition),
@@ -67,10 +97,29 @@ impl Position {
     }
 }
 
+/// What is known of one partition of a topic, beside where it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Log {
+    pub source: u16,
+    pub partition: u32,
+    /// A run that reads to the ends of its topics ends before this offset.
+    pub until: Option<i64>,
+    /// The first record that was seen there: a topic of that name without it is another one.
+    pub first: Option<First>,
+}
+
+/// The first record of a log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct First {
+    pub offset: i64,
+    /// Checksum of its time, key and value.
+    pub checksum: u64,
+}
+
 /// How much of an output file counts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Output {
-    /// The file's final path.
+    /// The file's final path; empty for topics, of which nothing can be taken back.
     pub path: String,
     /// It is written as `<path>.partial` until the run is complete.
     pub partial: bool,
@@ -90,6 +139,12 @@ pub(super) struct Meta {
     /// Checksum of all of the plan.
     pub fingerprint: String,
     pub follow: bool,
+    /// It reads to the ends that its topics had at its first start.
+    #[serde(default)]
+    pub until_end: bool,
+    /// The folder's own number, which group commits name.
+    #[serde(default)]
+    pub identity: String,
     /// Time of the first start, ms.
     pub run_start_ms: i64,
     pub shards: u16,
@@ -98,6 +153,12 @@ pub(super) struct Meta {
     /// By source and partition: its files.
     pub inputs: Vec<Vec<Vec<String>>>,
     pub positions: Vec<Position>,
+    /// Of the partitions of topics.
+    #[serde(default)]
+    pub logs: Vec<Log>,
+    /// Where operators with windows stood before the first row, by what a run without state committed, ns.
+    #[serde(default)]
+    pub frontiers: Vec<(u16, i64)>,
     /// By shard: operators that ended.
     pub ended: Vec<Vec<u16>>,
     pub sinks: Vec<Output>,
