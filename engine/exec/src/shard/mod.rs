@@ -504,7 +504,6 @@ impl Shard {
             }
             Some(None) => {
                 self.slots[at].open = false;
-                self.save_operator(at);
                 moved = true;
             }
             None => {}
