@@ -99,7 +99,8 @@ fn shown(app: &App, feed: &Feed) -> String {
             let of: String =
                 records.iter().filter(|r| r.chunk == chunk).map(|r| text::line(&app.source.columns, r)).collect();
             if !of.is_empty() {
-                lines.push_str(&format!("--- feed {}@{p}\n{of}", text::feed_name(&app.source)));
+                let (name, p) = text::fed_as(&app.source, p);
+                lines.push_str(&format!("--- feed {name}@{p}\n{of}"));
             }
         }
         lines.push_str("--- sync\n");

@@ -2,7 +2,8 @@
 
 use super::draw::Draw;
 use super::model::{
-    Aggregate, App, Condition, Emit, Late, MS, Op, Place, SECOND, Select, Shape, Source, Stage, Top, Watermark, Window,
+    Aggregate, App, Condition, Emit, Late, MS, Op, Place, SECOND, Second, Select, Shape, Source, Stage, Top, Watermark,
+    Window,
 };
 use super::overs;
 use super::value::{Column, Kind};
@@ -22,9 +23,11 @@ pub enum Feature {
     RestampedGroups,
     /// A partition that gives nothing before all others have been read.
     Joiners,
+    /// Two sources behind a UNION ALL.
+    Union,
 }
 
-pub const RUNS: [(Feature, bool); 9] = [
+pub const RUNS: [(Feature, bool); 10] = [
     (Feature::Session, true),
     (Feature::Zone, true),
     (Feature::UpdatePrevious, true),
@@ -34,6 +37,7 @@ pub const RUNS: [(Feature, bool); 9] = [
     (Feature::OrderOfChains, true),
     (Feature::RestampedGroups, true),
     (Feature::Joiners, true),
+    (Feature::Union, true),
 ];
 
 /// TRUE for what is drawn.
@@ -104,6 +108,8 @@ pub struct Writer<'d> {
     unit: i64,
     zone: Option<String>,
     partitions: usize,
+    /// Partitions of the first of two sources.
+    split: Option<usize>,
     file: bool,
 }
 
@@ -121,7 +127,9 @@ pub fn app(draw: &mut Draw, seed: u64) -> Drawn {
     let one = matches!(chain, Chain::Over | Chain::WindowOfOver) || draw.once_in(2);
     let partitions = if one { 1 } else { 2 + draw.below(3) as usize };
     let file = chain == Chain::GroupOfWindow || draw.once_in(3);
-    let mut writer = Writer { draw, unit, zone: zone.clone(), partitions, file };
+    let union = runs(Feature::Union) && partitions > 1 && draw.once_in(3);
+    let split = union.then(|| 1 + draw.below(partitions as u64 - 1) as usize);
+    let mut writer = Writer { draw, unit, zone: zone.clone(), partitions, split, file };
     let app = writer.app(chain);
     Drawn { app, chain, unit, zone }
 }
@@ -186,9 +194,9 @@ impl Writer<'_> {
         app
     }
 
-    fn source(&mut self) -> Source {
+    fn watermark(&mut self) -> Watermark {
         let bound = *self.draw.pick(&[self.unit / 4, self.unit, 500 * MS]);
-        let watermark = match self.draw.below(8) {
+        match self.draw.below(8) {
             0 => Watermark::Unsaid,
             1 | 2 => Watermark::None,
             3 | 4 => Watermark::Ascending,
@@ -196,7 +204,12 @@ impl Writer<'_> {
             6 => Watermark::BoundAlone(bound),
             _ if self.draw.once_in(3) => Watermark::BoundUnsaid,
             _ => Watermark::Bounded(bound),
-        };
+        }
+    }
+
+    fn source(&mut self) -> Source {
+        let watermark = self.watermark();
+        let second = self.split.map(|from| Second { from, watermark: self.watermark() });
         let columns = vec![
             Column::new("k", Kind::Text),
             Column::new("g", Kind::Int),
@@ -205,14 +218,14 @@ impl Writer<'_> {
             Column::new("ts", Kind::Int),
         ];
         let (file, partitions) = (self.file, self.partitions);
-        Source { file, partitions, watermark, names_time: true, late: None, lateness: None, columns }
+        Source { file, partitions, second, watermark, names_time: true, late: None, lateness: None, columns }
     }
 
     /// Moves what a lone window says to the source, and the time column to the window.
     fn properties(&mut self, app: &mut App, chain: Chain) {
         let draw = &mut *self.draw;
         let [Stage { op: Op::Window(window), .. }] = app.stages.as_mut_slice() else { return };
-        if chain != Chain::Window {
+        if chain != Chain::Window || app.source.second.is_some() {
             return;
         }
         if let Some((late, _)) = window.late.filter(|_| draw.once_in(2)) {

@@ -38,8 +38,8 @@ pub struct Compiled(Arc<AppPlan>);
 
 impl Compiled {
     pub fn new(app: &App, sql: &str) -> Result<Compiled, String> {
-        let empty = vec![Vec::new(); app.source.partitions];
-        let at_deploy = BTreeMap::from([(text::feed_name(&app.source), empty)]);
+        let empty = app.source.parts().into_iter().map(|part| vec![Vec::new(); part.len()]);
+        let at_deploy = text::feed_names(&app.source).into_iter().zip(empty).collect();
         compile_app(sql, &at_deploy, Path::new(".")).map(|plan| Compiled(Arc::new(plan)))
     }
 
@@ -80,15 +80,20 @@ impl Compiled {
     fn run(&self, app: &App, feed: &Feed, layout: Layout) -> Result<Got, String> {
         let options = WorldOptions { shards: layout.shards, batch_rows: layout.batch_rows, credits: 2 };
         let plan = &self.0;
-        let mut world = World::new(Arc::clone(plan), vec![app.source.partitions as u32], options);
+        let parts = app.source.parts();
+        let sizes = parts.iter().map(|part| part.len() as u32).collect();
+        let mut world = World::new(Arc::clone(plan), sizes, options);
         let mut shards = layout.shards;
         let of_chunk = |p: usize, chunk: usize| {
             let records = feed[p].iter().filter(|r| r.chunk == chunk);
             records.map(|r| text::line(&app.source.columns, r)).collect::<String>()
         };
         for chunk in 0..chunks(feed) {
-            for p in 0..feed.len() {
-                world.feed(SourceId(0), PartitionId(p as u32), of_chunk(p, chunk).as_bytes());
+            for (source, part) in parts.iter().enumerate() {
+                for p in part.clone() {
+                    let partition = PartitionId((p - part.start) as u32);
+                    world.feed(SourceId(source as u16), partition, of_chunk(p, chunk).as_bytes());
+                }
             }
             world.run_to_rest().map_err(|e| e.to_string())?;
             if layout.restarts {
@@ -106,7 +111,9 @@ impl Compiled {
             for line in world.take_dead(at) {
                 let letter: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
                 let late = letter["code"] == "R0301" && stages.contains(dlq.name.as_str());
-                let place = format!("{} {}:{}", dlq.name, letter["partition"], letter["offset"]);
+                let source = usize::from(letter["source"] == "u");
+                let partition = parts[source].start as u64 + letter["partition"].as_u64().unwrap_or_default();
+                let place = format!("{} {partition}:{}", dlq.name, letter["offset"]);
                 got.dead.push(if late { place } else { format!("{} {line}", dlq.name) });
             }
         }

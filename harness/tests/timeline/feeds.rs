@@ -39,14 +39,14 @@ pub fn feed(draw: &mut Draw, drawn: &Drawn) -> (Feed, Traits) {
     let plain = !matches!(drawn.chain, Chain::Restamped | Chain::RestampedGroups | Chain::Over | Chain::WindowOfOver);
     let given = Traits {
         empty: partitions > 1 && draw.once_in(6),
-        joins: live && draw.once_in(5) && runs(Feature::Joiners),
+        joins: live && draw.once_in(if app.source.second.is_some() { 2 } else { 5 }) && runs(Feature::Joiners),
         ahead: partitions > 1 && draw.once_in(6),
         untimed: plain && app.source.names_time && draw.once_in(8),
     };
     let chunks = 1 + draw.below(3) as usize;
     let times = Times {
         unit: drawn.unit / MS,
-        bound: app.source.watermark.bound() / MS,
+        bound: app.source.bound(0) / MS,
         grid: grid(app) / MS,
         zone: drawn.zone.as_deref().map(Zone::new),
     };
@@ -56,7 +56,12 @@ pub fn feed(draw: &mut Draw, drawn: &Drawn) -> (Feed, Traits) {
     };
     let mut feed = Feed::new();
     for p in 0..partitions {
-        let ahead = if given.ahead && p == 1 { 3_600_000.max(5 * times.unit) } else { 0 };
+        let ahead = match given.ahead && p == 1 {
+            true => 3_600_000.max(5 * times.unit),
+            // Those that are there when it comes are not equally far.
+            false if given.joins => draw.below(6) as i64 * times.unit,
+            false => 0,
+        };
         let records = match given.empty && p + 1 == partitions {
             true => Vec::new(),
             false => partition(draw, &times, base + ahead, chunks, given.untimed && app.source.names_time),
@@ -69,14 +74,15 @@ pub fn feed(draw: &mut Draw, drawn: &Drawn) -> (Feed, Traits) {
     (feed, given)
 }
 
-/// The first partition comes in a chunk of its own, behind the first of the others.
+/// One partition comes in a chunk of its own, behind the first of the others.
 fn join_later(draw: &mut Draw, feed: &mut Feed, chunks: usize) {
     let alone = 1 + draw.below(chunks as u64) as usize;
-    for record in feed.iter_mut().skip(1).flatten() {
+    let joins = draw.below(feed.len() as u64) as usize;
+    for record in feed.iter_mut().enumerate().filter(|(p, _)| *p != joins).flat_map(|(_, records)| records) {
         record.chunk += usize::from(record.chunk >= alone);
     }
-    let count = feed[0].len();
-    for (i, record) in feed[0].iter_mut().enumerate() {
+    let count = feed[joins].len();
+    for (i, record) in feed[joins].iter_mut().enumerate() {
         record.chunk = if i * 2 < count || alone == chunks { alone } else { (alone + 1).min(chunks) };
     }
 }

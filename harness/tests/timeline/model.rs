@@ -59,18 +59,44 @@ impl Late {
     }
 }
 
-/// The source `t`.
+/// The source `t`, or the UNION ALL of `t` and `u`.
 #[derive(Clone, Debug)]
 pub struct Source {
     /// TRUE: files, which end; FALSE: memory, which is live until it does.
     pub file: bool,
+    /// Of both.
     pub partitions: usize,
+    pub second: Option<Second>,
     pub watermark: Watermark,
     /// FALSE: the window of the first stage names the time column.
     pub names_time: bool,
     pub late: Option<Late>,
     pub lateness: Option<i64>,
     pub columns: Vec<Column>,
+}
+
+/// The source `u`.
+#[derive(Clone, Copy, Debug)]
+pub struct Second {
+    /// Partitions in front of its own.
+    pub from: usize,
+    pub watermark: Watermark,
+}
+
+impl Source {
+    /// Partitions by source.
+    pub fn parts(&self) -> Vec<std::ops::Range<usize>> {
+        let from = self.second.map_or(self.partitions, |second| second.from);
+        std::iter::once(0..from).chain(self.second.map(|_| from..self.partitions)).collect()
+    }
+
+    /// How far the watermark of a partition stays behind.
+    pub fn bound(&self, partition: usize) -> i64 {
+        match self.second.filter(|second| partition >= second.from) {
+            Some(second) => second.watermark.bound(),
+            None => self.watermark.bound(),
+        }
+    }
 }
 
 /// One statement.

@@ -76,7 +76,6 @@ pub fn run(app: &App, feed: &Feed) -> Outcome {
         operators: app.stages.iter().map(|stage| (stage.filter.clone(), operator(app, stage))).collect(),
         outcome: Outcome::default(),
     };
-    let bound = app.source.watermark.bound();
     let mut own = vec![i64::MIN; feed.len()];
     let mut counts = vec![false; feed.len()];
     let mut watermark = i64::MIN;
@@ -94,7 +93,7 @@ pub fn run(app: &App, feed: &Feed) -> Outcome {
             chain.push(0, Event::Row(row));
             // A time that was not the record's own places it and moves no watermark.
             if record.ts.is_some() {
-                own[p] = own[p].max(at - bound);
+                own[p] = own[p].max(at - app.source.bound(p));
             }
             let least = own.iter().zip(&counts).filter(|(_, c)| **c).map(|(w, _)| *w).min().unwrap_or(i64::MIN);
             if least > watermark {

@@ -14,7 +14,7 @@ const OF: u64 = 5_000;
 const LATE_PERCENT: u64 = 30;
 
 /// What every suite of this size must have seen.
-const ALWAYS: [&str; 18] = [
+const ALWAYS: [&str; 19] = [
     "TUMBLING",
     "HOPPING",
     "FINAL",
@@ -33,6 +33,7 @@ const ALWAYS: [&str; 18] = [
     "one partition",
     "several partitions",
     "idle partition",
+    "UNION",
 ];
 
 /// And this, once it runs.
@@ -71,6 +72,8 @@ impl Tally {
         names.push(if feed.len() == 1 { "one partition" } else { "several partitions" });
         names.push(if app.source.file { "files" } else { "live" });
         let has = |on: bool, name: &'static str| on.then_some(name);
+        names.extend(has(app.source.second.is_some(), "UNION"));
+        names.extend(has(app.source.second.is_some() && traits.joins, "UNION with a partition that joins"));
         names.extend(has(app.stages.len() > 1, "chained"));
         names.extend(has(matches!(drawn.chain, Chain::Restamped | Chain::RestampedGroups), "_event_time"));
         names.extend(has(traits.empty || traits.joins, "idle partition"));

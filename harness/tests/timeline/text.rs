@@ -6,15 +6,30 @@ use super::model::{
 };
 use super::value::{Column, Kind};
 
-/// Name by which the source is fed.
-pub fn feed_name(source: &Source) -> &'static str {
-    if source.file { "t.jsonl" } else { "t" }
+/// Names by which the sources are fed.
+pub fn feed_names(source: &Source) -> Vec<&'static str> {
+    let names = if source.file { ["t.jsonl", "u.jsonl"] } else { ["t", "u"] };
+    names[..source.parts().len()].to_vec()
+}
+
+/// The name by which a partition is fed, and its number there.
+pub fn fed_as(source: &Source, partition: usize) -> (&'static str, usize) {
+    let mut parts = feed_names(source).into_iter().zip(source.parts());
+    let of = parts.find(|(_, part)| part.contains(&partition));
+    of.map_or(("t", partition), |(name, part)| (name, partition - part.start))
 }
 
 /// The app.
 pub fn sql(app: &App) -> String {
-    let mut text = source(&app.source);
+    let mut text = source(&app.source, "t", app.source.watermark);
     let mut from = "t";
+    if let Some(second) = app.source.second {
+        text.push_str(&source(&app.source, "u", second.watermark));
+        let names: Vec<&str> = app.source.columns.iter().map(|c| c.name.as_str()).collect();
+        let names = names.join(", ");
+        text.push_str(&format!("CREATE STREAM b AS SELECT {names} FROM t UNION ALL SELECT {names} FROM u;\n"));
+        from = "b";
+    }
     for (at, stage) in app.stages.iter().enumerate() {
         text.push_str(&statement(stage, app.input(at), from));
         from = &stage.name;
@@ -45,7 +60,7 @@ fn duration(ns: i64) -> String {
     }
 }
 
-fn source(source: &Source) -> String {
+fn source(source: &Source, name: &str, watermark: Watermark) -> String {
     let columns: Vec<String> = source
         .columns
         .iter()
@@ -59,7 +74,7 @@ fn source(source: &Source) -> String {
         })
         .collect();
     let mut properties = match source.file {
-        true => vec!["path = 't.jsonl'".to_owned()],
+        true => vec![format!("path = '{name}.jsonl'")],
         false => vec!["type = 'memory', format = 'json'".to_owned()],
     };
     if source.names_time {
@@ -67,7 +82,7 @@ fn source(source: &Source) -> String {
     }
     let strategy = |name: &str| format!("'watermark.strategy' = '{name}'");
     let bound = |ns: i64| format!("'watermark.max_out_of_orderness' = '{}'", duration(ns));
-    match source.watermark {
+    match watermark {
         Watermark::Unsaid => {}
         Watermark::None => properties.push(strategy("none")),
         Watermark::Ascending => properties.push(strategy("ascending")),
@@ -81,7 +96,7 @@ fn source(source: &Source) -> String {
     if let Some(lateness) = source.lateness {
         properties.push(format!("'window.allowed.lateness' = '{}'", duration(lateness)));
     }
-    format!("CREATE STREAM t ({}) WITH ({});\n", columns.join(", "), properties.join(", "))
+    format!("CREATE STREAM {name} ({}) WITH ({});\n", columns.join(", "), properties.join(", "))
 }
 
 fn statement(stage: &Stage, input: &[Column], from: &str) -> String {

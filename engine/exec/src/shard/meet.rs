@@ -1,5 +1,8 @@
 //! Where streams meet: one watermark, one passed record number, one barrier, one end out of several. Used by the receiving side of an exchange,
 //! whose streams are the senders, and by UNION, whose streams are its inputs. Rows pass as they come.
+//!
+//! A stream's watermark goes back when a partition joins or wakes behind others. Behind an exchange the merged one never
+//! does: whoever reads it has closed windows by it. A UNION hands it back on, for other shards may not have come so far.
 
 use std::collections::VecDeque;
 
@@ -15,7 +18,9 @@ pub struct Meet {
     /// what moved the others. It holds what the others gave until it has caught up, or its rows would come behind the
     /// watermark that they are to stand in front of.
     shares: bool,
-    /// Watermark given so far.
+    /// What is given goes back with the streams.
+    hands_back: bool,
+    /// Watermark given last.
     watermark: i64,
     /// Record number given so far.
     passed: i64,
@@ -45,6 +50,7 @@ impl Meet {
         Meet {
             streams: vec![stream; streams],
             shares: false,
+            hands_back: false,
             watermark: WM_NONE,
             passed: i64::MIN,
             idle: false,
@@ -57,6 +63,11 @@ impl Meet {
     /// The same of streams that are shares of one, see [`Meet::shares`].
     pub fn of_shares(streams: usize) -> Meet {
         Meet { shares: true, ..Meet::new(streams) }
+    }
+
+    /// The same in front of an exchange, see [`Meet::hands_back`].
+    pub fn handing_back(streams: usize) -> Meet {
+        Meet { hands_back: true, ..Meet::new(streams) }
     }
 
     /// What is to be given on before the next message is merged.
@@ -109,7 +120,6 @@ impl Meet {
             }
             Msg::Watermark(at) => {
                 let stream = &mut self.streams[s];
-                // It goes back when a partition joins or wakes behind others; the watermark given on never does.
                 stream.watermark = at;
                 stream.idle = false;
                 if at == WM_END {
@@ -178,8 +188,10 @@ impl Meet {
             false => live().map(|s| s.watermark).min(),
         };
         let turned = all_idle && !self.idle;
+        let woke = self.idle && !all_idle;
         self.idle &= all_idle;
-        let moved = least.filter(|at| *at > self.watermark).map(|at| {
+        let tells = |at: &i64| *at > self.watermark || self.hands_back && (*at < self.watermark || woke);
+        let moved = least.filter(tells).map(|at| {
             self.watermark = at;
             self.ended |= at == WM_END;
             Msg::Watermark(at)
