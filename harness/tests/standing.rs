@@ -152,36 +152,67 @@ fn late_rows_are_counted_by_partition() {
     }
 }
 
-/// Frees while one watermark closes `windows` windows of `keys` keys each.
-fn frees_of_closing(windows: i64, keys: i64) -> usize {
-    let sql = "CREATE STREAM t (k INT, ts INT) WITH (type = 'memory', format = 'json', 'event.time.field' = 'ts',
-          'watermark.max_out_of_orderness' = '1d');
-        CREATE STREAM out AS SELECT k, COUNT(*) AS n, SUM(k) AS total, AVG(k) AS mean FROM t GROUP BY k WINDOW TUMBLING(1s)
-          HAVING COUNT(*) > 1;";
-    let plan = compile_app(sql, &BTreeMap::new(), Path::new(".")).unwrap_or_else(|text| panic!("{text}"));
-    let options = WorldOptions { shards: 1, batch_rows: 1024, credits: 2 };
-    let mut world = World::new(Arc::new(plan), vec![1], options);
+/// What closes windows of a second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Closed {
+    /// One watermark behind all of them, which gives their rows.
+    AtOnce,
+    /// The first row of the next.
+    OneByOne,
+    /// One watermark behind all of them; their rows were given before.
+    Silently,
+}
+
+/// Windows that are closed at once; no row of theirs passes HAVING.
+const WINDOWS: i64 = 100_000;
+
+fn closing_world(how: Closed) -> World {
+    let (bound, emit) = match how {
+        Closed::AtOnce => ("1000000s", ""),
+        Closed::OneByOne => ("0s", ""),
+        Closed::Silently => ("1000000s", "EMIT CHANGES"),
+    };
+    let sql = format!(
+        "CREATE STREAM t (k INT, ts INT) WITH (type = 'memory', format = 'json', 'event.time.field' = 'ts',
+          'watermark.max_out_of_orderness' = '{bound}');
+        CREATE STREAM out AS SELECT k, COUNT(*) AS n, SUM(k) AS total, AVG(k) AS mean FROM t GROUP BY k
+          WINDOW TUMBLING(1s, GRACE 0s) HAVING COUNT(*) > 1 {emit};"
+    );
+    let plan = compile_app(&sql, &BTreeMap::new(), Path::new(".")).unwrap_or_else(|text| panic!("{text}"));
+    World::new(Arc::new(plan), vec![1], WorldOptions { shards: 1, batch_rows: 1024, credits: 2 })
+}
+
+/// Frees of closing [`WINDOWS`] with so many entries each, and, one by one, of all else that their rows cost.
+fn frees_of_closing(how: Closed, keys: i64) -> usize {
+    let mut world = closing_world(how);
     let mut text = String::new();
-    for window in 0..windows {
+    for window in 0..WINDOWS {
         for key in 0..keys {
             writeln!(text, "{{\"k\":{key},\"ts\":{}}}", window * 1_000).expect("a String takes it");
         }
     }
     world.feed(SourceId(0), PartitionId(0), text.as_bytes());
+    let begin = counting::counted().1;
     world.run_to_rest().expect("nothing fatal");
-    let groups: u64 = world.counters().iter().map(|c| c.groups).sum();
-    assert_eq!(groups, (windows * keys) as u64, "all windows are open");
-    world.feed(SourceId(0), PartitionId(0), b"{\"k\":0,\"ts\":1000000000}\n");
+    let groups = |world: &World| world.counters().iter().map(|c| c.groups).sum::<u64>();
+    let open = if how == Closed::OneByOne { 1 } else { WINDOWS };
+    assert_eq!(groups(&world), (open * keys) as u64, "these are open");
     let before = counting::counted().1;
+    world.feed(SourceId(0), PartitionId(0), b"{\"k\":0,\"ts\":3000000000}\n");
     world.run_to_rest().expect("nothing fatal");
-    let frees = counting::counted().1 - before;
-    assert_eq!(world.counters().iter().map(|c| c.groups).sum::<u64>(), 1, "all but the last are closed");
-    frees
+    assert_eq!(groups(&world), 1, "all but the last are closed");
+    counting::counted().1 - if how == Closed::OneByOne { begin } else { before }
 }
 
 #[test]
 fn closing_windows_frees_nothing_per_entry() {
-    let (few, many) = (frees_of_closing(1_000, 10), frees_of_closing(1_000, 100));
-    println!("closing 1,000 windows: {few} frees with 10,000 entries, {many} with 100,000");
-    assert!(many < few + 9_000, "90,000 entries more cost {} frees more", many - few);
+    for (how, per_window) in [(Closed::AtOnce, 60), (Closed::OneByOne, 70), (Closed::Silently, 6)] {
+        // Each counts on a thread of its own.
+        let run = |keys| std::thread::spawn(move || frees_of_closing(how, keys));
+        let [few, many] = [1, 5].map(run).map(|run| run.join().expect("it closes them"));
+        println!("closing {WINDOWS} windows {how:?}: {few} frees with 100,000 entries, {many} with 500,000");
+        assert!(many < few + 20_000, "400,000 entries more cost {} frees more", many.saturating_sub(few));
+        // The state itself gives its blocks back to the pool; what is more are the batches of rows on their way out.
+        assert!(few.max(many) < per_window * WINDOWS as usize, "frees go with the blocks and batches of a window");
+    }
 }
