@@ -17,9 +17,9 @@ impl Rng {
     }
 }
 
-/// Every kind of operator that keeps something: windows of both kinds, FINAL and CHANGES, groups without windows,
-/// DISTINCT, a chain of windows, a UNION of a fast and a slow branch, a TABLE read by a TABLE, ORDER BY, LIMIT, dead
-/// letters of the source and of a window.
+/// Every kind of operator that keeps something: windows of all kinds, of local days, too, FINAL and CHANGES, late rows that are
+/// refused, correct, or count in the next window, groups without windows, OVER, DISTINCT, chains, a UNION of a fast and a
+/// slow branch, a TABLE read by a TABLE, ORDER BY, LIMIT, dead letters of the source and of a window.
 pub const APP: &str = "
 CREATE STREAM t (id BIGINT, k STRING, v BIGINT, ts BIGINT) WITH ('type' = 'file_source', 'path' = 'in-*.csv',
   'event.time.field' = 'ts', 'watermark.max_out_of_orderness' = '150ms', 'late.data.strategy' = 'dead_letter');
@@ -51,12 +51,45 @@ CREATE STREAM often AS SELECT k, COUNT(*) AS n FROM t GROUP BY k EMIT CHANGES EV
 CREATE STREAM u (k STRING, v BIGINT, ts BIGINT) WITH ('type' = 'file_source', 'path' = 'in-*.csv',
   'event.time.field' = 'ts', 'watermark.max_out_of_orderness' = '50ms', 'late.data.strategy' = 'update_previous',
   'window.allowed.lateness' = '100ms');
+CREATE STREAM w (k STRING, v BIGINT, far BIGINT) WITH ('type' = 'file_source', 'path' = 'in-*.csv',
+  'event.time.field' = 'far', 'watermark.max_out_of_orderness' = '50m');
+CREATE STREAM x (id BIGINT, k STRING, v BIGINT, ts BIGINT) WITH ('type' = 'file_source', 'path' = 'in-*.csv',
+  'event.time.field' = 'ts', 'watermark.max_out_of_orderness' = '150ms');
+CREATE STREAM nexts AS SELECT k, _window_start AS w, COUNT(*) AS n, SUM(v) AS s FROM t GROUP BY k WINDOW TUMBLING(1s)
+  EMIT FINAL WITH ('nexts.path' = 'nexts.csv', 'late.data.strategy' = 'include_in_next');
+CREATE STREAM sessions AS SELECT k, _window_start AS w, _window_end AS e, COUNT(*) AS n, SUM(v) AS s FROM t
+  GROUP BY k WINDOW SESSION(60ms, GRACE 20ms) EMIT FINAL WITH ('sessions.path' = 'sessions.csv');
+CREATE STREAM waiting AS SELECT k, _window_start AS w, _window_end AS e, COUNT(*) AS n FROM t
+  GROUP BY k WINDOW SESSION(60ms) EMIT FINAL
+  WITH ('waiting.path' = 'waiting.csv', 'late.data.strategy' = 'include_in_next');
+CREATE STREAM merging AS SELECT k, _window_start AS w, _window_end AS e, COUNT(*) AS n FROM u WHERE v < 300
+  GROUP BY k WINDOW SESSION(300ms) EMIT FINAL WITH ('merging.path' = 'merging.jsonl');
+CREATE STREAM joined AS SELECT k, _window_start AS w, _window_end AS e, COUNT(*) AS n FROM t WHERE v < 300
+  GROUP BY k WINDOW SESSION(300ms, GRACE 10ms) EMIT CHANGES WITH ('joined.path' = 'joined.jsonl');
+CREATE STREAM ticking AS SELECT k, _window_start AS w, _window_end AS e, COUNT(*) AS n FROM t WHERE v < 300
+  GROUP BY k WINDOW SESSION(300ms) EMIT CHANGES EVERY 1s WITH ('ticking.path' = 'ticking.jsonl');
+CREATE STREAM spans AS SELECT w, COUNT(*) AS sessions, SUM(n) AS n FROM sessions
+  GROUP BY w WINDOW TUMBLING(1s) EMIT FINAL WITH ('spans.path' = 'spans.csv');
+CREATE STREAM days AS SELECT k, _window_start AS w, _window_end AS e, COUNT(*) AS n, SUM(v) AS s FROM w
+  GROUP BY k WINDOW TUMBLING(1d, TZ 'America/New_York') EMIT FINAL WITH ('days.path' = 'days.csv');
+CREATE STREAM three AS SELECT k, _window_start AS w, _window_end AS e, COUNT(*) AS n FROM w
+  GROUP BY k WINDOW HOPPING(3d, 1d, TZ 'Europe/Berlin') EMIT FINAL WITH ('three.path' = 'three.csv');
+CREATE STREAM during AS SELECT k, _window_start AS w, COUNT(*) AS n FROM w
+  GROUP BY k WINDOW TUMBLING(1d, TZ 'America/New_York') EMIT CHANGES EVERY 6h WITH ('during.path' = 'during.jsonl');
+CREATE STREAM moving AS SELECT id, k, v, SUM(v) OVER (ROWS WINDOW BUFFER 20 ROWS PARTITION BY k ORDER BY ts) AS s,
+  LAG(v, 3) OVER (ROWS WINDOW BUFFER 20 ROWS PARTITION BY k ORDER BY ts) AS before FROM x WHERE v < 200
+  WITH ('moving.path' = 'moving.csv');
+CREATE STREAM ranked AS SELECT id, k, RANK() OVER (PARTITION BY k ORDER BY v
+  RANGE BETWEEN INTERVAL '100' MILLISECOND PRECEDING AND CURRENT ROW) AS r FROM x WHERE v < 100
+  WITH ('ranked.path' = 'ranked.csv');
+CREATE STREAM growth AS SELECT k, w, n, LAG(n) OVER (PARTITION BY k ORDER BY w) AS before,
+  ROW_NUMBER() OVER (PARTITION BY k ORDER BY w) AS nth FROM sums WITH ('growth.path' = 'growth.csv');
 CREATE STREAM corrected AS SELECT k, _window_start AS w, COUNT(*) AS n FROM u WHERE v < 100
   GROUP BY k WINDOW TUMBLING(1s) EMIT FINAL WITH ('corrected.path' = 'corrected.jsonl');
 ";
 
 /// Its outputs, and whether their order is a promise.
-pub const OUTPUTS: [(&str, bool); 19] = [
+pub const OUTPUTS: [(&str, bool); 34] = [
     ("sums.csv", true),
     ("hops.jsonl", true),
     ("totals.csv", true),
@@ -76,21 +109,38 @@ pub const OUTPUTS: [(&str, bool); 19] = [
     ("often.jsonl", false),
     ("corrected.jsonl", false),
     ("u-dlq.jsonl", false),
+    ("nexts.csv", true),
+    ("sessions.csv", true),
+    ("sessions-dlq.jsonl", false),
+    ("waiting.csv", true),
+    ("merging.jsonl", false),
+    ("joined.jsonl", false),
+    ("joined-dlq.jsonl", false),
+    ("ticking.jsonl", false),
+    ("spans.csv", true),
+    ("days.csv", true),
+    ("three.csv", true),
+    ("during.jsonl", false),
+    ("moving.csv", false),
+    ("ranked.csv", false),
+    ("growth.csv", false),
 ];
 
-/// Three files, each with keys of its own and the header in an order of its own; every thousandth record is bad.
+/// Three files, each with keys of its own and the header in an order of its own; every thousandth record is bad. `far` goes
+/// 20,000 times as fast, over the days on which clocks change.
 pub fn files(world: &World, rows: u64) {
     let mut rng = Rng(3);
     for file in 0..3u64 {
-        let mut text = String::from(if file == 1 { "ts,v,k,id\n" } else { "id,k,v,ts\n" });
+        let mut text = String::from(if file == 1 { "ts,v,k,id,far\n" } else { "id,k,v,ts,far\n" });
         let mut now = 1_700_000_000_000u64;
         for n in 0..rows {
             now += rng.below(4);
             let (id, key, ts) = (file * 1_000_000 + n, rng.below(40), now - rng.below(200));
+            let far = 1_698_000_000_000 + (ts - 1_699_999_999_000) * 20_000;
             let v = if n % 1_000 == 7 { "bad".to_owned() } else { rng.below(1_000).to_string() };
             let line = match file {
-                1 => writeln!(text, "{ts},{v},K{file}_{key},{id}"),
-                _ => writeln!(text, "{id},K{file}_{key},{v},{ts}"),
+                1 => writeln!(text, "{ts},{v},K{file}_{key},{id},{far}"),
+                _ => writeln!(text, "{id},K{file}_{key},{v},{ts},{far}"),
             };
             line.expect("a String takes everything");
         }
