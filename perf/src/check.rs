@@ -1,4 +1,4 @@
-//! `perf check`: computes W1 to W4 or W7 once more, slowly and exactly, and compares an output with it line by line.
+//! `perf check`: computes a workload once more, slowly and exactly, and compares an output with it line by line.
 //!
 //! Shares nothing with the engine or with the limit programs: own readers that look at one record at a time, integers
 //! of 128 bits, ordered maps. Rows are taken one at a time in the order of their own file; each is late or not by the
@@ -6,6 +6,7 @@
 //!
 //! Memory: every expected line of output is held as text.
 
+mod joined;
 mod moving;
 mod number;
 mod record;
@@ -21,6 +22,7 @@ use crate::blocks::for_each_block;
 use crate::generate::Format;
 use crate::text::div_round;
 use crate::workload::{Hop, Workload};
+use joined::Beside;
 use number::Number;
 use record::Record;
 
@@ -40,6 +42,8 @@ pub struct CheckOptions {
     pub format: Format,
     /// Input files in the order of their names: one partition each.
     pub inputs: Vec<PathBuf>,
+    /// File of what the workload reads beside the trades; clean.
+    pub beside: Option<PathBuf>,
     /// Watermark bound, ms.
     pub bound_ms: i64,
 }
@@ -71,8 +75,9 @@ pub fn expect(options: &CheckOptions) -> Result<Expected> {
     let mut expected = Expected::default();
     let mut groups: BTreeMap<(i64, Vec<u8>), Totals> = BTreeMap::new();
     let mut rows = Vec::new();
+    let beside = Beside::read(options)?;
     for (file, path) in options.inputs.iter().enumerate() {
-        read_file(options, file as u32, path, &mut expected, (&mut groups, &mut rows))?;
+        read_file((options, &beside), file as u32, path, &mut expected, (&mut groups, &mut rows))?;
     }
     expected.lines.extend(moving::lines(rows));
     for ((start_ms, symbol), totals) in &groups {
@@ -88,7 +93,7 @@ type Sums = BTreeMap<(i64, Vec<u8>), Totals>;
 type Placed = ((u64, u32), Record);
 
 fn read_file(
-    options: &CheckOptions,
+    (options, beside): (&CheckOptions, &Beside),
     file: u32,
     path: &Path,
     expected: &mut Expected,
@@ -109,8 +114,7 @@ fn read_file(
                 Format::Csv => record::from_csv(&columns, line),
                 Format::Jsonl => record::from_json(line),
             };
-            let timed = options.workload.window().is_some() || options.workload == Workload::W7;
-            let Some(record) = record.filter(|r| !timed || r.event_time_ms.is_some()) else {
+            let Some(record) = record.filter(|r| !options.workload.is_timed() || r.event_time_ms.is_some()) else {
                 expected.bad.insert(at, line.to_vec());
                 continue;
             };
@@ -118,6 +122,12 @@ fn read_file(
                 Workload::W1 => expected.lines.extend(projected(&record)),
                 Workload::W2 => add(groups, 0, &record),
                 Workload::W7 => rows.push(((at.1, at.0), record)),
+                Workload::W5 => expected.lines.extend(beside.enriched(&record)),
+                Workload::W6 => {
+                    let own_ms = newest_ms.map(|newest| newest - options.bound_ms);
+                    expected.lines.extend(beside.ordered(&record, own_ms));
+                    newest_ms = newest_ms.max(record.event_time_ms);
+                }
                 Workload::W3 | Workload::W4 => {
                     let time = record.event_time_ms.unwrap_or_default();
                     let open = |start: &i64, hop: Hop| {

@@ -20,6 +20,8 @@ pub struct EngineRun<'a> {
     pub format: Format,
     /// Path or glob of the trades.
     pub trades: PathBuf,
+    /// File of what the query reads beside them.
+    pub beside: Option<PathBuf>,
     /// Folder for SQL, output and dead letters; emptied before.
     pub folder: PathBuf,
     /// Watermark bound, ms.
@@ -48,6 +50,9 @@ impl EngineRun<'_> {
             .env("FORMAT", self.format.name())
             .env("BOUND", format!("{}ms", self.bound_ms))
             .env("OUT", self.output());
+        if let (Some(table), Some(file)) = (self.workload.beside(), &self.beside) {
+            command.env(table.name().to_ascii_uppercase(), file);
+        }
         Ok(command)
     }
 
@@ -95,6 +100,28 @@ pub fn cached_trades(cache: &Path, seed: u64, rows: u64, formats: &[Format], fau
         }
     }
     Ok(out)
+}
+
+/// What a workload reads beside the trades of so many rows, generated once; `None` where it reads nothing else.
+pub fn cached_beside(
+    cache: &Path,
+    seed: u64,
+    rows: u64,
+    format: Format,
+    workload: Workload,
+) -> Result<Option<PathBuf>> {
+    let Some(table) = workload.beside() else { return Ok(None) };
+    let out = match table {
+        Table::Traders => cache.join(format!("traders-s{seed}")),
+        Table::Trades | Table::Orders => cache.join(format!("{}-s{seed}-n{rows}", table.name())),
+    };
+    let file = out.join(table.file(format));
+    if !file.is_file() {
+        eprintln!("writing {} as {} to {}", table.name(), format.name(), out.display());
+        let (formats, tables) = (vec![format], vec![table]);
+        generate(&GenOptions { rows, out, seed, formats, tables, faults: Faults::NONE })?;
+    }
+    Ok(Some(file))
 }
 
 /// Path or glob of the trades in a folder of [`cached_trades`].

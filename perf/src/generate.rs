@@ -51,6 +51,22 @@ pub enum Table {
     Traders,
 }
 
+impl Table {
+    /// Name in SQL, and of its file, which `files` of the trades do not change.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Table::Trades => "trades",
+            Table::Orders => "orders",
+            Table::Traders => "traders",
+        }
+    }
+
+    /// Its one file.
+    pub fn file(self, format: Format) -> String {
+        format!("{}.{}", self.name(), format.name())
+    }
+}
+
 /// What to write.
 #[derive(Clone, Debug)]
 pub struct GenOptions {
@@ -180,7 +196,7 @@ pub fn write_trade(out: &mut Vec<u8>, format: Format, trade: &Trade, shape: &Row
 
 /// Orders sorted by time: an order waits until no later trade can have an earlier one.
 fn write_orders(options: &GenOptions, format: Format) -> Result<()> {
-    let mut output = Output::create(&options.out, &format!("orders.{}", format.name()))?;
+    let mut output = Output::create(&options.out, &Table::Orders.file(format))?;
     if format == Format::Csv {
         output.writer.write_all(b"order_id,trader_id,order_symbol,limit_price,order_time\n")?;
     }
@@ -221,7 +237,7 @@ fn write_order(out: &mut Vec<u8>, format: Format, trade: &Trade, limit_price: i6
 fn write_traders(options: &GenOptions, format: Format) -> Result<()> {
     const DESKS: [&str; 5] = ["rates", "credit", "equity", "macro", "options"];
     const TIERS: [&str; 3] = ["gold", "silver", "bronze"];
-    let mut output = Output::create(&options.out, &format!("traders.{}", format.name()))?;
+    let mut output = Output::create(&options.out, &Table::Traders.file(format))?;
     if format == Format::Csv {
         output.writer.write_all(b"trader_id,desk,tier,credit_limit\n")?;
     }

@@ -5,6 +5,7 @@
 //! Sums are exact integers in price parts.
 
 mod groups;
+mod joined;
 mod moving;
 mod row;
 
@@ -20,8 +21,9 @@ use crate::generate::Format;
 use crate::text::{push_decimal, push_u64};
 use crate::workload::Workload;
 use groups::{Groups, Sums};
+use joined::{Enrich, Interval};
 use moving::Moving;
-use row::{RawRow, Target, price_parts, read_csv, read_json, small_number};
+use row::{RawRow, Row, Target, price_parts, read_csv, read_json, small_number};
 
 const FLUSH_BYTES: usize = 256 << 10;
 const WINDOW_MS: u64 = 1_000;
@@ -35,20 +37,18 @@ pub struct Counts {
     pub rows_out: u64,
 }
 
-/// Runs one workload over one file.
-pub fn run(workload: Workload, format: Format, input: &Path, output: &Path) -> Result<Counts> {
+/// Runs one workload over one file, and what it reads beside it.
+pub fn run(workload: Workload, format: Format, input: &Path, beside: Option<&Path>, output: &Path) -> Result<Counts> {
     let mut sink = Csv::create(output, workload)?;
-    match (workload, format) {
-        (Workload::W1, Format::Csv) => drive(input, format, &mut sink, read_csv, &mut ProjectFilter)?,
-        (Workload::W1, Format::Jsonl) => drive(input, format, &mut sink, read_json, &mut ProjectFilter)?,
-        (Workload::W2, Format::Csv) => drive(input, format, &mut sink, read_csv, &mut BySymbol::default())?,
-        (Workload::W2, Format::Jsonl) => drive(input, format, &mut sink, read_json, &mut BySymbol::default())?,
-        (Workload::W3, Format::Csv) => drive(input, format, &mut sink, read_csv, &mut ByWindow::default())?,
-        (Workload::W3, Format::Jsonl) => drive(input, format, &mut sink, read_json, &mut ByWindow::default())?,
-        (Workload::W4, Format::Csv) => drive(input, format, &mut sink, read_csv, &mut ByHop::default())?,
-        (Workload::W4, Format::Jsonl) => drive(input, format, &mut sink, read_json, &mut ByHop::default())?,
-        (Workload::W7, Format::Csv) => drive(input, format, &mut sink, read_csv, &mut Moving::default())?,
-        (Workload::W7, Format::Jsonl) => drive(input, format, &mut sink, read_json, &mut Moving::default())?,
+    let beside = || beside.with_context(|| format!("{} reads a second file: pass --beside", workload.name()));
+    match workload {
+        Workload::W1 => drive(input, format, &mut sink, &mut ProjectFilter)?,
+        Workload::W2 => drive(input, format, &mut sink, &mut BySymbol::default())?,
+        Workload::W3 => drive(input, format, &mut sink, &mut ByWindow::default())?,
+        Workload::W4 => drive(input, format, &mut sink, &mut ByHop::default())?,
+        Workload::W5 => drive(input, format, &mut sink, &mut Enrich::new(beside()?, format)?)?,
+        Workload::W6 => drive(input, format, &mut sink, &mut Interval::new(beside()?, format)?)?,
+        Workload::W7 => drive(input, format, &mut sink, &mut Moving::default())?,
     }
     sink.flush()?;
     Ok(sink.counts)
@@ -78,16 +78,38 @@ impl Csv {
 
 /// A workload's work on one row and at the end.
 trait Job {
-    fn row(&mut self, row: &RawRow<'_>, sink: &mut Csv) -> Option<()>;
+    type Row<'a>: Row<'a>;
+
+    fn row(&mut self, row: &Self::Row<'_>, sink: &mut Csv) -> Option<()>;
+
     fn end(&mut self, sink: &mut Csv);
+
+    /// What is wrong with a row it refused.
+    fn reason(&self) -> &str {
+        "is not a trade in order"
+    }
 }
 
-fn drive<J: Job>(
+fn drive<J: Job>(input: &Path, format: Format, sink: &mut Csv, job: &mut J) -> Result<()> {
+    match format {
+        Format::Csv => drive_with(input, format, sink, job, |columns, bytes, at, job, sink| {
+            let (row, next) = read_csv(columns, bytes, at)?;
+            job.row(&row, sink).map(|()| next)
+        }),
+        Format::Jsonl => drive_with(input, format, sink, job, |_, bytes, at, job, sink| {
+            let (row, next) = read_json(bytes, at)?;
+            job.row(&row, sink).map(|()| next)
+        }),
+    }
+}
+
+/// `take` reads the row at a position, works on it, and says where the next one begins.
+fn drive_with<J: Job>(
     input: &Path,
     format: Format,
     sink: &mut Csv,
-    read: impl for<'a> Fn(&[Target], &'a [u8], usize) -> Option<(RawRow<'a>, usize)>,
     job: &mut J,
+    take: impl Fn(&[Target], &[u8], usize, &mut J, &mut Csv) -> Option<usize>,
 ) -> Result<()> {
     let mut columns: Vec<Target> = Vec::new();
     for_each_block(input, |block| {
@@ -97,12 +119,11 @@ fn drive<J: Job>(
         let mut at = 0;
         if format == Format::Csv && columns.is_empty() {
             at = memchr::memchr(b'\n', block).map_or(block.len(), |end| end + 1);
-            columns.extend(block[..at].trim_ascii_end().split(|b| *b == b',').map(Target::of));
+            columns.extend(block[..at].trim_ascii_end().split(|b| *b == b',').map(J::Row::target));
         }
         while at < block.len() {
-            let done = read(&columns, block, at).and_then(|(row, next)| job.row(&row, sink).map(|()| next));
-            let Some(next) = done else {
-                bail!("{}: record {} is not a trade in order", input.display(), sink.counts.rows_in);
+            let Some(next) = take(&columns, block, at, job, sink) else {
+                bail!("{}: record {} {}", input.display(), sink.counts.rows_in, job.reason());
             };
             at = next;
             sink.counts.rows_in += 1;
@@ -117,6 +138,8 @@ fn drive<J: Job>(
 struct ProjectFilter;
 
 impl Job for ProjectFilter {
+    type Row<'a> = RawRow<'a>;
+
     #[inline]
     fn row(&mut self, row: &RawRow<'_>, sink: &mut Csv) -> Option<()> {
         let (quantity, price) = (small_number(row.quantity)?, price_parts(row.price)?);
@@ -146,6 +169,8 @@ struct BySymbol {
 }
 
 impl Job for BySymbol {
+    type Row<'a> = RawRow<'a>;
+
     #[inline]
     fn row(&mut self, row: &RawRow<'_>, _sink: &mut Csv) -> Option<()> {
         self.groups.add(row.symbol, small_number(row.quantity)?, price_parts(row.price)?)
@@ -164,6 +189,8 @@ struct ByWindow {
 }
 
 impl Job for ByWindow {
+    type Row<'a> = RawRow<'a>;
+
     #[inline]
     fn row(&mut self, row: &RawRow<'_>, sink: &mut Csv) -> Option<()> {
         let start_ms = small_number(row.event_time)? / WINDOW_MS * WINDOW_MS;
@@ -218,6 +245,8 @@ impl ByHop {
 }
 
 impl Job for ByHop {
+    type Row<'a> = RawRow<'a>;
+
     #[inline]
     fn row(&mut self, row: &RawRow<'_>, sink: &mut Csv) -> Option<()> {
         let start_ms = small_number(row.event_time)? / WINDOW_MS * WINDOW_MS;

@@ -8,7 +8,9 @@ mod data;
 mod decimals;
 mod decode;
 mod engine;
+mod followed;
 mod generate;
+mod interval;
 mod kafka;
 mod kafka_latency;
 mod limit;
@@ -17,6 +19,7 @@ mod memory;
 mod mixed;
 mod run;
 mod show;
+mod table;
 mod text;
 mod tree;
 mod validate;
@@ -72,6 +75,9 @@ enum Command {
         workload: Workload,
         /// Plain generated trades; the extension tells the format
         file: PathBuf,
+        /// What the workload reads beside the trades: traders or orders
+        #[arg(long)]
+        beside: Option<PathBuf>,
         /// CSV file to write
         #[arg(long)]
         out: PathBuf,
@@ -92,6 +98,10 @@ enum Command {
     Validate(validate::ValidateArgs),
     /// Measure what windows and groups take, and whether it is given back
     Memory(memory::MemoryArgs),
+    /// Measure what W6 holds, also when one of its files is read ahead of the other
+    Interval(interval::IntervalArgs),
+    /// Measure how a TABLE is loaded, looked up, and held
+    Table(table::TableArgs),
 }
 
 #[derive(Args)]
@@ -155,8 +165,8 @@ fn main() -> Result<()> {
             println!("{} rows", decode::decode_all(Format::of(&file), &file)?);
             Ok(())
         }
-        Command::Limit { workload, file, out } => {
-            let counts = limit::run(workload, Format::of(&file), &file, &out)?;
+        Command::Limit { workload, file, beside, out } => {
+            let counts = limit::run(workload, Format::of(&file), &file, beside.as_deref(), &out)?;
             println!("{} rows in, {} rows out", counts.rows_in, counts.rows_out);
             Ok(())
         }
@@ -168,5 +178,7 @@ fn main() -> Result<()> {
         Command::KafkaLatency(args) => kafka_latency::run(args),
         Command::Validate(args) => validate::run(args),
         Command::Memory(args) => memory::run(&args),
+        Command::Interval(args) => interval::run(args),
+        Command::Table(args) => table::run(args),
     }
 }

@@ -73,6 +73,17 @@ fn watch(mut child: Child) -> Result<(std::process::ExitStatus, Usage)> {
     Ok((status, usage))
 }
 
+/// Bytes as megabytes.
+pub fn mb(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}
+
+/// The middle of some figures; NaN of none.
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
 /// Anonymous memory of a process now; 0 when it is gone.
 pub fn anon_bytes(process: u32) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();

@@ -9,15 +9,16 @@
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::data::Rng;
 use crate::engine::{build_folder, find_velo_sql};
-use crate::measure::{self, anon_bytes};
+use crate::followed::Followed;
+use crate::measure::{self, mb};
 use crate::text::push_u64;
 
 /// What to measure.
@@ -48,9 +49,6 @@ const PEAK_MB: f64 = 150.0;
 /// Most that it may keep behind its last window.
 const KEPT_MB: f64 = 20.0;
 const MINUTE_MS: u64 = 60_000;
-const SAMPLE: Duration = Duration::from_millis(5);
-/// A run that writes nothing for so long hangs.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 const WINDOWS: &str = "CREATE STREAM t (k BIGINT, v BIGINT, ts BIGINT) WITH ('path' = 'in.csv', 'poll_interval' = '20ms', \
     'event.time.field' = 'ts', 'watermark.strategy' = 'ascending');\n\
@@ -112,80 +110,12 @@ pub fn run(args: &MemoryArgs) -> Result<()> {
     if windows? { Ok(()) } else { bail!("above the bar") }
 }
 
-fn mb(bytes: u64) -> f64 {
-    bytes as f64 / 1e6
-}
-
 fn command(args: &MemoryArgs, velo_sql: &Path, folder: &Path, sql: &str) -> Result<Command> {
     std::fs::write(folder.join("app.sql"), sql).context("write the app")?;
     let mut command = Command::new(velo_sql);
     command.args(["run", "app.sql", "--output-format", "json", "--shards", &args.shards.to_string()]);
     command.current_dir(folder).stdin(Stdio::null());
     Ok(command)
-}
-
-/// A followed run and what was seen of it.
-struct Followed {
-    child: Child,
-    output: PathBuf,
-    peak: u64,
-    /// Lines of the output counted so far, and bytes of it.
-    lines: u64,
-    seen: u64,
-    moved: Instant,
-}
-
-impl Followed {
-    fn sample(&mut self) -> Result<u64> {
-        if let Some(status) = self.child.try_wait().context("look at the child")? {
-            bail!("velo-sql ended with {status}");
-        }
-        let now = anon_bytes(self.child.id());
-        self.peak = self.peak.max(now);
-        Ok(now)
-    }
-
-    /// Counts what was written since the last call.
-    fn count(&mut self) -> Result<u64> {
-        use std::io::{Read, Seek, SeekFrom};
-        let Ok(mut file) = File::open(&self.output) else { return Ok(0) };
-        file.seek(SeekFrom::Start(self.seen)).context("read the output")?;
-        let mut block = vec![0; 1 << 20];
-        loop {
-            let read = file.read(&mut block).context("read the output")?;
-            if read == 0 {
-                break;
-            }
-            self.moved = Instant::now();
-            self.seen += read as u64;
-            self.lines += memchr::memchr_iter(b'\n', &block[..read]).count() as u64;
-        }
-        if self.moved.elapsed() > PATIENCE {
-            bail!("velo-sql wrote nothing for {} s; {} lines so far", PATIENCE.as_secs(), self.lines);
-        }
-        Ok(self.lines)
-    }
-
-    /// Samples until so many lines are written; answers the memory then.
-    fn until(&mut self, lines: u64) -> Result<u64> {
-        loop {
-            let now = self.sample()?;
-            if self.count()? >= lines {
-                return Ok(now);
-            }
-            std::thread::park_timeout(SAMPLE);
-        }
-    }
-
-    /// Stops the run; answers its summary.
-    fn stop(self) -> Result<Value> {
-        let status = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().context("kill")?;
-        if !status.success() {
-            bail!("velo-sql was gone");
-        }
-        let output = self.child.wait_with_output().context("wait for velo-sql")?;
-        serde_json::from_slice(&output.stdout).context("the summary is no JSON")
-    }
 }
 
 fn windows(args: &MemoryArgs, velo_sql: &Path, folder: &Path) -> Result<bool> {
@@ -195,9 +125,7 @@ fn windows(args: &MemoryArgs, velo_sql: &Path, folder: &Path) -> Result<bool> {
     let lead = 60 * MINUTE_MS;
     file.write_all(b"k,v,ts\n0,0,0\n0,0,60000\n").and_then(|()| file.flush()).context("write the input")?;
     let mut command = command(args, velo_sql, folder, WINDOWS)?;
-    let child =
-        command.arg("--follow").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().context("start velo-sql")?;
-    let mut run = Followed { child, output, peak: 0, lines: 0, seen: 0, moved: Instant::now() };
+    let mut run = Followed::start(&mut command, &output)?;
     let start = run.until(2)?;
     let began = Instant::now();
     let mut pairs = 0u64;
@@ -224,7 +152,7 @@ fn windows(args: &MemoryArgs, velo_sql: &Path, folder: &Path) -> Result<bool> {
     file.write_all(&line).and_then(|()| file.flush()).context("write the input")?;
     // The header, the two windows in front, and those of the rows.
     let end = run.until(3 + pairs)?;
-    let (peak, seconds) = (run.peak, began.elapsed().as_secs_f64());
+    let (peak, seconds) = (run.peak(), began.elapsed().as_secs_f64());
     let summary = run.stop()?;
     let told = state_bytes(&summary);
     println!(

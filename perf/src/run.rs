@@ -13,9 +13,9 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
 use crate::blocks::for_each_block;
-use crate::engine::{EngineRun, build_folder, cached_trades, find_velo_sql, trades_pattern};
+use crate::engine::{EngineRun, build_folder, cached_beside, cached_trades, find_velo_sql, trades_pattern};
 use crate::generate::Format;
-use crate::measure::{self, Place, Usage};
+use crate::measure::{self, Place, Usage, mb};
 use crate::mixed::Faults;
 use crate::workload::{BAR_OF_LIMIT, GOAL_OF_LIMIT, Workload, bar_decode_over_tree};
 
@@ -183,6 +183,9 @@ impl Bench {
                 let mut command = Command::new(&self.own);
                 command.args(["limit", workload.name()]).arg(plain(format)?);
                 command.arg("--out").arg(folder.join("result.csv"));
+                if let Some(beside) = self.beside(workload, format, rows)? {
+                    command.arg("--beside").arg(beside);
+                }
                 command
             }
         };
@@ -198,11 +201,16 @@ impl Bench {
             workload,
             format,
             trades: trades_pattern(&data, format, files),
+            beside: self.beside(workload, format, rows)?,
             folder: self.folder(Program::Engine),
             bound_ms: 0,
             shards: self.args.shards,
             runtime: &self.args.runtime,
         })
+    }
+
+    fn beside(&self, workload: Workload, format: Format, rows: u64) -> Result<Option<PathBuf>> {
+        cached_beside(&self.cache, self.args.seed, rows, format, workload)
     }
 
     /// A fast wrong result is no result.
@@ -244,7 +252,6 @@ impl Bench {
             if *program == Program::Engine {
                 let bar = workload.bar_over_tree(format);
                 print!(" {over_tree:>10.2}  ({bar:.1}) {of_limit:>9.2}  ({BAR_OF_LIMIT}, {GOAL_OF_LIMIT})   ");
-                let mb = |bytes: u64| bytes as f64 / 1e6;
                 print!("{:>8.1}", mb(s.rss_bytes_max));
                 print!("   {:.1} / {:.1}", mb(s.anon_bytes_small), mb(s.anon_bytes_large));
                 print!("{}", if over_tree < bar { "   BELOW THE BAR" } else { "" });
@@ -286,9 +293,7 @@ fn speed(rows_between: u64, small: &[Usage], large: &[Usage]) -> Result<Speed> {
 }
 
 fn median(of: &[Usage], what: fn(&Usage) -> f64) -> f64 {
-    let mut values: Vec<f64> = of.iter().map(what).collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+    measure::median(of.iter().map(what).collect())
 }
 
 /// Lines of a file and the wrapping sum of their FNV-1a hashes: equal for equal sets of lines in any order.

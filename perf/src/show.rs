@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::check::{CheckOptions, Expected, compare_dead, compare_output, expect};
-use crate::engine::{EngineRun, build_folder, cached_trades, find_velo_sql, trades_pattern};
+use crate::engine::{EngineRun, build_folder, cached_beside, cached_trades, find_velo_sql, trades_pattern};
 use crate::generate::{Format, trades_name};
 use crate::measure;
 use crate::mixed::Faults;
@@ -74,6 +74,7 @@ impl Show {
                 workload: Workload::W2,
                 format,
                 trades: trades_pattern(&folder, format, 1),
+                beside: None,
                 folder: self.cache.join("probe"),
                 bound_ms: 0,
                 shards: 1,
@@ -97,7 +98,8 @@ impl Show {
         for format in formats {
             let inputs = (0..faults.files).map(|i| folder.join(trades_name(format, i, faults.files))).collect();
             let bound_ms = faults.disorder_ms as i64;
-            let expected = expect(&CheckOptions { workload, format, inputs, bound_ms })?;
+            let beside = cached_beside(&self.cache, self.args.seed, self.args.rows, format, workload)?;
+            let expected = expect(&CheckOptions { workload, format, inputs, beside: beside.clone(), bound_ms })?;
             if truth.as_ref().is_some_and(|lines| *lines != expected.lines) {
                 bail!("{}: the formats do not hold the same rows", folder.display());
             }
@@ -108,6 +110,7 @@ impl Show {
                         workload,
                         format,
                         trades: trades_pattern(&folder, format, faults.files),
+                        beside: beside.clone(),
                         folder: self.cache.join("show"),
                         bound_ms: faults.disorder_ms,
                         shards,
@@ -158,6 +161,9 @@ pub struct CheckArgs {
     /// Input files in the order of their names; the extension tells the format
     #[arg(required = true)]
     inputs: Vec<PathBuf>,
+    /// What the workload reads beside the trades: traders or orders
+    #[arg(long)]
+    beside: Option<PathBuf>,
     /// Watermark bound of the run, ms
     #[arg(long, default_value_t = 0)]
     bound_ms: i64,
@@ -172,11 +178,11 @@ pub struct CheckArgs {
 /// Compares and says what was compared.
 pub fn check(args: CheckArgs) -> Result<()> {
     let format = args.inputs.first().map_or(Format::Csv, |path| Format::of(path));
-    let CheckArgs { workload, inputs, bound_ms, .. } = args;
-    let expected = expect(&CheckOptions { workload, format, inputs, bound_ms })?;
-    let beside = |name: &str| args.output.with_file_name(name);
-    let bad = args.bad_letters.clone().unwrap_or_else(|| beside("trades-dlq.jsonl"));
-    let late = args.late_letters.clone().unwrap_or_else(|| beside(&format!("{}-dlq.jsonl", workload.name())));
+    let CheckArgs { workload, inputs, beside, bound_ms, .. } = args;
+    let expected = expect(&CheckOptions { workload, format, inputs, beside, bound_ms })?;
+    let near = |name: &str| args.output.with_file_name(name);
+    let bad = args.bad_letters.clone().unwrap_or_else(|| near("trades-dlq.jsonl"));
+    let late = args.late_letters.clone().unwrap_or_else(|| near(&format!("{}-dlq.jsonl", workload.name())));
     compare_all(&expected, workload, &args.output, &bad, &late)?;
     println!("right: {} all equal", counts(&expected));
     Ok(())

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::number::Number;
 
-/// The columns W1 to W3 read.
+/// The columns the workloads read of a trade.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
     /// As written.
@@ -16,8 +16,10 @@ pub struct Record {
     pub price: Number,
     /// Exact.
     pub quantity: Number,
-    /// Milliseconds; only W3 needs it.
+    /// Milliseconds; needed where there are windows or intervals.
     pub event_time_ms: Option<i64>,
+    /// As written; only W5 needs it.
+    pub trader_id: Option<String>,
 }
 
 /// Finds the columns among (name, raw value) pairs; raw strings come without quotes and marked by `is_text`.
@@ -30,6 +32,7 @@ fn pick(fields: &[(String, String, bool)]) -> Option<Record> {
         price: number("price")?,
         quantity: number("quantity")?,
         event_time_ms: number("event_time").and_then(|n| n.whole()),
+        trader_id: number("trader_id").map(|n| n.token().to_owned()),
     })
 }
 
@@ -49,6 +52,16 @@ pub fn from_csv(columns: &[String], line: &[u8]) -> Option<Record> {
 /// numbers as they were written.
 pub fn from_json(line: &[u8]) -> Option<Record> {
     let text = std::str::from_utf8(line).ok()?;
+    pick(&fields_of(text)?)
+}
+
+/// Names and texts of the fields of a JSON line.
+pub fn json_fields(text: &str) -> Option<Vec<(String, String)>> {
+    Some(fields_of(text)?.into_iter().map(|(name, value, _)| (name, value)).collect())
+}
+
+/// Name, raw value, and whether that is text.
+fn fields_of(text: &str) -> Option<Vec<(String, String, bool)>> {
     let tree: Value = serde_json::from_str(text).ok()?;
     let object = tree.as_object()?;
     let mut fields = Vec::new();
@@ -61,7 +74,7 @@ pub fn from_json(line: &[u8]) -> Option<Record> {
         // A boolean or null is no number for `Number::parse`.
         fields.push((name.clone(), raw, value.is_string()));
     }
-    pick(&fields)
+    Some(fields)
 }
 
 /// The text of the number behind a key that occurs once.

@@ -3,6 +3,7 @@
 use super::*;
 use crate::generate::{GenOptions, Table, generate, trades_name};
 use crate::mixed::Faults;
+use clap::ValueEnum;
 
 /// A folder of this process, empty.
 fn folder(name: &str) -> PathBuf {
@@ -11,6 +12,9 @@ fn folder(name: &str) -> PathBuf {
     path
 }
 
+const ORDERS: &str = "order_id,trader_id,order_symbol,limit_price,order_time\n1,7,A,2.5000,1000\n2,7,A,3.5000,1000\n\
+    3,7,A,4.5000,1301\n";
+
 fn expect_of(workload: Workload, bound_ms: i64, files: &[&str]) -> Expected {
     let folder = folder(&format!("{}-{bound_ms}-{}", workload.name(), files.concat().len()));
     let inputs = files
@@ -18,11 +22,24 @@ fn expect_of(workload: Workload, bound_ms: i64, files: &[&str]) -> Expected {
         .enumerate()
         .map(|(i, text)| {
             let path = folder.join(format!("{i}.csv"));
-            std::fs::write(&path, format!("order_id,symbol,price,quantity,event_time\n{text}")).expect("write");
+            let columns = "order_id,symbol,price,quantity,event_time";
+            let columns =
+                if workload == Workload::W5 { columns.replace("event_time", "trader_id") } else { columns.to_owned() };
+            std::fs::write(&path, format!("{columns}\n{text}")).expect("write");
             path
         })
         .collect();
-    let expected = expect(&CheckOptions { workload, format: Format::Csv, inputs, bound_ms }).expect("expect");
+    let beside = workload.beside().map(|table| {
+        let path = folder.join(table.file(Format::Csv));
+        let text = match table {
+            Table::Traders => "trader_id,desk,tier,credit_limit\n7,rates,gold,1\n8,macro,silver,2\n",
+            _ => ORDERS,
+        };
+        std::fs::write(&path, text).expect("write");
+        path
+    });
+    let options = CheckOptions { workload, format: Format::Csv, inputs, beside, bound_ms };
+    let expected = expect(&options).expect("expect");
     std::fs::remove_dir_all(folder).expect("clean up");
     expected
 }
@@ -68,6 +85,26 @@ fn each_file_judges_its_own_rows() {
 }
 
 #[test]
+fn a_trade_has_its_trader_if_the_table_does() {
+    let expected = expect_of(Workload::W5, 0, &["1,A,1.0,5,7\n2,A,1,5,9\n", "3,B,2.50,1,8\n"]);
+    assert_eq!(lines(&expected), ["1,A,1.0,5,rates,gold", "3,B,2.50,1,macro,silver"]);
+}
+
+#[test]
+fn an_order_is_of_a_trade_up_to_its_300th_millisecond() {
+    let trades = "1,A,1,5,999\n1,A,1,5,1000\n1,A,2,5,1300\n1,A,3,5,1301\n3,B,1,1,1301\n";
+    assert_eq!(lines(&expect_of(Workload::W6, 0, &[trades])), ["1,A,1,5,2.5000", "1,A,2,5,2.5000", "3,B,1,1,4.5000"]);
+}
+
+#[test]
+fn a_trade_that_its_order_cannot_wait_for_has_none() {
+    let trades = "9,A,1,5,1310\n1,A,1,5,1200\n9,A,1,5,1311\n2,A,1,5,1250\n";
+    let of = |bound| expect_of(Workload::W6, bound, &[trades]);
+    assert_eq!(lines(&of(10)), ["1,A,1,5,2.5000"]);
+    assert_eq!(lines(&of(11)), ["1,A,1,5,2.5000", "2,A,1,5,3.5000"]);
+}
+
+#[test]
 fn bad_records_are_told_by_file_and_number() {
     let expected = expect_of(Workload::W2, 0, &["1,A,1,1,0\n2,A,cheap,1,0\n", "3,A,1\n4,A,1,1,0,0\n"]);
     assert_eq!(expected.bad.keys().collect::<Vec<_>>(), [&(0, 1), &(1, 0), &(1, 1)]);
@@ -84,7 +121,8 @@ fn what_the_generator_spoils_is_what_the_judge_refuses_in_both_formats() {
     let mut results = Vec::new();
     for format in [Format::Csv, Format::Jsonl] {
         let inputs = (0..4).map(|i| out.join(trades_name(format, i, 4))).collect();
-        let expected = expect(&CheckOptions { workload: Workload::W3, format, inputs, bound_ms: 200 }).expect("expect");
+        let options = CheckOptions { workload: Workload::W3, format, inputs, beside: None, bound_ms: 200 };
+        let expected = expect(&options).expect("expect");
         let list = std::fs::read(out.join(crate::generate::bad_name(format))).expect("list");
         let spoiled: BTreeMap<(u32, u64), Vec<u8>> = list
             .strip_suffix(b"\n")
@@ -109,15 +147,17 @@ fn limit_programs_and_judge_agree() {
     let out = folder("limit");
     let formats = vec![Format::Csv, Format::Jsonl];
     let faults = Faults::NONE;
-    generate(&GenOptions { rows: 30_000, out: out.clone(), seed: 4, formats, tables: vec![Table::Trades], faults })
-        .expect("generate");
+    let tables = vec![Table::Trades, Table::Orders, Table::Traders];
+    generate(&GenOptions { rows: 30_000, out: out.clone(), seed: 4, formats, tables, faults }).expect("generate");
     for format in [Format::Csv, Format::Jsonl] {
-        for workload in [Workload::W1, Workload::W2, Workload::W3, Workload::W4, Workload::W7] {
+        for workload in Workload::value_variants().iter().copied() {
             let input = out.join(trades_name(format, 0, 1));
             let result = out.join("result.csv");
-            crate::limit::run(workload, format, &input, &result).expect("limit");
-            let expected =
-                expect(&CheckOptions { workload, format, inputs: vec![input], bound_ms: 0 }).expect("expect");
+            let beside = workload.beside().map(|table| out.join(table.file(format)));
+            let counts = crate::limit::run(workload, format, &input, beside.as_deref(), &result).expect("limit");
+            assert!(counts.rows_in == 30_000 && counts.rows_out > 0, "{counts:?}");
+            let options = CheckOptions { workload, format, inputs: vec![input], beside, bound_ms: 0 };
+            let expected = expect(&options).expect("expect");
             compare_output(&expected, workload, &result).expect("same");
             let mut bytes = std::fs::read(&result).expect("read");
             let last = bytes.len() - 2;

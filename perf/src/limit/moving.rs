@@ -27,6 +27,8 @@ pub struct Moving {
 }
 
 impl Job for Moving {
+    type Row<'a> = RawRow<'a>;
+
     #[inline]
     fn row(&mut self, row: &RawRow<'_>, sink: &mut Csv) -> Option<()> {
         let (price, time) = (price_parts(row.price)?, small_number(row.event_time)?);

@@ -19,6 +19,43 @@ pub struct RawRow<'a> {
     pub event_time: &'a [u8],
 }
 
+/// What W5 uses of a trade.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TradersRow<'a> {
+    /// Digits.
+    pub order_id: &'a [u8],
+    /// `S` and three digits.
+    pub symbol: &'a [u8],
+    /// Digits.
+    pub trader_id: &'a [u8],
+    /// Four digits after the point.
+    pub price: &'a [u8],
+    /// Digits.
+    pub quantity: &'a [u8],
+}
+
+/// What W5 uses of a trader.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Trader<'a> {
+    /// Digits.
+    pub trader_id: &'a [u8],
+    /// Letters.
+    pub desk: &'a [u8],
+    /// Letters.
+    pub tier: &'a [u8],
+}
+
+/// What W6 uses of an order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Order<'a> {
+    /// Digits.
+    pub order_id: &'a [u8],
+    /// Four digits after the point.
+    pub limit_price: &'a [u8],
+    /// Digits.
+    pub order_time: &'a [u8],
+}
+
 /// Position of `needle` at or behind `from`: a word whose bytes equal to the needle are zero has its lowest such
 /// byte marked by the borrow of a subtraction.
 #[inline(always)]
@@ -37,7 +74,7 @@ fn find(bytes: &[u8], mut from: usize, needle: u8) -> Option<usize> {
     bytes.get(from..)?.iter().position(|b| *b == needle).map(|at| from + at)
 }
 
-/// Where a column of the trades stands in a [`RawRow`], if any workload reads it.
+/// Where a column stands in a row, if its workload reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     /// Not read.
@@ -52,12 +89,29 @@ pub enum Target {
     Quantity,
     /// `event_time`
     EventTime,
+    /// `trader_id`
+    TraderId,
+    /// `desk`
+    Desk,
+    /// `tier`
+    Tier,
+    /// `limit_price`
+    LimitPrice,
+    /// `order_time`
+    OrderTime,
 }
 
-impl Target {
+/// A row of raw fields.
+pub trait Row<'a>: Default {
     /// The target of a column.
+    fn target(name: &[u8]) -> Target;
+    /// Puts a field in its place.
+    fn set(&mut self, target: Target, text: &'a [u8]);
+}
+
+impl<'a> Row<'a> for RawRow<'a> {
     #[inline(always)]
-    pub fn of(name: &[u8]) -> Target {
+    fn target(name: &[u8]) -> Target {
         match name {
             b"order_id" => Target::OrderId,
             b"symbol" => Target::Symbol,
@@ -67,28 +121,94 @@ impl Target {
             _ => Target::Skip,
         }
     }
-}
 
-impl<'a> RawRow<'a> {
     #[inline(always)]
     fn set(&mut self, target: Target, text: &'a [u8]) {
         match target {
-            Target::Skip => (),
             Target::OrderId => self.order_id = text,
             Target::Symbol => self.symbol = text,
             Target::Price => self.price = text,
             Target::Quantity => self.quantity = text,
             Target::EventTime => self.event_time = text,
+            _ => (),
+        }
+    }
+}
+
+impl<'a> Row<'a> for TradersRow<'a> {
+    #[inline(always)]
+    fn target(name: &[u8]) -> Target {
+        match name {
+            b"order_id" => Target::OrderId,
+            b"symbol" => Target::Symbol,
+            b"trader_id" => Target::TraderId,
+            b"price" => Target::Price,
+            b"quantity" => Target::Quantity,
+            _ => Target::Skip,
+        }
+    }
+
+    #[inline(always)]
+    fn set(&mut self, target: Target, text: &'a [u8]) {
+        match target {
+            Target::OrderId => self.order_id = text,
+            Target::Symbol => self.symbol = text,
+            Target::TraderId => self.trader_id = text,
+            Target::Price => self.price = text,
+            Target::Quantity => self.quantity = text,
+            _ => (),
+        }
+    }
+}
+
+impl<'a> Row<'a> for Trader<'a> {
+    fn target(name: &[u8]) -> Target {
+        match name {
+            b"trader_id" => Target::TraderId,
+            b"desk" => Target::Desk,
+            b"tier" => Target::Tier,
+            _ => Target::Skip,
+        }
+    }
+
+    fn set(&mut self, target: Target, text: &'a [u8]) {
+        match target {
+            Target::TraderId => self.trader_id = text,
+            Target::Desk => self.desk = text,
+            Target::Tier => self.tier = text,
+            _ => (),
+        }
+    }
+}
+
+impl<'a> Row<'a> for Order<'a> {
+    #[inline(always)]
+    fn target(name: &[u8]) -> Target {
+        match name {
+            b"order_id" => Target::OrderId,
+            b"limit_price" => Target::LimitPrice,
+            b"order_time" => Target::OrderTime,
+            _ => Target::Skip,
+        }
+    }
+
+    #[inline(always)]
+    fn set(&mut self, target: Target, text: &'a [u8]) {
+        match target {
+            Target::OrderId => self.order_id = text,
+            Target::LimitPrice => self.limit_price = text,
+            Target::OrderTime => self.order_time = text,
+            _ => (),
         }
     }
 }
 
 /// The CSV record at `at`, its columns as the header says, and where the next record begins.
 #[inline(always)]
-pub fn read_csv<'a>(columns: &[Target], bytes: &'a [u8], at: usize) -> Option<(RawRow<'a>, usize)> {
+pub fn read_csv<'a, R: Row<'a>>(columns: &[Target], bytes: &'a [u8], at: usize) -> Option<(R, usize)> {
     let end = at + memchr::memchr(b'\n', bytes.get(at..)?)?;
     let line = &bytes[..end];
-    let mut row = RawRow::default();
+    let mut row = R::default();
     let mut start = at;
     let (last, leading) = columns.split_last()?;
     for target in leading {
@@ -125,8 +245,8 @@ fn string(bytes: &[u8], at: usize) -> Option<(&[u8], usize)> {
 
 /// The JSON record at `at` and where the next one begins.
 #[inline(always)]
-pub fn read_json<'a>(_columns: &[Target], bytes: &'a [u8], at: usize) -> Option<(RawRow<'a>, usize)> {
-    let mut row = RawRow::default();
+pub fn read_json<'a, R: Row<'a>>(bytes: &'a [u8], at: usize) -> Option<(R, usize)> {
+    let mut row = R::default();
     let mut at = skip_space(bytes, at);
     if *bytes.get(at)? != b'{' {
         return None;
@@ -144,7 +264,7 @@ pub fn read_json<'a>(_columns: &[Target], bytes: &'a [u8], at: usize) -> Option<
             let length = bytes[start..].iter().position(|b| matches!(b, b',' | b'}' | b' ' | b'\n'))?;
             (&bytes[start..start + length], start + length)
         };
-        row.set(Target::of(name), text);
+        row.set(R::target(name), text);
         at = skip_space(bytes, behind);
         match bytes.get(at)? {
             b',' => (),
@@ -195,9 +315,9 @@ mod tests {
             let mut lines = [Vec::new(), Vec::new()];
             write_trade(&mut lines[0], Format::Csv, &trade, &RowShape::default());
             write_trade(&mut lines[1], Format::Jsonl, &trade, &RowShape::default());
-            let (csv, end) = read_csv(&columns(), &lines[0], 0).expect("CSV");
+            let (csv, end): (RawRow<'_>, usize) = read_csv(&columns(), &lines[0], 0).expect("CSV");
             assert_eq!(end, lines[0].len());
-            assert_eq!(read_json(&[], &lines[1], 0), Some((csv, lines[1].len())));
+            assert_eq!(read_json(&lines[1], 0), Some((csv, lines[1].len())));
             assert_eq!(small_number(csv.order_id), Some(trade.order_id));
             assert_eq!(price_parts(csv.price), Some(trade.price as u64));
             assert_eq!(small_number(csv.quantity), Some(trade.quantity));
@@ -206,23 +326,25 @@ mod tests {
     }
 
     fn columns() -> Vec<Target> {
-        TRADES_HEADER.trim_end().split(',').map(|name| Target::of(name.as_bytes())).collect()
+        TRADES_HEADER.trim_end().split(',').map(|name| RawRow::target(name.as_bytes())).collect()
     }
 
     #[test]
     fn any_order_of_columns_is_read() {
-        let (row, end) = read_csv(&[Target::Price, Target::Skip, Target::Symbol], b"1.5,x,S\n", 0).expect("CSV");
+        let columns = [Target::Price, Target::Skip, Target::Symbol];
+        let (row, end): (RawRow<'_>, usize) = read_csv(&columns, b"1.5,x,S\n", 0).expect("CSV");
         assert_eq!((row.price, row.symbol, end), (&b"1.5"[..], &b"S"[..], 8));
-        let (row, _) = read_json(&[], b"{ \"price\" : 1.5 , \"x\":null,\"symbol\":\"S\" }\r\n", 0).expect("JSON");
+        let text = b"{ \"price\" : 1.5 , \"x\":null,\"symbol\":\"S\" }\r\n";
+        let (row, _): (RawRow<'_>, usize) = read_json(text, 0).expect("JSON");
         assert_eq!((row.price, row.symbol), (&b"1.5"[..], &b"S"[..]));
     }
 
     #[test]
     fn what_is_no_trade_is_refused() {
-        assert_eq!(read_csv(&columns(), b"1,S001,2,B,XNAS,10.5000,7\n", 0), None);
-        assert_eq!(read_csv(&columns(), b"1,S001,2,B,XNAS,10.5000,7,1,9\n", 0), None);
-        assert_eq!(read_json(&[], b"{\"order_id\":1\n", 0), None);
-        assert_eq!(read_json(&[], b"{\"order_id\":1} 7\n", 0), None);
+        assert_eq!(read_csv::<RawRow<'_>>(&columns(), b"1,S001,2,B,XNAS,10.5000,7\n", 0), None);
+        assert_eq!(read_csv::<RawRow<'_>>(&columns(), b"1,S001,2,B,XNAS,10.5000,7,1,9\n", 0), None);
+        assert_eq!(read_json::<RawRow<'_>>(b"{\"order_id\":1\n", 0), None);
+        assert_eq!(read_json::<RawRow<'_>>(b"{\"order_id\":1} 7\n", 0), None);
         assert_eq!([price_parts(b"10.500"), price_parts(b"5"), small_number(b"1x")], [None, None, None]);
     }
 }
