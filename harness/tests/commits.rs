@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use share::share_of;
-use velostream_exec::commit::Safe;
+use velostream_exec::commit::{Safe, holds_everything};
 use velostream_harness::scenario::compile_app;
 use velostream_harness::sim::{World, WorldOptions};
 use velostream_sql::plan::AppPlan;
@@ -201,4 +201,20 @@ fn a_crash_loses_nothing_and_emits_no_partial_window() {
     );
     println!("suite commits cases {histories} seed 1 seconds {:.1}", begin.elapsed().as_secs_f64());
     assert!(above_start * 2 > crashes && replayed > cases, "the histories test restarts");
+}
+
+/// What is kept of rows of any age is rebuilt from the first record.
+#[test]
+fn buffers_and_tables_hold_the_commit_at_the_start() {
+    let table = "CREATE TABLE high AS SELECT k AS high, v AS top FROM t WHERE v > 900;";
+    for (statements, holds) in [
+        ("CREATE STREAM kept AS SELECT k, v FROM t;", false),
+        ("CREATE STREAM sums AS SELECT SUM(v) OVER (ROWS WINDOW BUFFER 3 ROWS PARTITION BY k) AS three FROM t;", true),
+        ("CREATE STREAM found AS SELECT t.k, high.top FROM t JOIN high ON t.k = high.high;", true),
+        ("CREATE STREAM found AS SELECT k FROM t WHERE EXISTS (SELECT 1 FROM high WHERE high.high = t.k);", true),
+    ] {
+        let sql = format!("{SOURCE}{table}{statements}");
+        let plan = compile_app(&sql, &BTreeMap::new(), Path::new(".")).unwrap_or_else(|text| panic!("{text}"));
+        assert_eq!(holds_everything(&plan), holds, "{statements}");
+    }
 }

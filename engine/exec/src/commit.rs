@@ -15,7 +15,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use velostream_sql::plan::{AppPlan, JoinMode, NodeKind, WindowSpec};
+use velostream_sql::plan::{AppPlan, JoinMode, NodeKind, Side, WindowSpec};
 use velostream_types::time::WM_NONE;
 use velostream_types::{NodeId, PartitionId, ShardId, SourceId};
 
@@ -291,8 +291,21 @@ fn holds_of_join(mode: &JoinMode) -> Option<Option<Holds>> {
             Some(Some(Holds::Pairs { reach }))
         }
         JoinMode::Window { spec, .. } => Some(windows(spec)),
-        // What makes the tables holds everything already.
-        JoinMode::Lookup { .. } | JoinMode::Tables => None,
+        JoinMode::Lookup { version: None, .. } => None,
+        // Rows wait for a table's watermark, which does not follow from where the join stands.
+        JoinMode::Lookup { version: Some(_), .. } | JoinMode::Tables => Some(None),
+    }
+}
+
+/// TRUE for inputs whose rows a node keeps for good while those of its other inputs pass by.
+fn is_kept_beside(kind: &NodeKind, port: usize) -> bool {
+    match kind {
+        NodeKind::Join(spec) => match spec.mode {
+            JoinMode::Lookup { table, version: None, .. } => (table == Side::Right) == (port == 1),
+            _ => false,
+        },
+        NodeKind::Subqueries(_) => port > 0,
+        _ => false,
     }
 }
 
@@ -304,10 +317,18 @@ fn holders(plan: &AppPlan) -> (Vec<Holder>, Vec<Vec<usize>>) {
     let mut from: Vec<(BTreeSet<usize>, BTreeSet<usize>)> = Vec::new();
     for node in &plan.nodes {
         let mut feeds: (BTreeSet<usize>, BTreeSet<usize>) = Default::default();
-        for input in &node.inputs {
+        let mut beside: (BTreeSet<usize>, BTreeSet<usize>) = Default::default();
+        for (port, input) in node.inputs.iter().enumerate() {
+            let into = if is_kept_beside(&node.kind, port) { &mut beside } else { &mut feeds };
             let (h, s) = &from[input.index()];
-            feeds.0.extend(h);
-            feeds.1.extend(s);
+            into.0.extend(h);
+            into.1.extend(s);
+        }
+        if beside != Default::default() {
+            let at = holders.len();
+            holders.push(Holder { node: node.id, grid: None, downstream: Vec::new() });
+            beside.0.iter().for_each(|h| holders[*h].downstream.push(at));
+            beside.1.iter().for_each(|s| reached[*s].push(at));
         }
         let grid = match &node.kind {
             NodeKind::Scan { source } => {
@@ -319,7 +340,9 @@ fn holders(plan: &AppPlan) -> (Vec<Holder>, Vec<Vec<usize>>) {
             // Rows of a window leave when its end passes, as if it were a window of their own time alone.
             NodeKind::Sort(spec) => Some(spec.per_window.then(|| Holds::Windows(Grid::of_moments()))),
             NodeKind::Join(spec) => holds_of_join(&spec.mode),
-            NodeKind::Limit { .. } | NodeKind::Materialize { .. } | NodeKind::Upsert { .. } => Some(None),
+            NodeKind::Limit { .. } | NodeKind::Materialize { .. } | NodeKind::Upsert { .. } | NodeKind::Over(_) => {
+                Some(None)
+            }
             // New times break the tie between a row's offset and its time: the rows behind it are held for good.
             NodeKind::Project { event_time: Some(_), .. } if feeds.0.is_empty() => Some(None),
             _ => None,
