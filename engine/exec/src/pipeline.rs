@@ -22,6 +22,7 @@ use crate::op::over::{Over, Until};
 use crate::op::project::{Project, Spans};
 use crate::op::session::Session;
 use crate::op::sort::Sort;
+use crate::op::subqueries::{Relation, Subqueries};
 use crate::op::union::Union;
 use crate::op::unnest::Unnest;
 use crate::op::upsert::Upsert;
@@ -233,8 +234,14 @@ impl Lowering<'_> {
                 };
                 join::operator(spec, [schema(0), schema(1)], self.place(node), ctx)
             }
-            NodeKind::Subqueries(_) => {
-                unreachable!("the compiler gives no plan of an app that has them: see Compiled::cannot_run")
+            NodeKind::Subqueries(specs) => {
+                let relation = |input: &NodeId| {
+                    let node = &self.plan.nodes[input.index()];
+                    Relation { schema: Arc::clone(&node.schema), changes: node.changelog }
+                };
+                let inputs: Vec<Relation> = node.inputs.iter().map(relation).collect();
+                let (outer, inputs) = inputs.split_first().expect("a Subqueries node has its rows as first input");
+                Box::new(Subqueries::new(specs, outer, inputs, ctx, Arc::clone(&self.names), node.dlq))
             }
         }
     }
@@ -250,6 +257,7 @@ impl Lowering<'_> {
                 NodeKind::Filter { .. }
                 | NodeKind::Sort(_)
                 | NodeKind::Over(_)
+                | NodeKind::Subqueries(_)
                 | NodeKind::Exchange { .. }
                 | NodeKind::Project { event_time: None, .. } => {}
                 _ => return None,
@@ -270,10 +278,11 @@ impl Lowering<'_> {
                     partitions += self.options.partitions.get(source.index()).copied().unwrap_or(1);
                 }
                 NodeKind::Exchange { .. } => exchanges += 1,
-                NodeKind::Over(_) | NodeKind::Filter { .. } | NodeKind::Project { .. } | NodeKind::Unnest(_) => {}
+                NodeKind::Over(_) | NodeKind::Filter { .. } | NodeKind::Project { .. } => {}
+                NodeKind::Unnest(_) | NodeKind::Subqueries(_) => {}
                 _ => straight = false,
             }
-            below.extend(at.inputs.iter().map(|input| &self.plan.nodes[input.index()]));
+            below.extend(self.rows_below(at));
         }
         match (live, straight) {
             (true, _) => Until::Now,
@@ -284,6 +293,12 @@ impl Lowering<'_> {
         }
     }
 
+    /// The inputs that a node's rows stem from: what subqueries keep gives none.
+    fn rows_below(&self, node: &Node) -> impl Iterator<Item = &Node> {
+        let rows = if matches!(node.kind, NodeKind::Subqueries(_)) { 1 } else { node.inputs.len() };
+        node.inputs[..rows].iter().map(|input| &self.plan.nodes[input.index()])
+    }
+
     /// TRUE when the rows of a source wait for their order somewhere.
     fn is_in_step(&self, source: SourceId) -> bool {
         let reads = |node: &Node| {
@@ -292,7 +307,7 @@ impl Lowering<'_> {
                 if matches!(at.kind, NodeKind::Scan { source: of } if of == source) {
                     return true;
                 }
-                below.extend(at.inputs.iter().map(|input| &self.plan.nodes[input.index()]));
+                below.extend(self.rows_below(at));
             }
             false
         };
@@ -421,7 +436,8 @@ impl Lowering<'_> {
                         rule.limit = Some(rule.limit.map_or(*rows, |l| l.min(*rows)));
                     }
                 }
-                NodeKind::Filter { .. } | NodeKind::Project { .. } | NodeKind::Exchange { .. } | NodeKind::Events => {}
+                NodeKind::Filter { .. } | NodeKind::Project { .. } | NodeKind::Exchange { .. } => {}
+                NodeKind::Events | NodeKind::Subqueries(_) => {}
                 NodeKind::Aggregate(spec) => {
                     rule.limit_per_window = spec.window.is_some();
                     break;

@@ -28,7 +28,7 @@ pub use expr::{ArithmeticOp, ArithmeticStep, CompareOp, Expr, ExprKind, HeaderCa
 pub use join::{Fallback, JoinColumn, JoinKind, JoinMode, JoinSpec, Side};
 pub use load::{LoadPlan, second_group};
 pub use over::{Frame, FrameBound, OverCall, OverFn, OverKind, OverSpec};
-pub use subquery::{FoldSpec, SubqueryKind, SubquerySpec};
+pub use subquery::{FoldSpec, SubqueryKind, SubquerySpec, SubqueryState};
 pub use unnest::UnnestSpec;
 pub use window::{LateStrategy, WindowKind, WindowSpec, ZoneName};
 

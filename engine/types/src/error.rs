@@ -72,6 +72,8 @@ pub enum ErrorCode {
     Cast,
     /// R0203: a function got an argument outside its domain.
     Domain,
+    /// R0204: a subquery gave more than one row where one value is taken.
+    SeveralRows,
     /// R0301: the row came after its window was closed.
     Late,
     /// R0302: a group's SUM left the range of its type.
@@ -95,6 +97,7 @@ impl ErrorCode {
             ErrorCode::Overflow => "R0201",
             ErrorCode::Cast => "R0202",
             ErrorCode::Domain => "R0203",
+            ErrorCode::SeveralRows => "R0204",
             ErrorCode::Late => "R0301",
             ErrorCode::GroupOverflow => "R0302",
             ErrorCode::EventTime => "R0303",
@@ -113,6 +116,7 @@ impl ErrorCode {
             ErrorCode::NullInNotNull => "null_value",
             ErrorCode::Overflow
             | ErrorCode::Domain
+            | ErrorCode::SeveralRows
             | ErrorCode::Late
             | ErrorCode::GroupOverflow
             | ErrorCode::EventTime => "sql_execution",

@@ -15,6 +15,7 @@ mod replaced;
 pub mod session;
 pub mod sort;
 pub mod sort_key;
+pub mod subqueries;
 pub mod union;
 pub mod unnest;
 pub mod upsert;

@@ -86,7 +86,6 @@ impl Binder<'_> {
             None => {
                 self.may_stand(sub, scope)?;
                 let pending = self.pending_subquery(sub, scope)?;
-                self.not_yet(sub.span, "a subquery");
                 scope.subqueries.push(pending);
                 scope.subqueries.len() - 1
             }

@@ -7,7 +7,8 @@ use super::Growth;
 use super::expr::{comparison, sql};
 use super::node::{names, reaches_live};
 use crate::plan::{
-    AppPlan, CompareOp, JoinMode, JoinSpec, Node, OverKind, OverSpec, Side, SubqueryKind, SubquerySpec, UnnestSpec,
+    AppPlan, CompareOp, JoinMode, JoinSpec, Node, OverKind, OverSpec, Side, SubqueryKind, SubquerySpec, SubqueryState,
+    UnnestSpec,
 };
 
 /// `inputs`: the schemas of both sides; `own`: the join's.
@@ -85,20 +86,27 @@ pub fn subqueries(list: &[SubquerySpec], inputs: &[&Schema]) -> String {
 
 /// State of subqueries.
 pub fn subquery_state(plan: &AppPlan, list: &[SubquerySpec], inputs: &[&Node]) -> (Growth, String) {
-    let held = |(at, spec): (usize, &SubquerySpec)| {
-        let rows = if inputs.get(at + 1).is_some_and(|input| input.changelog) { "the live rows" } else { "the rows" };
-        match spec.keep_ns {
-            Some(ns) => format!("{rows} of the last {}", duration_text(ns)),
-            None => rows.to_owned(),
+    let outer = inputs.first().map(|rows| rows.schema.as_ref());
+    let kept = || list.iter().zip(inputs.iter().skip(1));
+    let state =
+        |spec: &SubquerySpec, input: &Node| outer.map_or(SubqueryState::Rows, |outer| spec.state(outer, &input.schema));
+    let held = |(spec, input): (&SubquerySpec, &&Node)| {
+        let rows = if input.changelog { "the live rows" } else { "the rows" };
+        match (state(spec, input), spec.keep_ns) {
+            (SubqueryState::Counts, _) => format!("how many of {rows} have each key"),
+            (SubqueryState::Values(_), _) => format!("the values of {rows}"),
+            (SubqueryState::Rows, Some(ns)) => format!("{rows} of the last {}", duration_text(ns)),
+            (SubqueryState::Rows, None) => rows.to_owned(),
         }
     };
-    let for_ever = || list.iter().zip(inputs.iter().skip(1)).filter(|(spec, _)| spec.keep_ns.is_none());
-    let growth = match (for_ever().any(|(_, kept)| !kept.changelog && reaches_live(plan, kept)), for_ever().next()) {
+    let for_ever = || kept().filter(|(spec, _)| spec.keep_ns.is_none());
+    let endless = |(_, input): (&SubquerySpec, &&Node)| !input.changelog && reaches_live(plan, input);
+    let growth = match (for_ever().any(endless), for_ever().next()) {
         (true, _) => Growth::Unbounded,
         (false, Some(_)) => Growth::PerKey,
         (false, None) => Growth::PerKeyAndWindow,
     };
-    let held: Vec<String> = list.iter().enumerate().map(held).collect();
+    let held: Vec<String> = kept().map(held).collect();
     let own = match inputs.first() {
         Some(rows) if rows.changelog => ", and the values of each live row",
         _ => "",

@@ -9,9 +9,9 @@
 //! keys, so that rows and what is kept for them meet on one shard. Values are never computed again when an inner relation
 //! changes. Where the first input itself changes, a row that is taken back has the values it was given when it came.
 
-use velostream_types::{DataType, Span};
+use velostream_types::{DataType, Schema, Span};
 
-use super::{AggregateSpec, CompareOp, Expr};
+use super::{AggregateSpec, CompareOp, Expr, ExprKind};
 
 /// One subquery: what is computed of its rows for each row of the outer query.
 ///
@@ -35,12 +35,59 @@ pub struct SubquerySpec {
     pub order: Vec<(Expr, bool, bool)>,
     /// LIMIT
     pub limit: Option<u64>,
-    /// A row meets no kept row that is older than its own event time by more than this, ns; `None`: all are kept for ever.
+    /// A row meets no kept row that is older by more than this, ns, than its own event time or, where that lies before it,
+    /// than the watermark of its own partition; `None`: all are kept for ever.
     pub keep_ns: Option<i64>,
     /// Type of the value.
     pub result: DataType,
     /// The subquery's text range.
     pub span: Span,
+}
+
+/// What is held of the rows of a subquery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubqueryState {
+    /// How many there are of each key: EXISTS by nothing but equalities.
+    Counts,
+    /// How often each value of this column is there, by key: IN and NOT IN.
+    Values(usize),
+    /// The rows.
+    Rows,
+}
+
+impl SubquerySpec {
+    /// What has to be held, where the outer rows have the columns `outer` and the subquery's input `kept`.
+    pub fn state(&self, outer: &Schema, kept: &Schema) -> SubqueryState {
+        if self.condition.is_some() || self.fold.is_some() || self.keep_ns.is_some() {
+            return SubqueryState::Rows;
+        }
+        match (&self.kind, &self.value) {
+            (SubqueryKind::Exists, _) if self.limit != Some(0) => SubqueryState::Counts,
+            (SubqueryKind::Compare { operand, op, all }, Some(Expr { kind: ExprKind::Column(column), .. }))
+                if self.limit.is_none()
+                    && matches!((op, all), (CompareOp::Equal, false) | (CompareOp::NotEqual, true)) =>
+            {
+                match (outer.fields.get(*operand), kept.fields.get(*column)) {
+                    (Some(left), Some(right)) if equal_by_bytes(&left.data_type, &right.data_type) => {
+                        SubqueryState::Values(*column)
+                    }
+                    _ => SubqueryState::Rows,
+                }
+            }
+            _ => SubqueryState::Rows,
+        }
+    }
+}
+
+/// TRUE when values of these types are equal exactly when their key bytes are: floats compare with a loss, and nested
+/// values by what their text means.
+fn equal_by_bytes(left: &DataType, right: &DataType) -> bool {
+    let exact = |t: &DataType| matches!(t, DataType::Integer | DataType::Decimal { .. });
+    let plain = |t: &DataType| {
+        use DataType::{Boolean, Bytes, Date, Interval, String, Time, Timestamp};
+        matches!(t, Boolean | Bytes | Date | Interval | String | Time | Timestamp)
+    };
+    exact(left) && exact(right) || left == right && plain(left)
 }
 
 /// Grouping inside a subquery.

@@ -49,11 +49,18 @@ impl Binder<'_> {
                 None
             }
         };
+        if chooses_by_order(sub, fold.as_ref()) {
+            // A row that is taken back is found by its values, and where order matters equal rows are not the same.
+            for column in self.identity(&scope.rel) {
+                column_of(self.rel_column(&scope.rel, column, sub.span), &mut project);
+            }
+        }
         let node = scope.rel.node;
         let fields = project.iter().enumerate().map(|(n, e)| self.lifted_field(node, "kept", n, e)).collect();
         self.note_failures(&project, scope.rel.raw, &scope.rel.roots);
         let kind = NodeKind::Project { exprs: project, event_time: None };
         let kept = self.graph.add(kind, Some(node), fields, scope.rel.changelog, self.statement);
+        let is_scalar = matches!(sub.form, SubqueryForm::Scalar);
         let (kind, result) = match &sub.form {
             SubqueryForm::Exists => (SubqueryKind::Exists, DataType::Boolean),
             SubqueryForm::Scalar => {
@@ -69,7 +76,8 @@ impl Binder<'_> {
             condition: all_of(rest),
             fold,
             value,
-            distinct: sub.query.distinct.is_some() && matches!(sub.form, SubqueryForm::Scalar),
+            // EXISTS and comparisons do not mind how often a value comes, unless LIMIT counts.
+            distinct: sub.query.distinct.is_some() && (is_scalar || sub.query.limit.is_some()),
             order,
             limit: sub.query.limit.map(|(rows, _)| rows),
             keep_ns,
@@ -183,6 +191,14 @@ impl Binder<'_> {
             self.report(Diagnostic::warning("W0453", sub.span, message).hint(hint));
         }
     }
+}
+
+/// TRUE when the value depends on the order of the rows.
+fn chooses_by_order(sub: &Subquery, fold: Option<&FoldSpec>) -> bool {
+    use AggregateFn::{ArrayAgg, Earliest, First, Last, LastSeen, Latest, StringAgg};
+    let ordered = |function| matches!(function, ArrayAgg | Earliest | First | Last | LastSeen | Latest | StringAgg);
+    let cut = sub.query.limit.is_some() && !matches!(sub.form, SubqueryForm::Exists);
+    cut || fold.is_some_and(|fold| fold.spec.aggregates.iter().any(|call| ordered(call.function)))
 }
 
 /// Equalities of outer expressions and kept columns, and the other conditions.
