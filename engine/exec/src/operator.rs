@@ -193,7 +193,8 @@ pub trait Operator {
         let _ = watermark;
     }
 
-    /// Writes all keyed and positional state; only called with no cursor open. Stateless operators write nothing.
+    /// Writes all keyed and positional state; only called with no cursor open, or when the cursor just gave a barrier.
+    /// Stateless operators write nothing.
     fn snapshot(&self, out: &mut SnapshotWriter) {
         let _ = out;
     }

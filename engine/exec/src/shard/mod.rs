@@ -497,12 +497,15 @@ impl Shard {
         match pulled {
             Some(Some(msg)) => {
                 self.note_given(at, &msg);
+                let cuts = matches!(msg, Msg::Barrier(_));
                 self.deliver(at, msg);
+                if cuts {
+                    self.save_operator(at);
+                }
                 moved = true;
             }
             Some(None) => {
                 self.slots[at].open = false;
-                self.save_operator(at);
                 moved = true;
             }
             None => {}

@@ -1,8 +1,9 @@
 //! The state of a shard: handed out at a barrier while the shard works on, or at rest, and taken up again.
 //!
-//! At a barrier each operator and each sink's writer hands out its tables when the barrier has passed it and its cursor
-//! is closed, and each source its positions when it gives the barrier on; together they are the state of everything
-//! before the barrier and of nothing behind it. An operator that ended before the barrier never sees it: it is named
+//! At a barrier each operator and each sink's writer hands out its tables as soon as it gave the barrier on: nothing of what
+//! stood before is left in its cursor then, and one with several inputs has not taken up yet what waits behind the barrier.
+//! Each source hands out its positions when it gives the barrier on; together they are the state of everything before the
+//! barrier and of nothing behind it. An operator that ended before the barrier never sees it: it is named
 //! among those that ended, has no tables, and tells its end again after a restore, because what it gave out stands.
 //! Dead letters are cut at the barrier, too: those from behind it wait until the edges to their writers were given it.
 //!
@@ -86,7 +87,7 @@ impl Shard {
         }
     }
 
-    /// The cursor of a stage closed: if a barrier passed it, its state is due.
+    /// A barrier passed a stage: its state is due, before it takes anything from behind the barrier.
     pub(super) fn save_operator(&mut self, at: usize) {
         let Some(barrier) = self.slots[at].barrier.take().filter(|_| self.options.checkpoint) else { return };
         if self.slots[at].ended {
