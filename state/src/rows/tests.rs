@@ -1,3 +1,5 @@
+//! What rows of every kind become in the store, and what is left of rows that left.
+
 use super::*;
 
 fn int(x: i64) -> Value {
