@@ -3,8 +3,8 @@
 //! Stands behind an exchange of each side by the key. Rows of both sides are kept until no row can meet them any more; what
 //! "meet" means, and when that is, says the mode's [`rule`]. Rows of a batch look up the other side's rows of their keys
 //! ([`probe`]), then are stored ([`held`]) if one that comes later may still meet them. A watermark frees rows of the other
-//! side and tells of those that stayed alone, or gives the pairs that waited for it ([`leaving`]), before it is handed on
-//! less what may still come behind it. So state is bounded by the span of the bound (or the windows) and by how far one
+//! side; the lower one of both tells of those that stayed alone, or gives the pairs that waited for it ([`leaving`]), before
+//! it is handed on less what may still come behind it. So state is bounded by the span of the bound (or the windows) and by how far one
 //! side runs ahead of the other.
 //!
 //! Rows are judged by the watermark of their own partition, which makes what matches a function of the partitions'
@@ -157,12 +157,14 @@ impl Streams {
 
     /// The watermark that frees rows of a side.
     fn frees(&self, side: Side) -> i64 {
-        let upto = &self.progress.upto;
-        match (&self.rule, side) {
-            (Rule::Interval(_), _) | (Rule::Nearest { .. }, Side::Left) => upto[number(side.other())],
+        let (upto, least) = (&self.progress.upto, self.progress.least());
+        match &self.rule {
+            // What is told appears on the operator's watermark.
+            _ if self.tells(side) => least,
+            Rule::Interval(_) => upto[number(side.other())],
             // Rows of the left side that wait may need it, too.
-            (Rule::Nearest { bounds, .. }, Side::Right) => upto[0].min(behind(upto[1], bounds.after)),
-            (Rule::Window { .. } | Rule::Session { .. }, _) => self.progress.least(),
+            Rule::Nearest { bounds, .. } => upto[number(side.other())].min(behind(least, bounds.after)),
+            Rule::Window { .. } | Rule::Session { .. } => least,
         }
     }
 

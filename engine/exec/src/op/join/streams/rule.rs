@@ -2,7 +2,7 @@
 //!
 //! A pair matches iff it lies within the bound and the last moment at which each row can have a partner is not before the
 //! watermark that the other row's own partition had. So each row has a last moment ([`Rule::last`]); a watermark of the
-//! other side behind it frees the row, and tells of it where it stayed alone. Rows in windows have the last moment of their
+//! other side behind it frees the row, and the lower one of both tells of it where it stayed alone. Rows in windows have the last moment of their
 //! window, for both sides alike.
 
 use velostream_sql::plan::{JoinMode, Side, WindowKind};
