@@ -264,3 +264,35 @@ fn csv_passes_through_from_one_file_only() {
     check("days.csv", false, &["1,x", "2,y"]);
     check("days.csv/*.csv", false, &["1,x", "2,y"]);
 }
+
+#[test]
+fn a_stream_asks_a_table_of_its_own_records() {
+    let rows = 20_000;
+    let mut totals = vec![0u64; SYMBOLS as usize];
+    good(rows).for_each(|(_, symbol, ..)| totals[symbol as usize] += 1);
+    let mut expect: Vec<String> =
+        good(rows).map(|(id, symbol, ..)| format!("{id},{}", totals[symbol as usize])).collect();
+    expect.sort();
+    let dir = tempfile::tempdir().unwrap();
+    feed(dir.path(), rows, true);
+    let sql = "CREATE STREAM trades (id INT, symbol STRING) WITH ('path' = 'trades-*.csv', 'format' = 'csv');
+         CREATE TABLE totals AS SELECT symbol, COUNT(*) AS n FROM trades GROUP BY symbol;
+         CREATE STREAM out AS SELECT t.id, c.n FROM trades t JOIN totals c ON t.symbol = c.symbol
+           WITH ('out.type' = 'file_sink', 'out.path' = 'out.csv', 'out.format' = 'csv')";
+    for (backend, shards, cores) in layouts() {
+        let options =
+            RunOptions { backend, shards: Some(shards), cores, clock: RunClock::Fixed(0), ..RunOptions::default() };
+        let report: RunReport = run(plan(dir.path(), sql), options, &StopHandle::new()).unwrap();
+        let name = format!("{} with {shards} shards", report.backend);
+        assert!(sorted(&dir.path().join("out.csv")) == expect, "{name}: rows");
+        // Read twice, told once.
+        let bad = rows as u64 / 1000;
+        assert_eq!((report.rows_in, report.rows_dead_lettered), (rows as u64, bad), "{name}");
+        let letters = std::fs::read_to_string(dir.path().join("trades-dlq.jsonl")).unwrap();
+        assert_eq!(letters.lines().count() as u64, bad, "{name}: dead letters");
+        std::fs::remove_file(dir.path().join("trades-dlq.jsonl")).unwrap();
+        let tables: Vec<_> = report.tables.iter().map(|t| (t.name.as_str(), t.rows, t.loaded)).collect();
+        assert_eq!(tables, [("trades", rows as u64 - bad, true)], "{name}");
+        assert_eq!(report.sources.len(), 1, "{name}");
+    }
+}

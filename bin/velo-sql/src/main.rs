@@ -12,6 +12,7 @@ mod explain_live;
 mod figures;
 mod functions;
 mod kafka;
+mod loading;
 mod partitions;
 mod progress;
 mod run;

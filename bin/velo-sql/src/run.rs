@@ -24,6 +24,7 @@ use crate::args::{FormatArg, RunArgs, SummaryArg};
 use crate::explain;
 use crate::explain_live::{self, Live};
 use crate::kafka;
+use crate::loading::Loading;
 use crate::partitions::Partitions;
 use crate::progress::{self, Progress};
 use crate::state;
@@ -166,6 +167,7 @@ fn options(args: &RunArgs, topics: Topics, progress: Progress, notices: Option<N
     let follow = args.compile.follow;
     let mut partitions = Partitions::default();
     let mut live = Live::default();
+    let mut loading = Loading::default();
     let observer = move |event: Event<'_>| match event {
         Event::Started { backend, reason, shards, .. } if follow && !quiet => {
             let shards = if shards == 1 { "1 shard".to_owned() } else { format!("{shards} shards") };
@@ -176,7 +178,12 @@ fn options(args: &RunArgs, topics: Topics, progress: Progress, notices: Option<N
             if let Some(block) = live.block(at.elapsed_s).filter(|_| !progress.is_drawn()) {
                 progress.line(&block);
             }
-            progress.show(&at, &mut partitions, live.lines());
+            let more: Vec<String> = loading.lines().iter().chain(live.lines()).cloned().collect();
+            progress.show(&at, &mut partitions, &more);
+        }
+        Event::Tables(at) => {
+            let done = loading.take(at);
+            done.iter().filter(|_| !quiet).for_each(|text| progress.line(text));
         }
         Event::Windows(at) => live.take(at),
         Event::Partitions(at) => partitions.stand(at),

@@ -36,7 +36,13 @@ impl<'a> Summary<'a> {
         let mut out = String::new();
         for (source, plan) in self.report.sources.iter().zip(&self.plan.sources) {
             // Writing to a String cannot fail, here and below.
-            let _ = writeln!(out, "{}", source_line(source, &self.plan.dlqs[plan.dlq.index()]));
+            let table = self.report.tables.iter().find(|table| table.name == source.name);
+            let loaded = match table {
+                Some(table) if table.loaded => format!("; {} loaded in {}", rows(table.rows), seconds(table.seconds)),
+                Some(_) => "; not loaded, so what asks it was not read".to_owned(),
+                None => String::new(),
+            };
+            let _ = writeln!(out, "{}{loaded}", source_line(source, &self.plan.dlqs[plan.dlq.index()]));
         }
         for (at, statement) in self.report.statements.iter().enumerate() {
             if let Some(line) = self.statement_line(at, statement) {

@@ -15,7 +15,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use velostream_sql::plan::{AppPlan, JoinMode, NodeKind, Side, WindowSpec};
+use velostream_sql::plan::{AppPlan, JoinMode, NodeKind, WindowSpec};
 use velostream_types::time::WM_NONE;
 use velostream_types::{NodeId, PartitionId, ShardId, SourceId};
 
@@ -297,38 +297,29 @@ fn holds_of_join(mode: &JoinMode) -> Option<Option<Holds>> {
     }
 }
 
-/// TRUE for inputs whose rows a node keeps for good while those of its other inputs pass by.
-fn is_kept_beside(kind: &NodeKind, port: usize) -> bool {
-    match kind {
-        NodeKind::Join(spec) => match spec.mode {
-            JoinMode::Lookup { table, version: None, .. } => (table == Side::Right) == (port == 1),
-            _ => false,
-        },
-        NodeKind::Subqueries(_) => port > 0,
-        _ => false,
-    }
-}
+/// Holders and sources, by position, whose rows come first to a place.
+type Feeds = (BTreeSet<usize>, BTreeSet<usize>);
 
 /// Operators that hold rows back, in the plan's order, and for each source those its rows reach first.
 fn holders(plan: &AppPlan) -> (Vec<Holder>, Vec<Vec<usize>>) {
     let mut holders: Vec<Holder> = Vec::new();
     let mut reached: Vec<Vec<usize>> = vec![Vec::new(); plan.sources.len()];
     // Per node: the holders and sources its rows come from first.
-    let mut from: Vec<(BTreeSet<usize>, BTreeSet<usize>)> = Vec::new();
+    let mut from: Vec<Feeds> = Vec::new();
     for node in &plan.nodes {
-        let mut feeds: (BTreeSet<usize>, BTreeSet<usize>) = Default::default();
-        let mut beside: (BTreeSet<usize>, BTreeSet<usize>) = Default::default();
+        let (mut feeds, mut asked): (Feeds, Feeds) = Default::default();
         for (port, input) in node.inputs.iter().enumerate() {
-            let into = if is_kept_beside(&node.kind, port) { &mut beside } else { &mut feeds };
             let (h, s) = &from[input.index()];
-            into.0.extend(h);
-            into.1.extend(s);
+            let to = if node.kind.is_asked(port) { &mut asked } else { &mut feeds };
+            to.0.extend(h);
+            to.1.extend(s);
         }
-        if beside != Default::default() {
+        if !asked.0.is_empty() || !asked.1.is_empty() {
+            // Rows ask the table after a restart, too, so what it was made of comes again.
             let at = holders.len();
             holders.push(Holder { node: node.id, grid: None, downstream: Vec::new() });
-            beside.0.iter().for_each(|h| holders[*h].downstream.push(at));
-            beside.1.iter().for_each(|s| reached[*s].push(at));
+            asked.0.iter().for_each(|h| holders[*h].downstream.push(at));
+            asked.1.iter().for_each(|s| reached[*s].push(at));
         }
         let grid = match &node.kind {
             NodeKind::Scan { source } => {

@@ -6,8 +6,8 @@ use velostream_types::{Schema, Span};
 
 use crate::diag::Diagnostic;
 use crate::plan::{
-    Failure, Format, KafkaSink, LateStrategy, MissingTime, SinkConnector, SinkFormat, SourceConnector, TimeFormat,
-    WatermarkRule,
+    Failure, Format, KafkaSink, LateStrategy, MissingTime, Patience, SinkConnector, SinkFormat, SourceConnector,
+    TimeFormat, WatermarkRule,
 };
 
 /// One `key = value` of a WITH clause or SET statement as written.
@@ -54,6 +54,8 @@ pub struct SourceSpec {
     pub delete_field: Option<(String, Span)>,
     /// `schema.wait.timeout`, ns: how long an empty topic is waited for; `None`: as long as it takes.
     pub schema_wait_ns: Option<i64>,
+    /// How long others wait for it where it is a table.
+    pub patience: Patience,
     /// `dead.letter.queue.path`, resolved.
     pub dlq_path: Option<PathBuf>,
     /// Topic for the dead letters when no path is given.

@@ -26,7 +26,7 @@ use velostream_types::{DataType, DlqId, EdgeId, NodeId, SchemaRef, SourceId, Spa
 
 pub use expr::{ArithmeticOp, ArithmeticStep, CompareOp, Expr, ExprKind, HeaderCall, SystemColumn};
 pub use join::{Fallback, JoinColumn, JoinKind, JoinMode, JoinSpec, Side};
-pub use load::{LoadPlan, second_group};
+pub use load::{LoadPlan, Patience, second_group};
 pub use over::{Frame, FrameBound, OverCall, OverFn, OverKind, OverSpec};
 pub use subquery::{FoldSpec, SubqueryKind, SubquerySpec, SubqueryState};
 pub use unnest::UnnestSpec;

@@ -40,6 +40,7 @@ fn spec(connector: SourceConnector, format: Format) -> SourceSpec {
         max_records: None,
         delete_field: None,
         schema_wait_ns: None,
+        patience: Default::default(),
         dlq_path: None,
         dlq_topic: None,
         dlq_enabled: true,

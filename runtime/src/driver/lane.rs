@@ -22,7 +22,7 @@ use velostream_types::{
 };
 
 use super::Turn;
-use super::world::{World, add};
+use super::world::{TableRead, World, add};
 use crate::clock::{RunClock, monotonic};
 use crate::io::passed_over::PassedOver;
 use crate::mesh::MeshPort;
@@ -152,6 +152,8 @@ pub struct LaneParts {
     pub started: Instant,
     /// Where barriers are told; `None`: nobody commits.
     pub notes: Option<Sender<Note>>,
+    /// Sources of tables that others wait for.
+    pub tables: Vec<SourceId>,
 }
 
 /// What one writer did.
@@ -238,6 +240,7 @@ pub struct Lane {
     latency: Histogram<u64>,
     /// Bad records that are only logged, by destination.
     passed: BTreeMap<DlqId, PassedOver>,
+    tables: Vec<SourceId>,
 }
 
 fn slots(sinks: Vec<(usize, Sink)>) -> BTreeMap<usize, Slot> {
@@ -280,6 +283,7 @@ impl Lane {
             progress_due_ns: 0,
             latency: Histogram::new_with_bounds(1, 60_000_000_000, 2).expect("the bounds are valid constants"),
             passed: BTreeMap::new(),
+            tables: parts.tables,
         }
     }
 
@@ -444,7 +448,9 @@ impl Lane {
             self.port.publish(|to| world.bell(to).nudge());
         }
         world.publish_low(self.shard, self.outbox.low);
-        world.publish_loaded(self.shard, self.outbox.loaded);
+        if world.publish_loaded(self.shard, self.outbox.loaded) {
+            self.tell_tables(world);
+        }
         world.cell(self.shard).state_bytes.store(self.outbox.state_bytes, Ordering::Relaxed);
         let waits = progress == Progress::Waiting && self.outbox.low < WM_END;
         world.wait_above(self.shard, if waits { self.low_seen } else { WM_END });
@@ -473,10 +479,30 @@ impl Lane {
             let partitions = self.turn.partitions();
             let rows_in = partitions.iter().map(|p| p.rows).sum();
             world.cell(self.shard).rows_in.store(rows_in, Ordering::Relaxed);
+            self.tell_tables(world);
             tell(&self.notes, self.shard, News::Read(partitions));
             self.tell_standing(false);
         }
         Ok(())
+    }
+
+    /// How far the tables are read that others wait for.
+    fn tell_tables(&self, world: &World) {
+        if self.tables.is_empty() {
+            return;
+        }
+        let (partitions, at_ns) = (self.turn.partitions(), self.elapsed_ns());
+        for source in &self.tables {
+            let mut read = TableRead { at_ns, ..TableRead::default() };
+            for partition in partitions.iter().filter(|p| p.source == *source) {
+                read.rows += partition.rows;
+                read.bytes += partition.position;
+                let reader = self.readers.get(&(*source, partition.partition));
+                let stats = reader.and_then(|reader| reader.input.stats());
+                read.left += stats.map_or(0, |stats| u64::try_from(stats.end - stats.position).unwrap_or(0));
+            }
+            world.read_table(*source, self.shard, read);
+        }
     }
 
     /// Where the partitions stand in their logs, and what sources and sinks have to say.
@@ -629,6 +655,7 @@ impl Lane {
         }
         self.serve()?;
         self.tell_end();
+        self.tell_tables(world);
         self.readers.clear();
         self.open.clear();
         self.done = true;

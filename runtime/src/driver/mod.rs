@@ -24,7 +24,7 @@ mod world;
 
 pub use lane::{Lane, LaneParts, LaneReport, News, Note, Reader, Retry, Round, Sink, SinkProgress};
 pub use launch::{Layout, MakeLane, launch, start_of_run};
-pub use world::{LaneCell, World};
+pub use world::{LaneCell, TableRead, World};
 
 /// A shard as the driver sees it.
 pub trait Turn {

@@ -3,7 +3,7 @@
 //! Each cell has one writer, its shard; readers tolerate old values. Orderings matter in two places only: lows are
 //! published before a full fence and a look for waiters (see [`crate::wake`]), and quiescence reads the cells twice.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -58,6 +58,19 @@ impl Default for LaneCell {
     }
 }
 
+/// How far one shard read a table's source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TableRead {
+    /// Rows taken.
+    pub rows: u64,
+    /// Bytes behind them; 0 where nobody counts them.
+    pub bytes: u64,
+    /// Records of a log that were left as last seen.
+    pub left: u64,
+    /// When the last rows came, ns since the start.
+    pub at_ns: i64,
+}
+
 /// Adds to a cell that only the caller writes.
 pub fn add(cell: &AtomicU64, n: u64) {
     cell.store(cell.load(Ordering::Relaxed) + n, Ordering::Relaxed);
@@ -79,6 +92,8 @@ pub struct World {
     asked: AtomicU64,
     /// Their last answers, and to which asking.
     answers: Mutex<Vec<(u64, Standing)>>,
+    /// How far tables are read.
+    tables: Mutex<BTreeMap<(SourceId, ShardId), TableRead>>,
     /// What was warned of already.
     told: Mutex<BTreeSet<(SourceId, About)>>,
     done: AtomicU16,
@@ -110,6 +125,7 @@ impl World {
             last_barrier: AtomicU64::new(u64::MAX),
             asked: AtomicU64::new(0),
             answers: Mutex::default(),
+            tables: Mutex::default(),
             told: Mutex::default(),
             done: AtomicU16::new(0),
             stop: AtomicBool::new(false),
@@ -156,14 +172,40 @@ impl World {
         others.map(|(_, cell)| cell.0.loaded.load(Ordering::Acquire)).min().unwrap_or(u16::MAX)
     }
 
-    /// Publishes which levels are loaded on a shard, and wakes all others when there are more.
-    pub fn publish_loaded(&self, shard: ShardId, loaded: u16) {
+    /// Levels of sources that are loaded on all shards.
+    pub fn loaded(&self) -> u16 {
+        self.cells().map(|cell| cell.loaded.load(Ordering::Acquire)).min().unwrap_or(u16::MAX)
+    }
+
+    /// Publishes which levels are loaded on a shard, and wakes all others when there are more. Answers whether there are.
+    pub fn publish_loaded(&self, shard: ShardId, loaded: u16) -> bool {
         let cell = &self.cell(shard).loaded;
         if cell.load(Ordering::Relaxed) == loaded {
-            return;
+            return false;
         }
         cell.store(loaded, Ordering::Release);
         self.ring_all();
+        true
+    }
+
+    /// A shard tells how far it read the source of a table.
+    pub fn read_table(&self, source: SourceId, shard: ShardId, read: TableRead) {
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = tables.entry((source, shard)).or_default();
+        let at_ns = if known.rows == read.rows { known.at_ns } else { read.at_ns };
+        *known = TableRead { at_ns, ..read };
+    }
+
+    /// How far the source of a table is read, over all shards.
+    pub fn table(&self, source: SourceId) -> TableRead {
+        let tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = tables.iter().filter(|((of, _), _)| *of == source).map(|(_, read)| read);
+        own.fold(TableRead::default(), |sum, read| TableRead {
+            rows: sum.rows + read.rows,
+            bytes: sum.bytes + read.bytes,
+            left: sum.left + read.left,
+            at_ns: sum.at_ns.max(read.at_ns),
+        })
     }
 
     /// Bytes of state that all other shards hold.

@@ -279,6 +279,7 @@ impl Opener {
             clock: self.clock,
             started: self.started,
             notes: self.notes.clone(),
+            tables: super::loading::tables(&self.plan).map(|(source, _)| source).collect(),
         })
     }
 

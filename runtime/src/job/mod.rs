@@ -30,6 +30,7 @@ pub mod checkpoint;
 mod commits;
 mod endpoints;
 mod group;
+mod loading;
 mod report;
 mod seen;
 mod standing;
@@ -38,6 +39,7 @@ mod tests;
 mod topics;
 
 pub use endpoints::{Input, TopicInput, inputs};
+pub use loading::TableReport;
 pub use report::{
     LateReport, LatencyReport, LogReport, OperatorReport, PartitionReport, RunReport, SinkReport, Snapshot,
     SourceReport, StatementReport,
@@ -98,6 +100,8 @@ pub enum Event<'a> {
     Partitions(&'a [PartitionReport]),
     /// What operators with windows hold and wait for; comes as often as [`RunOptions::explain_every`] says.
     Windows(&'a [WindowReport]),
+    /// How far the tables are that others wait for; comes until all are loaded, and once more then.
+    Tables(&'a [TableReport]),
     /// Something worth a line in the log.
     Notice(&'a str),
 }
@@ -321,6 +325,7 @@ fn run_life(
     let (backend, reason) = Backend::choose(options.backend)?;
     let layout = lay_out(&plan, &options.cores, options.shards, options.credits, options.profile, backend, &inputs)?;
     observer(Event::Started { backend, reason: &reason, shards: layout.shards, executors: layout.cpus.len() });
+    let mut loading = loading::Loading::new(&plan, &inputs);
     let restored = resume.state.as_ref().and_then(|kept| kept.restored.as_ref());
     let now_ms = || options.clock.now_ns() / velostream_types::time::NS_PER_MS;
     let run_start_ms = restored.map_or_else(now_ms, |restored| restored.run_start_ms);
@@ -369,7 +374,11 @@ fn run_life(
             asked_at = driver::start_of_run();
             world.ask();
         }
-        observer(Event::Progress(Snapshot::of(world, &start)));
+        let snapshot = Snapshot::of(world, &start);
+        if let Some(tables) = loading.look(world, snapshot.elapsed_s) {
+            observer(Event::Tables(&tables));
+        }
+        observer(Event::Progress(snapshot));
     };
     let lanes = driver::launch(&layout, &make_lane, stop, options.kafka.drain, &mut both)?;
     Ok(report::assemble(report::Facts {
@@ -380,6 +389,7 @@ fn run_life(
         start,
         stop,
         follow: options.follow,
+        tables: loading.reports(),
     }))
 }
 

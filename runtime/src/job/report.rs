@@ -9,13 +9,14 @@ use hdrhistogram::Histogram;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use velostream_exec::operator::NodeCounters;
-use velostream_exec::shard::{PartitionProgress, Standing};
+use velostream_exec::shard::{PartitionProgress, Standing, without_twins};
 use velostream_sql::plan::{AppPlan, Node, NodeKind, SinkConnector};
 use velostream_types::time::{WM_NONE, ns_to_ms};
 use velostream_types::topic::FetchStats;
 use velostream_types::{PartitionId, SourceId};
 
 use super::checkpoint::CheckpointReport;
+use super::loading::TableReport;
 use super::standing::{self, WindowReport};
 use crate::driver::{LaneReport, Layout, SinkProgress, World, start_of_run};
 use crate::io::file_sink::partial_path;
@@ -308,6 +309,8 @@ pub struct RunReport {
     pub follow: bool,
     /// By source.
     pub sources: Vec<SourceReport>,
+    /// By table that others wait for.
+    pub tables: Vec<TableReport>,
     /// By sink.
     pub sinks: Vec<SinkReport>,
     /// By statement.
@@ -329,7 +332,8 @@ pub struct RunReport {
 impl RunReport {
     /// The report of a run that was stopped before its shards began.
     pub(super) fn nothing(plan: &AppPlan, stop: &StopHandle, follow: bool) -> RunReport {
-        let sources = plan.sources.iter().map(|source| SourceReport {
+        let first_readers = plan.sources.iter().filter(|source| source.load.again.is_none());
+        let sources = first_readers.map(|source| SourceReport {
             name: source.name.to_string(),
             partitions: 0,
             rows: 0,
@@ -361,6 +365,7 @@ impl RunReport {
             stopped: stop.reason(),
             follow,
             sources: sources.collect(),
+            tables: Vec::new(),
             sinks: sinks(plan, &[], follow),
             statements: statements(plan, &vec![NodeCounters::default(); plan.nodes.len()]),
             partitions: Vec::new(),
@@ -435,11 +440,12 @@ pub(super) struct Facts<'a> {
     pub start: Usage,
     pub stop: &'a StopHandle,
     pub follow: bool,
+    pub tables: Vec<TableReport>,
 }
 
 /// The report of a run that ended.
 pub(super) fn assemble(facts: Facts<'_>) -> RunReport {
-    let Facts { plan, layout, reason, lanes, start, stop, follow } = facts;
+    let Facts { plan, layout, reason, lanes, start, stop, follow, tables } = facts;
     let mut nodes = vec![NodeCounters::default(); plan.nodes.len()];
     for lane in &lanes {
         nodes.iter_mut().zip(&lane.counters).for_each(|(sum, own)| sum.add(own));
@@ -451,6 +457,7 @@ pub(super) fn assemble(facts: Facts<'_>) -> RunReport {
             nodes[node.id.index()].dead_lettered += refused;
         }
     }
+    without_twins(plan, &mut nodes);
     let partitions = partitions(plan, &lanes);
     let standings: Vec<Standing> = lanes.iter().map(|lane| lane.standing.clone()).collect();
     let mut statements = statements(plan, &nodes);
@@ -482,6 +489,7 @@ pub(super) fn assemble(facts: Facts<'_>) -> RunReport {
         stopped: stop.reason(),
         follow,
         sources,
+        tables,
         sinks,
         statements,
         partitions,
@@ -507,7 +515,8 @@ fn operators(plan: &AppPlan, nodes: &[NodeCounters]) -> Vec<OperatorReport> {
 }
 
 fn partitions(plan: &AppPlan, lanes: &[LaneReport]) -> Vec<PartitionReport> {
-    let mut all: Vec<_> = lanes.iter().flat_map(|lane| &lane.partitions).collect();
+    let is_first = |p: &&PartitionProgress| plan.sources[p.source.index()].load.again.is_none();
+    let mut all: Vec<_> = lanes.iter().flat_map(|lane| &lane.partitions).filter(is_first).collect();
     all.sort_by_key(|p| (p.source, p.partition));
     all.into_iter().map(|p| PartitionReport::of(plan, p)).collect()
 }
@@ -535,7 +544,8 @@ fn sources(plan: &AppPlan, nodes: &[NodeCounters], lanes: &[LaneReport]) -> Vec<
             ended: own().all(|p| p.ended),
         }
     };
-    plan.sources.iter().enumerate().map(report).collect()
+    let first_readers = plan.sources.iter().enumerate().filter(|(_, source)| source.load.again.is_none());
+    first_readers.map(report).collect()
 }
 
 fn sinks(plan: &AppPlan, lanes: &[LaneReport], follow: bool) -> Vec<SinkReport> {

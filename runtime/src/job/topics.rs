@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use velostream_sql::plan::{AppPlan, KafkaSink, KafkaSource, RetryGrowth, SinkConnector, SourceConnector};
+use velostream_sql::plan::{
+    AppPlan, KafkaSink, KafkaSource, RetryGrowth, SinkConnector, SourceConnector, second_group,
+};
 use velostream_types::topic::{Broker, Client, Committed, LogBounds, NewTopic, StartAt, TopicPartition};
 use velostream_types::{Fatal, SourceId};
 
@@ -93,13 +95,15 @@ pub fn find_sources(
 ) -> Result<Vec<SourceTopic>, Fatal> {
     let mut found = Vec::new();
     for (source, kafka) in kafka_sources(plan) {
-        let group = find.group.map(str::to_owned).or_else(|| kafka.group.clone());
+        let is_second = plan.sources[source.index()].load.again.is_some();
+        let given = find.group.map(|group| if is_second { second_group(group) } else { group.to_owned() });
+        let group = given.or_else(|| kafka.group.clone());
         found.push(SourceTopic {
             source,
             client: kafka.client.clone(),
             group: group.unwrap_or_default(),
             topic: kafka.topic.clone(),
-            partitions: wait_for_topic(kafka, broker, find.missing, stop, say)?,
+            partitions: wait_for_topic(kafka, (plan, source), broker, find.missing, stop, say)?,
         });
     }
     Ok(found)
@@ -107,12 +111,14 @@ pub fn find_sources(
 
 fn wait_for_topic(
     kafka: &KafkaSource,
+    (plan, source): (&AppPlan, SourceId),
     broker: &dyn Broker,
     missing: Option<&str>,
     stop: &StopHandle,
     say: &mut dyn FnMut(String),
 ) -> Result<u32, Fatal> {
-    let (begun, patience) = (monotonic(), duration(kafka.topic_wait_ns));
+    let of_table_ns = plan.patience_with(source);
+    let (begun, patience) = (monotonic(), duration(kafka.topic_wait_ns.max(of_table_ns)));
     let mut pause = duration(kafka.topic_retry_ns).max(SHORTEST_PAUSE);
     loop {
         match broker.partitions(&kafka.client, &kafka.topic, duration(kafka.connect_timeout_ns))? {
@@ -120,8 +126,15 @@ fn wait_for_topic(
             None if begun.elapsed() >= patience || stop.reason().is_some() => {
                 let waited =
                     if patience.is_zero() { String::new() } else { format!(" after {} s", patience.as_secs()) };
-                let way_out = missing.unwrap_or("create it, or set topic.wait.timeout to wait for it");
                 let (topic, brokers) = (&kafka.topic, kafka.client.brokers());
+                if of_table_ns > 0 {
+                    let table = &plan.sources[source.index()].name;
+                    return Err(Fatal::new(format!(
+                        "table {table} is not loaded: topic {topic} does not exist on {brokers}{waited}; create it, or raise \
+                         table.wait.timeout"
+                    )));
+                }
+                let way_out = missing.unwrap_or("create it, or set topic.wait.timeout to wait for it");
                 return Err(Fatal::new(format!("topic {topic} does not exist on {brokers}{waited}; {way_out}")));
             }
             None => {

@@ -109,7 +109,7 @@ impl Stage {
                  counted; run it again"
             ),
             Event::Started { .. } => self.is_started = true,
-            Event::Windows(_) => {}
+            Event::Windows(_) | Event::Tables(_) => {}
             Event::Notice(text) => self.view.notice(text)?,
             Event::Partitions(_) => {}
             Event::Progress(at) => {

@@ -14,5 +14,6 @@ mod layouts;
 mod lost;
 mod refused;
 mod restarts;
+mod tables;
 mod view;
 mod world;

@@ -32,7 +32,7 @@ use saving::Saving;
 pub use dead::DeadMerge;
 pub use inlet::Inlet;
 pub use io::{Demand, Envelope, Inbox, Mark, Outbox, Progress, ScanMark, Stair, Write};
-pub use load::{first_reader, without_twins};
+pub use load::without_twins;
 pub use meet::Meet;
 pub use outlet::{Outlet, Target};
 pub use report::{About, LateRows, Notice, PartitionStanding, Standing, WindowStanding};
@@ -224,6 +224,7 @@ impl Shard {
             }
             batches += 1;
         }
+        self.check_patience()?;
         self.ask_pending(&mut out.demands);
         self.return_credits(&mut out.mesh);
         out.marks.append(&mut self.marks);
@@ -804,7 +805,7 @@ impl Shard {
 
     /// When a partition falls idle, or the time of day moves a watermark.
     fn due_ns(&self) -> Option<i64> {
-        self.scans().filter_map(|scan| scan.due_ns(self.now_ns)).min()
+        self.scans().filter_map(|scan| scan.due_ns(self.now_ns)).chain(self.patience_due_ns()).min()
     }
 
     fn take_notices(&mut self, notices: &mut Vec<Notice>) {

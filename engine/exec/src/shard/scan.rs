@@ -228,6 +228,22 @@ impl Scan {
             && self.plan.event_time.as_ref().is_some_and(|spec| spec.rule != WatermarkRule::Clock)
     }
 
+    /// Which source it reads.
+    pub fn source(&self) -> SourceId {
+        self.source
+    }
+
+    /// TRUE when everything that was there at the start was given.
+    pub fn is_loaded(&self) -> bool {
+        self.loaded || self.ended
+    }
+
+    /// Partitions of which something is missing that was there at the start, with their next records.
+    pub fn unloaded(&self) -> impl Iterator<Item = (PartitionId, i64)> + '_ {
+        let missing = self.partitions.iter().filter(|p| !p.loaded && p.state != PartitionState::Ended);
+        missing.map(|p| (p.id, p.decoder.next_offset()))
+    }
+
     /// When it is read, and for what.
     pub fn load(&self) -> &LoadPlan {
         &self.plan.load

@@ -399,7 +399,12 @@ impl Binder<'_> {
                 },
                 Meeting::Table(table) => {
                     self.check_keys(&join, true);
-                    Some(JoinMode::Lookup { table, version: join.version, fallback: Fallback::default() })
+                    let name = match (table, &query.from) {
+                        (Side::Left, Some(first)) => &first.name,
+                        _ => &join.written.relation.name,
+                    };
+                    let fallback = self.fallback_of(query, name, table, join.level);
+                    fallback.map(|fallback| JoinMode::Lookup { table, version: join.version, fallback })
                 }
                 Meeting::Tables => {
                     self.check_keys(&join, true);

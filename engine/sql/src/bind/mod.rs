@@ -12,6 +12,7 @@ mod call;
 mod change;
 mod elements;
 mod expr;
+mod fallback;
 mod graph;
 mod group_key;
 mod headers;
@@ -150,6 +151,8 @@ struct Binder<'a> {
     overgrown: bool,
     /// The lowest `max.memory.mb`, in bytes.
     memory_limit: Option<u64>,
+    /// Values for the columns of tables that are missing.
+    defaults: Vec<fallback::Defaults>,
 }
 
 /// Compiles a script: parses, binds and plans it. Collects every mistake it can.
@@ -184,6 +187,7 @@ pub fn compile(
         exhausted: false,
         overgrown: false,
         memory_limit: None,
+        defaults: Vec::new(),
     };
     diagnostics.into_iter().for_each(|d| binder.report(d));
     let explained = binder.script(&statements);
@@ -447,6 +451,8 @@ impl<'a> Binder<'a> {
         self.refuse_kept_tables();
         let failed = self.diagnostics.iter().any(|d| d.severity == Severity::Error);
         let plan = (!failed).then(|| self.plan()).flatten();
+        let failed = self.diagnostics.iter().any(|d| d.severity == Severity::Error);
+        let plan = plan.filter(|_| !failed);
         let mut diagnostics = self.diagnostics;
         if self.dropped > 0
             && let Some(last) = diagnostics.last_mut()
@@ -473,6 +479,7 @@ impl<'a> Binder<'a> {
         let bounded = top::plan(&mut self.graph.nodes);
         let unbounded = |d: &Diagnostic| d.primary.as_ref().is_none_or(|p| !bounded.contains(&p.span));
         self.diagnostics.retain(|d| d.code != over::UNBOUNDED || unbounded(d));
+        self.place_defaults();
         let (dlqs, edges) = self.number_edges();
         let graph = std::mem::take(&mut self.graph);
         let source = |mut source: graph::Source| {

@@ -10,7 +10,7 @@ use super::{Binder, Object};
 use crate::diag::Diagnostic;
 use crate::endpoint::{CatalogError, SourceSpec, WithEntry};
 use crate::parse::ast::{Declare, Query, Relation};
-use crate::plan::{Format, RawKind, SourceConnector, SourcePlan, WatermarkRule};
+use crate::plan::{Format, LoadPlan, RawKind, SourceConnector, SourcePlan, WatermarkRule};
 use crate::suggest;
 
 const DEFAULT_RECORD_BYTES: usize = 16 << 20;
@@ -355,7 +355,7 @@ impl<'a> Binder<'a> {
             max_record_bytes: spec.max_record_bytes,
             max_records: spec.max_records,
             dlq: DlqId(0),
-            load: Default::default(),
+            load: LoadPlan { patience: Some(spec.patience), ..LoadPlan::default() },
         };
         let bounded = !watch && !self.options.follow;
         let source = self.graph.add_source(plan, Some(spec), bounded, self.statement);

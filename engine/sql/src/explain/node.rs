@@ -44,8 +44,10 @@ pub fn headline(plan: &AppPlan, node: &Node) -> String {
     let input = input.unwrap_or(&empty);
     match &node.kind {
         NodeKind::Scan { source } => {
-            let source = plan.sources.get(source.index()).map_or("?", |s| s.name.as_ref());
-            format!("Scan {source}")
+            let Some(source) = plan.sources.get(source.index()) else { return "Scan ?".to_owned() };
+            let again = if source.load.again.is_some() { " a second time" } else { "" };
+            let waits = if source.load.level > 0 { ", when its tables are loaded" } else { "" };
+            format!("Scan {}{again}{waits}", source.name)
         }
         NodeKind::Filter { predicate } => format!("Filter {}", sql(predicate, input)),
         NodeKind::Project { exprs, event_time } => {

@@ -13,9 +13,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use velostream_types::time::NS_PER_SEC;
 use velostream_types::{EdgeId, NodeId, SourceId};
 
-use super::{AppPlan, JoinMode, Node, NodeKind, Side, SourceConnector};
+use super::{AppPlan, Fallback, JoinMode, Node, NodeKind, Side, SourceConnector};
 
 /// When a source is read, and for what.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,19 +34,79 @@ pub struct LoadPlan {
     pub again: Option<SourceId>,
     /// Nodes that do for its rows what others do for those of the first reader.
     pub twins: Vec<NodeId>,
+    /// How long others wait for a table that it feeds and that goes on; `None`: without end.
+    pub patience: Option<Patience>,
+}
+
+/// How long rows wait for a table (`table.wait.timeout`, `join.retry.max`, `join.retry.delay`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// Until the table counts as missing, ns.
+    pub wait_ns: i64,
+    /// Looks after that under [`Fallback::WaitAndRetry`].
+    pub retries: u64,
+    /// Pause in front of the first of them, ns; each one doubles, up to 30 s.
+    pub delay_ns: i64,
+}
+
+/// Longest pause between two looks for a table.
+const PAUSE_NS_MAX: i64 = 30 * NS_PER_SEC;
+
+impl Default for Patience {
+    fn default() -> Patience {
+        Patience { wait_ns: 60 * NS_PER_SEC, retries: 3, delay_ns: NS_PER_SEC }
+    }
+}
+
+impl Patience {
+    /// How long it lasts altogether, ns.
+    pub fn total_ns(&self, fallback: Fallback) -> i64 {
+        let retries = if fallback == Fallback::WaitAndRetry { self.retries } else { 0 };
+        let (mut total, mut pause) = (self.wait_ns, self.delay_ns.min(PAUSE_NS_MAX));
+        for left in (1..=retries).rev() {
+            if pause == PAUSE_NS_MAX || pause == 0 {
+                return total.saturating_add(pause.saturating_mul(i64::try_from(left).unwrap_or(i64::MAX)));
+            }
+            total = total.saturating_add(pause);
+            pause = pause.saturating_mul(2).min(PAUSE_NS_MAX);
+        }
+        total
+    }
 }
 
 impl NodeKind {
     /// TRUE when input number `port` has to be loaded before rows of the other inputs come. A table asked for its version
     /// at a time is none of these: rows wait for its watermark, and both sides are read in step.
     pub fn loads_first(&self, port: usize) -> bool {
+        let has_versions = match self {
+            NodeKind::Join(spec) => matches!(spec.mode, JoinMode::Lookup { version: Some(_), .. }),
+            _ => false,
+        };
+        self.is_asked(port) && !has_versions
+    }
+
+    /// TRUE when rows of the other inputs look something up in what input number `port` brought.
+    pub fn is_asked(&self, port: usize) -> bool {
         match self {
             NodeKind::Join(spec) => match spec.mode {
-                JoinMode::Lookup { table, version: None, .. } => (table == Side::Right) == (port == 1),
+                JoinMode::Lookup { table, .. } => (table == Side::Right) == (port == 1),
                 _ => false,
             },
             NodeKind::Subqueries(_) => port > 0,
             _ => false,
+        }
+    }
+}
+
+impl NodeKind {
+    /// What becomes of rows that wait for a table of this node which cannot be loaded.
+    pub fn fallback(&self) -> Fallback {
+        match self {
+            NodeKind::Join(spec) => match spec.mode {
+                JoinMode::Lookup { fallback, .. } => fallback,
+                _ => Fallback::FailFast,
+            },
+            _ => Fallback::FailFast,
         }
     }
 }
@@ -74,11 +135,17 @@ impl AppPlan {
         self.sources.iter().flat_map(|source| source.load.twins.iter().copied()).collect()
     }
 
-    /// The highest level of the sources that feed input number `port` of a node.
-    pub fn level_of_input(&self, node: &Node, port: usize) -> u16 {
+    /// The inputs that rows of others wait for, each as node, port, and the sources whose rows come there.
+    pub fn tables(&self) -> Vec<(NodeId, usize, Vec<SourceId>)> {
         let origins = self.origins();
-        let sources = node.inputs.get(port).map(|input| &origins[input.index()]);
-        sources.into_iter().flatten().map(|source| self.sources[*source].load.level).max().unwrap_or(0)
+        let mut tables = Vec::new();
+        for node in &self.nodes {
+            for (port, input) in node.inputs.iter().enumerate().filter(|(port, _)| node.kind.loads_first(*port)) {
+                let sources = origins[input.index()].iter().map(|source| SourceId(*source as u16));
+                tables.push((node.id, port, sources.collect()));
+            }
+        }
+        tables
     }
 
     /// Gives every source its level, and second readers where a source would wait for itself. FALSE when these would take
@@ -95,6 +162,13 @@ impl AppPlan {
         }
         self.set_levels();
         true
+    }
+
+    /// How long the topic of a source is waited for because rows ask a table that it feeds, ns; 0 where none do.
+    pub fn patience_with(&self, source: SourceId) -> i64 {
+        let Some(patience) = self.sources.get(source.index()).and_then(|plan| plan.load.patience) else { return 0 };
+        let tables = self.tables().into_iter().filter(|(_, _, sources)| sources.contains(&source));
+        tables.map(|(node, ..)| patience.total_ns(self.nodes[node.index()].kind.fallback())).max().unwrap_or(0)
     }
 
     fn origins(&self) -> Origins {

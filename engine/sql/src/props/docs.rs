@@ -88,6 +88,8 @@ pub const DOCS: &[(&str, &str)] = &[
     ("table.wait.timeout", "How long a stream waits for a table to be loaded."),
     ("fallback.strategy", "What happens when a joined table is missing."),
     ("fallback.defaults", "Values for a missing table's columns, as JSON."),
+    ("join.retry.max", "How often WaitAndRetry looks again for a table that is missing."),
+    ("join.retry.delay", "First pause between these looks; each one doubles, up to 30 s."),
     ("table_model", "How a table keeps its rows."),
     ("retention", "How long a table keeps its rows."),
     ("refresh_interval", "How often a table is read again."),

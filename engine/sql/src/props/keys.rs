@@ -219,6 +219,20 @@ const FAILURES: &[(&str, &str)] = &[
     ("retry_with_backoff", "retry"),
 ];
 
+/// What becomes of rows whose table is missing.
+pub const FALLBACKS: &[(&str, &str)] = &[
+    ("FailFast", "fail"),
+    ("SkipRecord", "skip"),
+    ("EmitWithNulls", "nulls"),
+    ("UseDefaults", "defaults"),
+    ("WaitAndRetry", "retry"),
+    ("fail_fast", "fail"),
+    ("skip_record", "skip"),
+    ("emit_with_nulls", "nulls"),
+    ("use_defaults", "defaults"),
+    ("wait_and_retry", "retry"),
+];
+
 const DRIVERS: &[(&str, &str)] = &[("auto", "auto"), ("native", "native"), ("rdkafka", "rdkafka")];
 const STARTS: &[(&str, &str)] = &[
     ("earliest", "earliest"),
@@ -333,9 +347,11 @@ pub const KEYS: &[Key] = &[
     both("join.upper_bound", &[], SECONDS).global(),
     both("join.retention", &[], SECONDS).global().default("0s"),
     both("join.timeout", &[], SECONDS).global().inert(),
-    both("table.wait.timeout", &[], SECONDS).global().inert(),
-    both("fallback.strategy", &[], Text).global().inert(),
-    both("fallback.defaults", &[], Text).global().inert(),
+    both("table.wait.timeout", &[], SECONDS).global().default("60s"),
+    both("fallback.strategy", &[], Word(FALLBACKS)).global().default("FailFast"),
+    both("fallback.defaults", &[], Text).global(),
+    both("join.retry.max", &[], Int(0)).global().default("3"),
+    both("join.retry.delay", &[], SECONDS).global().default("1s"),
     both("table_model", &[], Text).global().inert(),
     both("retention", &[], Text).global().inert(),
     both("refresh_interval", &[], Text).global().inert(),

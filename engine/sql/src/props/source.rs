@@ -6,7 +6,7 @@ use super::reader::Reader;
 use super::setting::Giver;
 use super::sink::{DeadLetters, by_extension, dead_letters};
 use crate::endpoint::SourceSpec;
-use crate::plan::{Format, LateStrategy, MissingTime, SourceConnector, TimeFormat, WatermarkRule};
+use crate::plan::{Format, LateStrategy, MissingTime, Patience, SourceConnector, TimeFormat, WatermarkRule};
 
 /// Builds the source; `None` when an error was reported.
 pub(super) fn build(reader: &mut Reader<'_>) -> Option<SourceSpec> {
@@ -49,11 +49,22 @@ pub(super) fn build(reader: &mut Reader<'_>) -> Option<SourceSpec> {
         max_records: reader.int("max_records"),
         delete_field: field(reader, "delete.field"),
         schema_wait_ns: reader.duration("schema.wait.timeout"),
+        patience: patience(reader),
         dlq_path,
         dlq_topic,
         dlq_enabled,
         failure,
     })
+}
+
+/// How long others wait for it where it is a table.
+fn patience(reader: &mut Reader<'_>) -> Patience {
+    let usual = Patience::default();
+    Patience {
+        wait_ns: reader.duration("table.wait.timeout").unwrap_or(usual.wait_ns),
+        retries: reader.int("join.retry.max").unwrap_or(usual.retries),
+        delay_ns: reader.duration("join.retry.delay").unwrap_or(usual.delay_ns),
+    }
 }
 
 /// A column named by a property, and where.

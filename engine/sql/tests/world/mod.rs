@@ -36,6 +36,7 @@ impl Endpoints for World {
             max_records: None,
             delete_field: None,
             schema_wait_ns: None,
+            patience: Default::default(),
             dlq_path: None,
             dlq_topic: None,
             dlq_enabled: true,

@@ -64,6 +64,7 @@ impl Endpoints for Files {
             max_records: None,
             delete_field: None,
             schema_wait_ns: None,
+            patience: Default::default(),
             dlq_path: None,
             dlq_topic: None,
             dlq_enabled: true,
