@@ -46,6 +46,7 @@ impl Checked {
             NodeKind::Materialize { .. } => ("Materialize", Some(node.schema.len()), false),
             NodeKind::Values { .. } => ("Values", Some(node.schema.len()), false),
             NodeKind::Upsert { .. } => ("Upsert", Some(node.schema.len()), false),
+            NodeKind::Amend(_) => ("Amend", Some(node.schema.len()), false),
             NodeKind::Events => ("Events", Some(node.schema.len()), false),
             NodeKind::Unnest(_) => ("Unnest", Some(node.schema.len()), false),
             NodeKind::Union => ("Union", Some(node.schema.len()), true),

@@ -334,6 +334,7 @@ fn holders(plan: &AppPlan) -> (Vec<Holder>, Vec<Vec<usize>>) {
             NodeKind::Limit { .. } | NodeKind::Materialize { .. } | NodeKind::Upsert { .. } | NodeKind::Over(_) => {
                 Some(None)
             }
+            NodeKind::Amend(_) => Some(None),
             // New times break the tie between a row's offset and its time: the rows behind it are held for good.
             NodeKind::Project { event_time: Some(_), .. } if feeds.0.is_empty() => Some(None),
             _ => None,

@@ -11,6 +11,7 @@ use velostream_types::{EdgeId, NodeId, PartitionId, ShardId, SourceId};
 use crate::check::Checked;
 use crate::expr::EvalContext;
 use crate::op::aggregate::{Aggregate, Place};
+use crate::op::amend::Amend;
 use crate::op::combine::Combine;
 use crate::op::encode::Encode;
 use crate::op::events::Events;
@@ -218,6 +219,7 @@ impl Lowering<'_> {
                 Box::new(Values::new(rows, &node.schema, ctx, Arc::clone(&self.names), node.dlq))
             }
             NodeKind::Upsert { key, deleted } => Box::new(Upsert::new(key, *deleted, &node.schema)),
+            NodeKind::Amend(spec) => Box::new(Amend::new(spec, &node.schema, ctx, Arc::clone(&self.names), node.dlq)),
             NodeKind::Events => Box::new(Events::default()),
             NodeKind::Scan { .. } | NodeKind::Exchange { .. } | NodeKind::Sink { .. } => {
                 unreachable!("lowered on their own")

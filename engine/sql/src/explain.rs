@@ -175,6 +175,7 @@ pub fn operator(node: &Node) -> String {
         NodeKind::Join(_) => "Join",
         NodeKind::Subqueries(_) => "Subqueries",
         NodeKind::Over(_) => "Over",
+        NodeKind::Amend(_) => "Amend",
         NodeKind::Sink { .. } => "Sink",
     };
     format!("#{} {kind}", node.id)

@@ -8,6 +8,7 @@
 //! Scan -> Filter -> Project(keys, arguments) -> Combine -> Exchange -> Aggregate -> Filter(HAVING) -> Project -> Sink
 //! ```
 
+mod amend;
 mod expr;
 mod join;
 mod load;
@@ -24,6 +25,7 @@ pub use velostream_functions::AggregateFn;
 use velostream_types::topic::{Client, StartAt};
 use velostream_types::{DataType, DlqId, EdgeId, NodeId, SchemaRef, SourceId, Span, Value};
 
+pub use amend::{AmendSpec, AmendStep};
 pub use expr::{ArithmeticOp, ArithmeticStep, CompareOp, Expr, ExprKind, HeaderCall, SystemColumn};
 pub use join::{Fallback, JoinColumn, JoinKind, JoinMode, JoinSpec, Side};
 pub use load::{LoadPlan, Patience, second_group};
@@ -180,6 +182,9 @@ pub enum Repr {
     Token,
     /// The record's key as text, NULL without one. A key that is not UTF-8 makes the record bad.
     KeyText,
+    /// This part, from 0, of the record's key as text: parts stand between `|`, a backslash in front of `|` and a backslash
+    /// makes it part of one, `\N` is NULL, and so is what the key has not.
+    KeyPart(u16),
     /// The record's key as it came, NULL without one.
     KeyBytes,
     /// The record's headers in the form of `velostream_types::headers`; never NULL.
@@ -191,7 +196,7 @@ pub enum Repr {
 impl Repr {
     /// TRUE for what stands beside a record's value.
     pub const fn is_identity(self) -> bool {
-        matches!(self, Repr::KeyText | Repr::KeyBytes | Repr::Headers | Repr::Tombstone)
+        matches!(self, Repr::KeyText | Repr::KeyPart(_) | Repr::KeyBytes | Repr::Headers | Repr::Tombstone)
     }
 }
 
@@ -451,6 +456,8 @@ pub enum NodeKind {
         /// The rows, in order.
         rows: Vec<Vec<Expr>>,
     },
+    /// UPDATE and DELETE: rows of a TABLE are changed once it is loaded.
+    Amend(Box<AmendSpec>),
     /// Of rows that only come, the last one per key by their order stands: each takes back the one before it. Behind an
     /// Exchange by the key.
     Upsert {
@@ -488,6 +495,7 @@ impl NodeKind {
             | NodeKind::Exchange { .. }
             | NodeKind::Materialize { .. }
             | NodeKind::Upsert { .. }
+            | NodeKind::Amend(_)
             | NodeKind::Events
             | NodeKind::Union => true,
             NodeKind::Scan { .. }

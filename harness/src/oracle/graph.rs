@@ -294,6 +294,7 @@ impl Run<'_> {
             NodeKind::Join(_) | NodeKind::Subqueries(_) => {
                 unreachable!("the compiler gives no plan of an app that has them: see Compiled::cannot_run")
             }
+            NodeKind::Amend(_) => unreachable!("the oracle is not asked about UPDATE and DELETE"),
             NodeKind::Aggregate(spec) => self.aggregate(at, spec, row, given),
             NodeKind::Values { rows } => {
                 for (offset, exprs) in (0..).zip(rows) {

@@ -21,7 +21,7 @@ pub(super) struct Beside {
 impl Beside {
     pub(super) fn new(source: &SourcePlan) -> Beside {
         let columns: Vec<Repr> = source.read[source.decoded().len()..].iter().map(|column| column.repr).collect();
-        Beside { keys_are_text: columns.contains(&Repr::KeyText), columns }
+        Beside { keys_are_text: columns.iter().any(|c| matches!(c, Repr::KeyText | Repr::KeyPart(_))), columns }
     }
 
     /// TRUE when records without a value are rows.
@@ -48,6 +48,10 @@ impl Beside {
             });
             out.push(match repr {
                 Repr::KeyText => text(ranges, rows.len(), slab),
+                Repr::KeyPart(part) => {
+                    let of = |(start, end): (u32, u32)| &slab.buffer()[start as usize..end as usize];
+                    Column::strs(ranges.map(|range| key_part(of(range?), usize::from(*part))))
+                }
                 _ => views(ranges, rows.len(), slab, *repr == Repr::Headers),
             });
         }
@@ -63,6 +67,24 @@ fn text(ranges: impl Iterator<Item = Option<(u32, u32)>>, rows: usize, slab: &Ut
         }
     }
     Column::Str(keys.finish())
+}
+
+/// One part of a compound key, as `format::encode::key` writes them; `None` where it is NULL or the key has no such part.
+fn key_part(key: &[u8], part: usize) -> Option<String> {
+    let mut text = Vec::new();
+    let mut bytes = key.iter();
+    let (mut at, mut is_null) = (0, false);
+    while let Some(byte) = bytes.next() {
+        let escaped = if *byte == b'\\' { bytes.next() } else { None };
+        match (byte, escaped) {
+            (b'|', _) => at += 1,
+            _ if at != part => {}
+            (_, Some(b'N')) => is_null = true,
+            (_, escaped) => text.push(*escaped.unwrap_or(byte)),
+        }
+    }
+    // A cut between bytes of `|` or a backslash, both ASCII, leaves text whole.
+    String::from_utf8(text).ok().filter(|_| at >= part && !is_null)
 }
 
 /// Views into the slab; without a range the row has nothing, which is no bytes or NULL.
@@ -84,4 +106,22 @@ fn views(
         }
     }
     Column::Bytes(views.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::key_part;
+
+    #[test]
+    fn parts_of_a_compound_key_are_those_that_were_written() {
+        let check = |key: &str, expect: &[Option<&str>]| {
+            let got: Vec<Option<String>> = (0..expect.len()).map(|part| key_part(key.as_bytes(), part)).collect();
+            assert_eq!(got.iter().map(Option::as_deref).collect::<Vec<_>>(), expect, "{key}");
+        };
+        check("a|7", &[Some("a"), Some("7"), None]);
+        check(r"a\|b|\N|c\\", &[Some("a|b"), None, Some(r"c\")]);
+        check("ä||", &[Some("ä"), Some(""), Some("")]);
+        check("", &[Some(""), None]);
+        check("\\", &[Some("\\")]);
+    }
 }

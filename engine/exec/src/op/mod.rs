@@ -1,6 +1,7 @@
 //! Operators: one file each.
 
 pub mod aggregate;
+pub mod amend;
 pub mod combine;
 pub mod encode;
 pub mod events;

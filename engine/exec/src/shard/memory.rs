@@ -19,6 +19,7 @@ pub(super) fn exceeded(plan: &AppPlan, counters: &[NodeCounters], held: u64, lim
         let keys = match &node.kind {
             NodeKind::Aggregate(spec) | NodeKind::Combine(spec) => names(&spec.input, &spec.keys),
             NodeKind::Materialize { key } | NodeKind::Upsert { key, .. } => names(&node.schema, key),
+            NodeKind::Amend(spec) => names(&node.schema, &spec.key),
             _ => String::new(),
         };
         let by = if keys.is_empty() { String::new() } else { format!(" by {keys}") };

@@ -58,6 +58,7 @@ impl Graph {
             | NodeKind::Exchange { .. }
             | NodeKind::Materialize { .. }
             | NodeKind::Upsert { .. }
+            | NodeKind::Amend(_)
             | NodeKind::Events => self.carry_key(self.input(node)?, repr),
             NodeKind::Union => self.carry_union(node, repr, |graph, below| graph.carry_key(below, repr)),
             NodeKind::Project { .. } if self.keys.contains_key(&node) => self.object_key(node, repr),
@@ -87,6 +88,10 @@ impl Graph {
     pub fn carry_headers(&mut self, node: usize) -> Option<usize> {
         match &self.nodes[node].kind {
             NodeKind::Scan { source } => self.beside(source.index(), Repr::Headers),
+            NodeKind::Amend(spec) => match spec.headers {
+                Some(column) => Some(column),
+                None => self.carry_headers(self.input(node)?),
+            },
             NodeKind::Filter { .. }
             | NodeKind::Limit { .. }
             | NodeKind::Sort(_)
@@ -239,7 +244,7 @@ impl Graph {
 /// Name and type of a column beside the value.
 fn column_of(repr: Repr) -> (&'static str, DataType) {
     match repr {
-        Repr::KeyText => ("_key", DataType::String),
+        Repr::KeyText | Repr::KeyPart(_) => ("_key", DataType::String),
         Repr::KeyBytes => ("_key", DataType::Bytes),
         _ => ("_headers", DataType::Bytes),
     }

@@ -16,6 +16,7 @@ use velostream_types::{DataType, EdgeId, Field, Schema, SchemaRef, Span, Value};
 use super::expr::{cast_to, literal};
 use super::query::{Flow, Items, Output, Target};
 use super::scope::Scope;
+use super::table_key::Identity;
 use super::{Binder, Object, typing};
 use crate::diag::Diagnostic;
 use crate::parse::ast::{Declare, Insert, InsertRows, Item, Query, Role, Statement, StatementKind, ValuesRow};
@@ -212,7 +213,8 @@ impl<'a> Binder<'a> {
     ) -> Option<Output> {
         let name = target.name.filter(|_| !target.is_inline).map(|n| n.name.as_str()).unwrap_or_default();
         // Who reads a TABLE with a key of its own sees rows that replace each other, also where they only came.
-        let upserts = target.is_table && target.has_readers && !flow.changelog && !items.primary_key.is_empty();
+        let is_keyed = target.has_readers && !items.primary_key.is_empty() || self.is_amended(target);
+        let upserts = target.is_table && !flow.changelog && is_keyed;
         let inserted = match self.inserted.remove(name) {
             Some(inserted) => inserted,
             None if upserts && !target.is_inline => Vec::new(),
@@ -296,7 +298,8 @@ impl<'a> Binder<'a> {
         }
         let (node, changelog) = self.merged(all, &fields, keyed.then_some(&key));
         let exprs = fields.iter().enumerate().map(|(at, field)| column(at, field, target.span)).collect();
-        let identity = if changelog { key.clone() } else { Vec::new() };
+        let columns = if changelog { key.clone() } else { Vec::new() };
+        let identity = Identity { columns, ..Identity::default() };
         let items = Items { exprs, fields, primary_key: key, ..Items::default() };
         let (is_global, sorted, ordered) = (false, false, false);
         let flow = Flow { node, raw, ordered, changelog, roots, identity, is_global, sorted };

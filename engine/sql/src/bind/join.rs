@@ -7,7 +7,7 @@ use velostream_types::{DataType, Span};
 
 use super::Binder;
 use super::bound::Bound;
-use super::joined::{Joined, Level};
+use super::joined::Level;
 use super::query::Target;
 use super::scope::{Rel, RelKind, Scope};
 use crate::diag::Diagnostic;
@@ -97,23 +97,6 @@ impl Binder<'_> {
         let conditions = self.keys_of(conditions, level, &raws);
         pending.push(PendingJoin { written, meeting, level, version, conditions });
         From { rel, pending }
-    }
-
-    /// Columns that identify a row of a join of tables: those of its left table.
-    pub(super) fn joined_identity(&mut self, joined: &Joined) -> Vec<usize> {
-        let Some(first) = joined.parts.first() else { return Vec::new() };
-        let names = self.outputs.get(&first.rel.name).map(|o| o.key.clone()).unwrap_or_default();
-        let column = |place| match self.joined_column(joined, place, Span::default()).kind {
-            ExprKind::Column(position) => Some(position),
-            _ => None,
-        };
-        let key: Vec<usize> = names.into_iter().filter_map(column).collect();
-        if key.is_empty() {
-            return key;
-        }
-        // Of several rows made of one, each has its number.
-        let numbers = (0..joined.levels.len()).filter_map(|at| self.graph.number_of(&joined.levels, at));
-        key.into_iter().chain(numbers.collect::<Vec<_>>()).collect()
     }
 
     pub(super) fn is_named_twice(&mut self, left: &Rel, right: &Rel, written: &ast::Join) -> bool {
@@ -414,7 +397,7 @@ impl Binder<'_> {
             let what = match join.meeting {
                 Meeting::Streams => None,
                 Meeting::Table(_) => join.version.map(|_| "a join with versions of a table"),
-                Meeting::Tables => Some("a join of two tables"),
+                Meeting::Tables => None,
             };
             let Some(mode) = mode else {
                 sound = false;

@@ -33,6 +33,7 @@ mod sink;
 mod source;
 mod subquery;
 mod table;
+mod table_key;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -52,7 +53,7 @@ pub(crate) use window::BOUNDS as BOUND_CALLS;
 
 use crate::diag::{Diagnostic, Severity};
 use crate::endpoint::{Catalog, Endpoints, WithEntry};
-use crate::parse::ast::{Declare, Ident, InsertRows, Relation, Role, Statement, StatementKind};
+use crate::parse::ast::{Change, Declare, Ident, InsertRows, Relation, Role, Statement, StatementKind};
 use crate::parse::{Script, parse};
 use crate::plan::{AppPlan, Failure, SinkFormat, SinkPlan, StatementPlan};
 use graph::Graph;
@@ -133,6 +134,10 @@ struct Binder<'a> {
     declared_sources: BTreeMap<String, Option<usize>>,
     /// Rows of INSERTs whose object is not bound yet, by its name.
     inserted: BTreeMap<String, Vec<Inserted<'a>>>,
+    /// UPDATEs and DELETEs of tables that are not bound yet, by the table's name, with their numbers.
+    amended: BTreeMap<String, Vec<(usize, &'a Change)>>,
+    /// Statements of the plan in which these were bound, by the table's name.
+    amends: BTreeMap<String, usize>,
     /// Objects of INSERTs that have a mistake.
     inserts_failed: BTreeSet<String>,
     graph: Graph,
@@ -176,6 +181,8 @@ pub fn compile(
         outputs: BTreeMap::new(),
         declared_sources: BTreeMap::new(),
         inserted: BTreeMap::new(),
+        amended: BTreeMap::new(),
+        amends: BTreeMap::new(),
         inserts_failed: BTreeSet::new(),
         graph: Graph::default(),
         sinks: Vec::new(),
@@ -302,7 +309,12 @@ impl<'a> Binder<'a> {
                     self.settings.push(entry.clone());
                     continue;
                 }
-                StatementKind::Query(_) | StatementKind::Insert(_) | StatementKind::Change(_) => continue,
+                StatementKind::Change(change) => {
+                    let amended = self.amended.entry(change.target.name.clone()).or_default();
+                    amended.push((statement.number, change));
+                    continue;
+                }
+                StatementKind::Query(_) | StatementKind::Insert(_) => continue,
                 StatementKind::Declare(d) if written.contains(d.name.name.as_str()) => {
                     (&d.name, d.if_not_exists, Object::Query(index))
                 }

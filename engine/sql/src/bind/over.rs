@@ -12,6 +12,7 @@ use super::aggregate::{Grouped, Written};
 use super::query::{Flow, Items};
 use super::scope::Scope;
 use super::subquery::VALUE;
+use super::table_key::Identity;
 use crate::diag::Diagnostic;
 use crate::parse::ast::{self, FrameEdge, FrameText, Over};
 use crate::plan::{
@@ -416,13 +417,13 @@ impl<'a> Binder<'a> {
             // A call is computed once, when its row comes: what becomes of the row later takes nothing back.
             flow.node = self.graph.add(NodeKind::Events, Some(flow.node), Vec::new(), false, self.statement);
             flow.changelog = false;
-            flow.identity.clear();
+            flow.identity = Identity::default();
         }
         let mut project: Vec<Expr> = Vec::new();
         let Items { exprs, event_time, edits, order, .. } = &mut *items;
         let all = exprs.iter_mut().chain(event_time.iter_mut()).chain(edits.iter_mut());
         all.chain(order.iter_mut().map(|key| &mut key.0)).for_each(|expr| lift(expr, &mut project));
-        for column in &mut flow.identity {
+        for column in &mut flow.identity.columns {
             let data_type = self.graph.column_field(flow.node, *column).map_or(DataType::Null, |f| f.data_type);
             let expr = Expr { kind: ExprKind::Column(*column), data_type, span: Span::default() };
             *column = column_of(expr, &mut project);
@@ -458,7 +459,7 @@ impl<'a> Binder<'a> {
         };
         let all = exprs.iter_mut().chain(event_time.iter_mut()).chain(edits.iter_mut());
         all.chain(order.iter_mut().map(|key| &mut key.0)).for_each(|e| super::graph::columns(e, &mut |c| settle(c)));
-        flow.identity.iter_mut().for_each(|column| *column += offset);
+        flow.identity.columns.iter_mut().for_each(|column| *column += offset);
         flow.node = node;
         flow.is_global = false;
     }

@@ -10,6 +10,7 @@ use super::join::{From, PendingJoin};
 use super::over::PendingOver;
 use super::scope::{Rel, Scope, field_like, system_column};
 use super::subquery::{PendingSubquery, split};
+use super::table_key::Identity;
 use super::{Binder, graph, typing};
 use crate::diag::Diagnostic;
 use crate::parse::ast::{self, EmitRule, Ident, Item, Query};
@@ -44,6 +45,8 @@ pub(super) struct Output {
     pub is_table: bool,
     /// Positions of the columns that identify a row of a changing result.
     pub key: Vec<usize>,
+    /// Rows of one key may live on several shards, or several at a time.
+    pub scattered: bool,
     /// Topic its sink writes.
     pub topic: Option<String>,
 }
@@ -73,8 +76,8 @@ pub(super) struct Flow {
     pub ordered: bool,
     pub changelog: bool,
     pub roots: Vec<usize>,
-    /// Positions, in the Project's input, of the columns that identify a row.
-    pub identity: Vec<usize>,
+    /// What identifies a row, as columns of the Project's input.
+    pub identity: Identity,
     /// Rows all are on one shard already.
     pub is_global: bool,
     /// Rows left a Sort.
@@ -171,7 +174,7 @@ impl<'a> Binder<'a> {
             ordered: rel.ordered,
             changelog: rel.changelog,
             roots: rel.roots.clone(),
-            identity: self.identity(rel),
+            identity: self.identity(rel, Some(&items)),
             is_global: query.from.is_none(),
             sorted: false,
         };
@@ -192,17 +195,6 @@ impl<'a> Binder<'a> {
         let diagnostic = Diagnostic::error("E0426", span, message).also(over.span(), "the call");
         self.report(diagnostic.hint("leave EMIT FINAL out"));
         items.failed = true;
-    }
-
-    /// Columns that identify a row of a changing relation, as positions in its node's output.
-    pub(super) fn identity(&mut self, rel: &Rel) -> Vec<usize> {
-        if !rel.changelog {
-            return Vec::new();
-        }
-        if let Some(joined) = &rel.joined {
-            return self.joined_identity(joined);
-        }
-        self.outputs.get(&rel.name).map(|o| o.key.clone()).unwrap_or_default()
     }
 
     fn grouped(
@@ -383,7 +375,7 @@ impl<'a> Binder<'a> {
             ordered,
             changelog: retract,
             roots: rel.roots.clone(),
-            identity,
+            identity: Identity { columns: identity, ..Identity::default() },
             is_global,
             sorted: false,
         }

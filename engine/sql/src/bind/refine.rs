@@ -7,6 +7,7 @@ use velostream_types::{DataType, EdgeId, Field, Schema, SchemaRef, Span, Value};
 use super::Binder;
 use super::query::{Flow, Items, Target};
 use super::scope::Scope;
+use super::table_key::Identity;
 use crate::diag::Diagnostic;
 use crate::parse::ast::{self, Item, Query};
 use crate::plan::{
@@ -86,7 +87,8 @@ impl<'a> Binder<'a> {
         }
         let exprs: Vec<Expr> = fields.iter().enumerate().map(column).collect();
         let order = order.into_iter().map(|(at, descending, first)| (exprs[at].clone(), descending, first)).collect();
-        let identity = if target.is_table { keys } else { Vec::new() };
+        let columns = if target.is_table { keys } else { Vec::new() };
+        let identity = Identity { columns, ..Identity::default() };
         let flow = Flow {
             node,
             raw: false,

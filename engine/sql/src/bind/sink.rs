@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use velostream_types::{DataType, DlqId, EdgeId, Schema, Span};
+use velostream_types::{DataType, DlqId, EdgeId, Field, Schema, SchemaRef, Span};
 
 use super::Binder;
-use super::identity::{Keyed, topic_of};
+use super::change::Amended;
+use super::identity::{Keyed, headers_at, topic_of};
 use super::query::{Flow, Items, Output, Target};
 use super::source::raw_type;
 use crate::diag::Diagnostic;
@@ -47,7 +48,8 @@ impl Binder<'_> {
             None => key,
         };
         let pass_through = sink.as_ref().is_some_and(|(_, spec)| self.passes_through(query, &flow, &key, spec));
-        let rekeyed = target.is_table && !target.is_inline && flow.changelog && self.is_rekeyed(&flow, &items, &key);
+        let scattered = target.is_table && flow.changelog && self.is_rekeyed(&flow, &items, &key);
+        let rekeyed = scattered && !target.is_inline;
         let needs_tokens = (flow.raw || flow.sorted) && sink.is_some() && !pass_through && !rekeyed;
         if needs_tokens && !target.has_readers {
             self.tokens(&mut items.exprs, flow.node, &key);
@@ -89,6 +91,12 @@ impl Binder<'_> {
             }
             node = self.graph.add(NodeKind::Limit { rows }, Some(node), Vec::new(), changelog, statement);
         }
+        if self.is_amended(target) {
+            let name = target.name.map_or("", |name| name.name.as_str());
+            let headers = is_topic.then(|| self.with_headers(&mut node, &schema, changelog));
+            let table = Amended { schema: &schema, key: &key, roots: &flow.roots, headers };
+            node = self.amend(name, node, table)?;
+        }
         let raw = flow.raw && query.limit.is_none();
         let output = Output {
             node,
@@ -100,6 +108,7 @@ impl Binder<'_> {
             is_table: changelog || target.is_table && !target.is_inline,
             topic: sink.as_ref().and_then(|(_, spec)| topic_of(&spec.connector)).map(str::to_owned),
             key: key.clone(),
+            scattered: scattered && !rekeyed,
         };
         let Some((name, spec)) = sink else { return Some(output) };
         if needs_tokens && target.has_readers {
@@ -165,10 +174,30 @@ impl Binder<'_> {
         Some(output)
     }
 
-    /// TRUE when several rows of a changing result may have the same key: something that tells them apart is not in it.
+    /// Puts a Project behind `node` that gives its columns, and behind them the headers of its rows; answers their place.
+    fn with_headers(&mut self, node: &mut usize, schema: &SchemaRef, changelog: bool) -> usize {
+        let known = self.graph.carry_headers(*node);
+        let column = |(at, field): (usize, &Field)| Expr {
+            kind: ExprKind::Column(at),
+            data_type: field.data_type.clone(),
+            span: Span::default(),
+        };
+        let mut exprs: Vec<Expr> = schema.fields.iter().enumerate().map(column).collect();
+        exprs.push(headers_at(known));
+        let mut fields = schema.fields.clone();
+        fields.push(Field::new("_headers", DataType::Bytes));
+        let project = NodeKind::Project { exprs, event_time: None };
+        *node = self.graph.add(project, Some(*node), fields, changelog, self.statement);
+        schema.len()
+    }
+
+    /// TRUE when several rows of a changing result may have the same key, something that tells them apart being not in it, or
+    /// when they come from several shards.
     fn is_rekeyed(&self, flow: &Flow, items: &Items, key: &[usize]) -> bool {
-        let has = |column: &usize| key.iter().any(|k| items.exprs[*k].kind == ExprKind::Column(*column));
-        !flow.identity.iter().all(has) || flow.identity.is_empty() && !self.graph.is_single(flow.node)
+        let identity = &flow.identity;
+        let has = |at: usize| key.iter().any(|k| identity.is(at, &items.exprs[*k]));
+        let count = identity.columns.len();
+        identity.scattered || !(0..count).all(has) || count == 0 && !self.graph.is_single(flow.node)
     }
 
     /// The key a sink writes: that of the rows, else `key.field`. `None` where the rows are not what the sink takes.
@@ -289,28 +318,32 @@ impl Binder<'_> {
             return Some(items.primary_key.clone());
         }
         let mut key = Vec::new();
-        for &column in &flow.identity {
-            match items.exprs.iter().position(|e| e.kind == ExprKind::Column(column)) {
+        for at in 0..flow.identity.columns.len() {
+            match items.exprs.iter().position(|e| flow.identity.is(at, e)) {
+                Some(position) if key.contains(&position) => {}
                 Some(position) => key.push(position),
                 // Rows of a nested query need no key: who reads them counts equal ones.
                 None if target.is_inline => return Some(Vec::new()),
                 None if changes => {
                     let message = "the TABLE does not select all columns that identify its rows";
-                    let hint =
-                        "select the GROUP BY columns (and _window_start of a window), or mark PRIMARY KEY columns";
+                    let hint = match (flow.identity.joined, flow.identity.merged.is_empty()) {
+                        (true, true) => "select the key of the tables that are joined, or mark PRIMARY KEY columns",
+                        (true, false) => "select COALESCE of the keys of both tables, or mark PRIMARY KEY columns",
+                        _ => "select the GROUP BY columns (and _window_start of a window), or mark PRIMARY KEY columns",
+                    };
                     self.report(Diagnostic::error("E0409", target.span, message).hint(hint));
                     return None;
                 }
                 None => {}
             }
         }
-        if changes && !target.is_inline && flow.identity.is_empty() && !self.graph.is_single(flow.node) {
+        if changes && !target.is_inline && flow.identity.columns.is_empty() && !self.graph.is_single(flow.node) {
             let message = "the TABLE has no key: its rows change, and no columns tell them apart";
             let hint = "mark PRIMARY KEY columns; of the rows that share a key, the greatest stands";
             self.report(Diagnostic::error("E0409", target.span, message).hint(hint));
             return None;
         }
-        if target.is_table && !target.is_inline && flow.identity.is_empty() && !flow.is_global {
+        if target.is_table && !target.is_inline && flow.identity.columns.is_empty() && !flow.is_global {
             let message = "the TABLE has no key: rows are appended";
             let hint = "GROUP BY its key, or mark PRIMARY KEY columns";
             self.report(Diagnostic::warning("W0502", target.span, message).hint(hint));
@@ -318,7 +351,8 @@ impl Binder<'_> {
         if !target.is_table {
             // A STREAM's key is its group, without the window.
             let windowed = self.is_windowed(flow.node);
-            key.truncate(flow.identity.len() - usize::from(windowed && !flow.identity.is_empty()));
+            let columns = flow.identity.columns.len();
+            key.truncate(columns - usize::from(windowed && columns > 0));
         }
         Some(key)
     }

@@ -7,6 +7,7 @@
 use velostream_types::{DataType, Field, Span};
 
 use super::Binder;
+use super::change::Amended;
 use super::expr::cast_to;
 use super::identity::Keyed;
 use super::query::Output;
@@ -61,9 +62,11 @@ impl<'a> Binder<'a> {
         let node = self.graph.add(project, Some(scan), fields, false, self.statement);
         self.graph.keys.insert(node, Keyed::new(&key, None));
         let node = self.behind_exchange(node, &key, NodeKind::Upsert { key: key.clone(), deleted }, false);
+        let table = Amended { schema: &schema, key: &key, roots: &[source], headers: None };
+        let node = self.amend(&declare.name.name, node, table)?;
         let topic = self.graph.sources[source].plan.topic().map(str::to_owned);
         let (roots, raw, ordered, changelog, is_table) = (vec![source], false, false, true, true);
-        let output = Output { node, schema, roots, raw, ordered, changelog, is_table, key, topic };
+        let output = Output { node, schema, roots, raw, ordered, changelog, is_table, key, scattered: false, topic };
         self.outputs.insert(declare.name.name.clone(), output);
         Some(node)
     }
@@ -73,10 +76,6 @@ impl<'a> Binder<'a> {
         let plan = &self.graph.sources[source].plan;
         let is_bad = matches!(&plan.connector, SourceConnector::Kafka(kafka) if kafka.null_value_is_bad);
         plan.topic().filter(|_| !is_bad)?;
-        let [key] = key else {
-            self.not_yet(span, "a TABLE of a topic with a key of several columns");
-            return None;
-        };
         let beside = |name: &str, data_type, repr| ScanColumn {
             name: name.to_owned(),
             data_type,
@@ -84,15 +83,18 @@ impl<'a> Binder<'a> {
             repr,
             not_null: false,
         };
-        let text = self.graph.read(source, beside("_key", DataType::String, Repr::KeyText), usize::MAX);
         let at = self.graph.read(source, beside("_tombstone", DataType::Boolean, Repr::Tombstone), usize::MAX);
         let tombstone = Expr { kind: ExprKind::Column(at), data_type: DataType::Boolean, span };
-        let own = exprs[*key].clone();
-        let data_type = own.data_type.clone();
-        let text = Expr { kind: ExprKind::Column(text), data_type: DataType::String, span };
-        let of_key = if data_type == DataType::String { text } else { cast_to(text, data_type.clone()) };
-        let kind = ExprKind::Case { branches: vec![(tombstone.clone(), of_key)], otherwise: Some(Box::new(own)) };
-        exprs[*key] = Expr { kind, data_type, span };
+        for (part, column) in key.iter().enumerate() {
+            let repr = if key.len() == 1 { Repr::KeyText } else { Repr::KeyPart(part as u16) };
+            let text = self.graph.read(source, beside("_key", DataType::String, repr), usize::MAX);
+            let own = exprs[*column].clone();
+            let data_type = own.data_type.clone();
+            let text = Expr { kind: ExprKind::Column(text), data_type: DataType::String, span };
+            let of_key = if data_type == DataType::String { text } else { cast_to(text, data_type.clone()) };
+            let kind = ExprKind::Case { branches: vec![(tombstone.clone(), of_key)], otherwise: Some(Box::new(own)) };
+            exprs[*column] = Expr { kind, data_type, span };
+        }
         Some(tombstone)
     }
 

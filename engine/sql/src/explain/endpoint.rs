@@ -41,7 +41,7 @@ pub fn source(plan: &AppPlan, source: &SourcePlan, verbose: bool) -> Vec<String>
         .read
         .iter()
         .filter_map(|column| match column.repr {
-            Repr::KeyText => Some("key as text"),
+            Repr::KeyText | Repr::KeyPart(_) => Some("key as text"),
             Repr::KeyBytes => Some("key as bytes"),
             Repr::Headers => Some("headers"),
             Repr::Tombstone => Some("whether there is one"),

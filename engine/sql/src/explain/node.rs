@@ -9,8 +9,8 @@ use super::endpoint::is_live;
 use super::expr::{name, sql};
 use super::relation;
 use crate::plan::{
-    AggregateCall, AggregateFn, AggregateSpec, AppPlan, COMBINE_HELD_GROUPS, CallOrder, Emit, ExprKind, LateStrategy,
-    Node, NodeKind, Route, SortKey, SortSpec, WindowKind,
+    AggregateCall, AggregateFn, AggregateSpec, AmendSpec, AppPlan, COMBINE_HELD_GROUPS, CallOrder, Emit, ExprKind,
+    LateStrategy, Node, NodeKind, Route, SortKey, SortSpec, WindowKind,
 };
 
 /// How the state of an operator grows.
@@ -63,6 +63,7 @@ pub fn headline(plan: &AppPlan, node: &Node) -> String {
         NodeKind::Values { rows } if rows.len() == 1 => "Values: 1 row".to_owned(),
         NodeKind::Values { rows } => format!("Values: {} rows", spelled(rows.len())),
         NodeKind::Upsert { key, .. } => format!("Upsert by {}", names(input, key)),
+        NodeKind::Amend(spec) => amend(spec, input),
         NodeKind::Events => "Events: rows taken back are left out".to_owned(),
         NodeKind::Sort(spec) => sort(spec, input),
         NodeKind::Limit { rows } => format!("Limit {rows}"),
@@ -91,6 +92,19 @@ pub fn headline(plan: &AppPlan, node: &Node) -> String {
             format!("Sink {sink} (edge {edge})")
         }
     }
+}
+
+/// `Amend by id: UPDATE, 2 DELETEs`
+fn amend(spec: &AmendSpec, input: &Schema) -> String {
+    let updates = spec.steps.iter().filter(|step| step.set.is_some()).count();
+    let counted = |count: usize, what: &str| match count {
+        0 => None,
+        1 => Some(what.to_owned()),
+        _ => Some(format!("{count} {what}s")),
+    };
+    let steps = [counted(updates, "UPDATE"), counted(spec.steps.len() - updates, "DELETE")];
+    let steps: Vec<String> = steps.into_iter().flatten().collect();
+    format!("Amend by {}: {} of what is loaded", names(input, &spec.key), steps.join(", "))
 }
 
 fn inputs_of<'p>(plan: &'p AppPlan, node: &Node) -> Vec<&'p Node> {
@@ -202,6 +216,7 @@ pub fn state(plan: &AppPlan, node: &Node) -> (Growth, String) {
             let growth = if reaches_live(plan, node) { Growth::Unbounded } else { Growth::PerKey };
             (growth, "the last row of every key, and where deleted ones ended".to_owned())
         }
+        NodeKind::Amend(_) => (Growth::PerKey, "rows that an UPDATE or DELETE concerns".to_owned()),
         NodeKind::Join(spec) => relation::join_state(spec),
         NodeKind::Subqueries(list) => relation::subquery_state(plan, list, &inputs_of(plan, node)),
         NodeKind::Over(spec) => relation::over_state(spec),

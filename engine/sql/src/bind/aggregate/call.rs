@@ -338,11 +338,11 @@ impl Binder<'_> {
         if !grouped.changelog || !grouped.calls.iter().any(by_row) {
             return;
         }
-        for column in self.identity(rel) {
-            let Some(field) = rel.schema.fields.get(column) else { continue };
+        for column in self.identity(rel, None).columns {
+            let Some(field) = self.graph.column_field(rel.node, column) else { continue };
             let kind = ExprKind::Column(column);
             grouped.identity.push(grouped.project.len());
-            grouped.project.push(Expr { kind, data_type: field.data_type.clone(), span: Span::default() });
+            grouped.project.push(Expr { kind, data_type: field.data_type, span: Span::default() });
         }
     }
 }

@@ -180,7 +180,7 @@ impl Binder<'_> {
             Some(grouped) => grouped.project[..grouped.keys.len()].iter().all(is_key),
             None if query.from.is_none() || self.graph.is_single(rel.node) => true,
             None => {
-                let identity = self.identity(rel);
+                let identity = self.identity(rel, None).columns;
                 let column = |at: &usize| keys.iter().any(|(_, k)| project[*k].kind == ExprKind::Column(*at));
                 !identity.is_empty() && identity.iter().all(column)
             }

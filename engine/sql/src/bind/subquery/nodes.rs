@@ -104,7 +104,7 @@ impl Binder<'_> {
         let order = order.iter_mut().map(|key| &mut key.0);
         let overs = overs.iter_mut().flat_map(|over| over.exprs());
         let all = exprs.iter_mut().chain(event_time).chain(edits).chain(order).chain(overs).collect();
-        flow.node = self.subquery_nodes(rows, pending, all, &mut flow.identity);
+        flow.node = self.subquery_nodes(rows, pending, all, &mut flow.identity.columns);
         flow.is_global = false;
     }
 

@@ -51,6 +51,7 @@ pub(super) fn kind(kind: &NodeKind) -> String {
             format!("upsert {key:?}{}", deleted.map_or(String::new(), |d| format!(" but {d}")))
         }
         NodeKind::Events => "events".to_owned(),
+        NodeKind::Amend(spec) => format!("amend {:?} {}", spec.key, spec.steps.len()),
         NodeKind::Sort(spec) => format!("sort {:?}", spec),
         NodeKind::Limit { rows } => format!("limit {rows}"),
         NodeKind::Combine(spec) => format!("combine {}", aggregate(spec)),
