@@ -144,6 +144,16 @@ impl Catalog for FileCatalog {
         // A folder or a pattern that means one file now may mean two when the run begins.
         matches!(&spec.connector, SourceConnector::File { pattern, .. } if pattern.is_file())
     }
+
+    fn bytes(&mut self, spec: &SourceSpec) -> Option<u64> {
+        let SourceConnector::File { pattern, .. } = &spec.connector else { return None };
+        let is_packed = |path: &PathBuf| path.extension().is_some_and(|end| end == "gz" || end == "zst");
+        let size = |path: &PathBuf| {
+            let known = !is_packed(path) && !is_pipe(path).ok()?;
+            std::fs::metadata(path).ok().filter(|_| known).map(|file| file.len())
+        };
+        expand(pattern).ok()?.iter().map(size).sum()
+    }
 }
 
 /// Values of a sample as lines, one head per partition. A line feed inside a value is blank in JSON, where it can only

@@ -339,6 +339,14 @@ fn holders(plan: &AppPlan) -> (Vec<Holder>, Vec<Vec<usize>>) {
             NodeKind::Project { event_time: Some(_), .. } if feeds.0.is_empty() => Some(None),
             _ => None,
         };
+        for input in node.inputs.iter().filter(|input| !node.row_inputs().contains(input)) {
+            // A table is made again of everything it was made of; the rows that look it up are not.
+            let at = holders.len();
+            holders.push(Holder { node: node.id, grid: None, downstream: Vec::new() });
+            let (h, s) = &from[input.index()];
+            h.iter().for_each(|h| holders[*h].downstream.push(at));
+            s.iter().for_each(|s| reached[*s].push(at));
+        }
         if let Some(grid) = grid {
             let at = holders.len();
             holders.push(Holder { node: node.id, grid, downstream: Vec::new() });

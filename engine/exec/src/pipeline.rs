@@ -279,12 +279,15 @@ impl Lowering<'_> {
                 NodeKind::Scan { source } => {
                     partitions += self.options.partitions.get(source.index()).copied().unwrap_or(1);
                 }
+                NodeKind::Exchange { route: Route::Here, .. } => {}
                 NodeKind::Exchange { .. } => exchanges += 1,
+                // The rows are the stream's, in their order.
+                NodeKind::Join(_) if at.row_inputs().len() == 1 => {}
                 NodeKind::Over(_) | NodeKind::Filter { .. } | NodeKind::Project { .. } => {}
                 NodeKind::Unnest(_) | NodeKind::Subqueries(_) => {}
                 _ => straight = false,
             }
-            below.extend(self.rows_below(at));
+            below.extend(at.row_inputs().iter().map(|input| &self.plan.nodes[input.index()]));
         }
         match (live, straight) {
             (true, _) => Until::Now,
@@ -295,12 +298,6 @@ impl Lowering<'_> {
         }
     }
 
-    /// The inputs that a node's rows stem from: what subqueries keep gives none.
-    fn rows_below(&self, node: &Node) -> impl Iterator<Item = &Node> {
-        let rows = if matches!(node.kind, NodeKind::Subqueries(_)) { 1 } else { node.inputs.len() };
-        node.inputs[..rows].iter().map(|input| &self.plan.nodes[input.index()])
-    }
-
     /// TRUE when the rows of a source wait for their order somewhere.
     fn is_in_step(&self, source: SourceId) -> bool {
         let reads = |node: &Node| {
@@ -309,7 +306,7 @@ impl Lowering<'_> {
                 if matches!(at.kind, NodeKind::Scan { source: of } if of == source) {
                     return true;
                 }
-                below.extend(self.rows_below(at));
+                below.extend(at.row_inputs().iter().map(|input| &self.plan.nodes[input.index()]));
             }
             false
         };
@@ -375,8 +372,12 @@ impl Lowering<'_> {
     }
 
     fn exchange(&mut self, node: &Node, edge: EdgeId, route: &Route) -> usize {
-        let Route::Key(columns) = route;
-        let target = Target::Key(KeyRouter::new(columns.clone(), self.shards));
+        let target = match route {
+            Route::Key(columns) => Target::Key(KeyRouter::new(columns.clone(), self.shards)),
+            Route::All => Target::All,
+            // Whoever reads it reads what it reads.
+            Route::Here => return node.inputs.first().map_or(0, |input| self.output_of[input.index()]),
+        };
         let outlet = Outlet::new(edge, self.id, self.shards, target, self.options.credits);
         let send = self.push(StageKind::Send(outlet), node.id);
         self.connect(node, send);
@@ -393,7 +394,7 @@ impl Lowering<'_> {
         while let Some(at) = below.pop() {
             let input = &self.plan.nodes[at.index()];
             match input.kind {
-                NodeKind::Exchange { .. } => {}
+                NodeKind::Exchange { route: Route::Key(_) | Route::All, .. } => {}
                 NodeKind::Scan { .. } => return Inlet::new(edge, self.shards),
                 _ => below.extend(&input.inputs),
             }

@@ -170,4 +170,10 @@ pub trait Catalog {
     /// TRUE when every record is known to have its fields in the order of the schema that `infer` gave. Asked for
     /// sources with a header, where each file of a source may have its own order.
     fn has_one_header(&mut self, spec: &SourceSpec) -> bool;
+
+    /// Bytes of a source that ends by itself, as they will be read; `None` where nobody knows.
+    fn bytes(&mut self, spec: &SourceSpec) -> Option<u64> {
+        let _ = spec;
+        None
+    }
 }

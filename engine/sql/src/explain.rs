@@ -98,6 +98,9 @@ impl<'p> Statement<'p> {
                         if columns.is_empty() { "all rows to one shard".to_owned() } else { format!("by {columns}") };
                     Some(format!("{what} (edge {edge})"))
                 }
+                NodeKind::Exchange { edge, route: Route::All } => {
+                    Some(format!("all rows to every shard (edge {edge})"))
+                }
                 _ => None,
             })
             .collect();

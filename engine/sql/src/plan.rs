@@ -27,7 +27,9 @@ use velostream_types::{DataType, DlqId, EdgeId, NodeId, SchemaRef, SourceId, Spa
 
 pub use amend::{AmendSpec, AmendStep};
 pub use expr::{ArithmeticOp, ArithmeticStep, CompareOp, Expr, ExprKind, HeaderCall, SystemColumn};
-pub use join::{Fallback, JoinColumn, JoinKind, JoinMode, JoinSpec, Side};
+pub use join::{
+    Apart, EVERYWHERE_BYTES_MAX, Fallback, JoinColumn, JoinKind, JoinMode, JoinSpec, Placement, Side, Version,
+};
 pub use load::{LoadPlan, Patience, second_group};
 pub use over::{Frame, FrameBound, OverCall, OverFn, OverKind, OverSpec};
 pub use subquery::{FoldSpec, SubqueryKind, SubquerySpec, SubqueryState};
@@ -485,6 +487,22 @@ pub enum NodeKind {
     },
 }
 
+impl Node {
+    /// The inputs that its rows are rows of: of a stream that looks up a table, or asks subqueries, the stream.
+    pub fn row_inputs(&self) -> &[NodeId] {
+        let spec = match &self.kind {
+            NodeKind::Join(spec) => spec,
+            NodeKind::Subqueries(_) => return self.inputs.get(..1).unwrap_or_default(),
+            _ => return &self.inputs,
+        };
+        match spec.mode {
+            JoinMode::Lookup { table: Side::Left, .. } => self.inputs.get(1..2).unwrap_or_default(),
+            JoinMode::Lookup { table: Side::Right, .. } => self.inputs.get(..1).unwrap_or_default(),
+            _ => &self.inputs,
+        }
+    }
+}
+
 impl NodeKind {
     /// TRUE for nodes whose rows have the columns of their first input, and nothing beside.
     pub fn keeps_columns(&self) -> bool {
@@ -517,6 +535,10 @@ impl NodeKind {
 pub enum Route {
     /// Owner of the vnode of these columns' key bytes. No columns: one global group.
     Key(Vec<usize>),
+    /// Every shard gets every row.
+    All,
+    /// Rows stay where they are: the exchange does nothing.
+    Here,
 }
 
 /// A grouping: keys, aggregates, window and emission rule. Positions refer to the columns of the *unaggregated*

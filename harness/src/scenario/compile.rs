@@ -15,13 +15,22 @@ use velostream_types::Schema;
 /// The plan of `sql`, or its rendered diagnostics. `feeds` are the sources by file name or topic with the bytes each
 /// partition has at deploy: inferred types come from them. Relative paths count from `dir`.
 pub fn compile_app(sql: &str, feeds: &BTreeMap<&str, Vec<Vec<u8>>>, dir: &Path) -> Result<AppPlan, String> {
-    let (plan, found) = compile_for(sql, feeds, dir, |compiled| compiled.cannot_run.clone());
+    let (plan, found) =
+        compile_for(sql, FeedCatalog { feeds, sized: false }, dir, |compiled| compiled.cannot_run.clone());
+    plan.ok_or_else(|| shown(&found, sql, dir))
+}
+
+/// The plan of `sql` where the planner knows how large its sources are: small tables are held by every shard.
+pub fn compile_sized(sql: &str, feeds: &BTreeMap<&str, Vec<Vec<u8>>>, dir: &Path) -> Result<AppPlan, String> {
+    let (plan, found) =
+        compile_for(sql, FeedCatalog { feeds, sized: true }, dir, |compiled| compiled.cannot_run.clone());
     plan.ok_or_else(|| shown(&found, sql, dir))
 }
 
 /// What validation says of `sql`, rendered; an error when it is not valid.
 pub fn check_app(sql: &str, feeds: &BTreeMap<&str, Vec<Vec<u8>>>, dir: &Path) -> Result<String, String> {
-    let (_, found) = compile_for(sql, feeds, dir, |compiled| compiled.as_warnings().collect());
+    let catalog = FeedCatalog { feeds, sized: false };
+    let (_, found) = compile_for(sql, catalog, dir, |compiled| compiled.as_warnings().collect());
     let valid = found.iter().all(|d| d.severity != Severity::Error);
     let text = shown(&found, sql, dir);
     if valid { Ok(text) } else { Err(text) }
@@ -35,7 +44,7 @@ fn shown(found: &[Diagnostic], sql: &str, dir: &Path) -> String {
 
 fn compile_for(
     sql: &str,
-    feeds: &BTreeMap<&str, Vec<Vec<u8>>>,
+    mut catalog: FeedCatalog<'_>,
     dir: &Path,
     cannot_run: impl Fn(&Compiled) -> Vec<Diagnostic>,
 ) -> (Option<AppPlan>, Vec<Diagnostic>) {
@@ -49,7 +58,6 @@ fn compile_for(
         follow: false,
         strict: false,
     };
-    let mut catalog = FeedCatalog { feeds };
     let compiled = compile(sql, &options, &mut endpoints, &mut catalog);
     let mut found = compiled.diagnostics.clone();
     found.extend(cannot_run(&compiled));
@@ -65,6 +73,8 @@ fn compile_for(
 /// The feeds as the planner's world.
 struct FeedCatalog<'a> {
     feeds: &'a BTreeMap<&'a str, Vec<Vec<u8>>>,
+    /// It knows how large they are.
+    sized: bool,
 }
 
 impl Catalog for FeedCatalog<'_> {
@@ -88,6 +98,11 @@ impl Catalog for FeedCatalog<'_> {
 
     fn has_one_header(&mut self, spec: &SourceSpec) -> bool {
         self.feeds.get(feed_name(&spec.connector, "").as_str()).is_some_and(|partitions| partitions.len() == 1)
+    }
+
+    fn bytes(&mut self, spec: &SourceSpec) -> Option<u64> {
+        let partitions = self.feeds.get(feed_name(&spec.connector, "").as_str());
+        self.sized.then(|| partitions.into_iter().flatten().map(|bytes| bytes.len() as u64).sum())
     }
 }
 

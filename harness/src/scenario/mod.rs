@@ -30,7 +30,7 @@ mod compile;
 mod records;
 mod run;
 
-pub use compile::{check_app, compile_app, feed_name};
+pub use compile::{check_app, compile_app, compile_sized, feed_name};
 pub use records::{FedRecord, line_of};
 pub use run::{Outcome, run_file};
 

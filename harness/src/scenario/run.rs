@@ -9,7 +9,7 @@ use velostream_sql::lint::recommend;
 use velostream_sql::plan::AppPlan;
 use velostream_types::{PartitionId, SourceId};
 
-use super::compile::{check_app, compile_app, feed_name};
+use super::compile::{check_app, compile_app, compile_sized, feed_name};
 use super::records::{FedRecord, unescaped};
 use super::{Comparison, FeedForm, Scenario, Step, StepKind};
 use crate::sim::{World, WorldOptions};
@@ -27,6 +27,9 @@ pub struct Outcome {
 
 /// Scenarios of more lines than this are not restarted at each of them.
 const RESTARTED_LINES: usize = 200;
+
+/// Configurations of this many rows a batch run the plan of a planner that knows how large the sources are.
+const SIZED_BATCH: usize = 7;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Restarts {
@@ -76,8 +79,11 @@ pub fn run_file(path: &Path, file: &str, bless: bool) -> Result<Outcome, String>
             return Ok(outcome.with_blessing(bless, &blessed, file));
         }
     };
+    let sized =
+        compile_sized(&scenario.sql, &at_deploy(&scenario)?, dir).map(Arc::new).unwrap_or_else(|_| Arc::clone(&plan));
     for config in configs(&scenario) {
-        let got = run_config(&scenario, &plan, &feeds, config)?;
+        let plan = if config.batch_rows == SIZED_BATCH { &sized } else { &plan };
+        let got = run_config(&scenario, plan, &feeds, config)?;
         outcome.cases += 1;
         for (i, lines) in got {
             let step = &scenario.steps[i];

@@ -16,6 +16,8 @@ use crate::route::KeyRouter;
 pub enum Target {
     /// The owner of each row's key.
     Key(KeyRouter),
+    /// Every shard.
+    All,
     /// The one writer of a sink or dead-letter file.
     Writer(ShardId),
 }
@@ -78,6 +80,9 @@ impl Outlet {
                         self.lanes[shard.index()].pending.push_back(Msg::Batch(part));
                     }
                 }
+                Target::All => {
+                    self.lanes.iter_mut().for_each(|lane| lane.pending.push_back(Msg::Batch(batch.clone())));
+                }
                 Target::Writer(shard) => self.lanes[shard.index()].pending.push_back(Msg::Batch(batch)),
             },
             Msg::Chunk(chunk) => {
@@ -88,7 +93,7 @@ impl Outlet {
                 self.closed = super::ends_stream(&control);
                 match &self.target {
                     Target::Writer(shard) => self.lanes[shard.index()].pending.push_back(control),
-                    Target::Key(_) => {
+                    Target::Key(_) | Target::All => {
                         for lane in &mut self.lanes {
                             lane.pending.push_back(control.clone());
                         }

@@ -12,6 +12,7 @@ use super::joined::Level;
 use super::scope::Rel;
 use crate::diag::Diagnostic;
 use crate::duration;
+use crate::endpoint::WithEntry;
 use crate::parse::ast::Query;
 use crate::plan::{ArithmeticOp, CompareOp, Expr, ExprKind, JoinMode, NodeKind, SystemColumn, TimeField, TimeFormat};
 
@@ -180,8 +181,14 @@ impl Binder<'_> {
         let Some(entry) = own.or_else(|| self.settings.iter().rev().find(|e| e.key.eq_ignore_ascii_case(key))) else {
             return Ok(None);
         };
+        let entry = entry.clone();
+        self.duration_of(&entry).map(Some)
+    }
+
+    /// A duration that a property gives; `Err` after a mistake.
+    pub(super) fn duration_of(&mut self, entry: &WithEntry) -> Result<i64, ()> {
         match duration::parse(&entry.value, NS_PER_SEC) {
-            Ok(ns) => Ok(Some(ns)),
+            Ok(ns) => Ok(ns),
             Err(reason) => {
                 let message = format!("'{}' {reason}", entry.value);
                 let span = entry.value_span;

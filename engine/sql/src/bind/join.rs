@@ -5,16 +5,16 @@
 
 use velostream_types::{DataType, Span};
 
-use super::Binder;
 use super::bound::Bound;
 use super::joined::Level;
 use super::query::Target;
 use super::scope::{Rel, RelKind, Scope};
+use super::{Binder, Object};
 use crate::diag::Diagnostic;
 use crate::parse::ast::{self, EmitRule, Ident, JoinOn, Query};
 use crate::plan::{
-    CompareOp, Expr, ExprKind, Fallback, JoinColumn, JoinKind, JoinMode, JoinSpec, LateStrategy, NodeKind, Route, Side,
-    WindowSpec,
+    Apart, CompareOp, Expr, ExprKind, Fallback, JoinColumn, JoinKind, JoinMode, JoinSpec, LateStrategy, NodeKind,
+    Placement, Route, Side, SystemColumn, Version, WindowSpec,
 };
 
 /// What two sides are to each other.
@@ -31,7 +31,11 @@ pub(super) struct PendingJoin<'q> {
     pub written: &'q ast::Join,
     meeting: Meeting,
     pub level: Level,
-    version: Option<usize>,
+    version: Option<Version>,
+    /// Kind of join that the input allows: rows that would leave at its end never do where it has none.
+    kind: JoinKind,
+    /// Whether each side's rows are those of a record, and their sources.
+    raws: [(bool, Vec<usize>); 2],
     /// Conditions of ON, over the output of this join.
     pub conditions: Vec<Expr>,
 }
@@ -59,12 +63,19 @@ impl Binder<'_> {
                 continue;
             }
             let right = self.one_relation(&written.relation, &query.with);
-            from = self.join(from, right, written, target);
+            from = self.join(from, right, written, query, target);
         }
         from
     }
 
-    fn join<'q>(&mut self, from: From<'q>, right: Rel, written: &'q ast::Join, target: &Target<'_>) -> From<'q> {
+    fn join<'q>(
+        &mut self,
+        from: From<'q>,
+        right: Rel,
+        written: &'q ast::Join,
+        query: &Query,
+        target: &Target<'_>,
+    ) -> From<'q> {
         let From { rel: left, mut pending } = from;
         let name = left.shown().to_owned();
         let is_named_twice = self.is_named_twice(&left, &right, written);
@@ -82,12 +93,19 @@ impl Binder<'_> {
             _ => Vec::new(),
         };
         let raws = [(left.raw, left.roots.clone()), (right.raw, right.roots.clone())];
+        let kind = self.kind_of(&left, &right, written, meeting);
+        if written.relation.version.is_some() && matches!(meeting, Meeting::Table(_)) {
+            if self.default_time(&right, written.span, "FOR SYSTEM_TIME AS OF").is_none() {
+                return From { rel: Rel::poisoned(&name), pending };
+            }
+            self.wants_event_time(&left);
+        }
         let level = self.join_nodes(&left, &right, written.kind, meeting);
         let rel = Rel::joined(left, right, level, merged.clone());
         let mut scope = Scope::new(rel);
         scope.clause = "ON";
         let conditions = self.conditions_of(&written.on, &merged, &mut scope);
-        let version = self.version_of(written, meeting, &mut scope);
+        let version = self.version_of(query, written, meeting, &mut scope);
         let mut rel = scope.rel;
         rel.changelog = meeting == Meeting::Tables;
         rel.kind = if rel.changelog { RelKind::Table } else { RelKind::Stream };
@@ -95,7 +113,10 @@ impl Binder<'_> {
             return From { rel: Rel::poisoned(&name), pending };
         };
         let conditions = self.keys_of(conditions, level, &raws);
-        pending.push(PendingJoin { written, meeting, level, version, conditions });
+        if version.is_some() {
+            self.identify_versions(&rel, level);
+        }
+        pending.push(PendingJoin { written, meeting, level, version, kind, raws, conditions });
         From { rel, pending }
     }
 
@@ -191,6 +212,8 @@ impl Binder<'_> {
             residual: None,
             output: Vec::new(),
             defaults: Vec::new(),
+            identity: None,
+            placement: Placement::ByKey(Apart::Unknown),
         };
         let node = NodeKind::Join(Box::new(spec));
         let join = graph.add(node, Some(left_out), Vec::new(), meeting == Meeting::Tables, statement);
@@ -255,13 +278,14 @@ impl Binder<'_> {
         }
     }
 
-    /// FOR SYSTEM_TIME AS OF: column of the stream's side; `Some(None)` without one.
+    /// FOR SYSTEM_TIME AS OF: which version of the table; `Some(None)` without one.
     fn version_of<'q>(
         &mut self,
+        query: &Query,
         written: &'q ast::Join,
         meeting: Meeting,
         scope: &mut Scope<'q>,
-    ) -> Option<Option<usize>> {
+    ) -> Option<Option<Version>> {
         let Some(time) = &written.relation.version else { return Some(None) };
         if meeting != Meeting::Table(Side::Right) {
             let message = "FOR SYSTEM_TIME AS OF asks a table for the version at a stream's time";
@@ -273,8 +297,16 @@ impl Binder<'_> {
             self.report(Diagnostic::error("E0434", time.span, message).detail(detail).hint(hint));
             return None;
         }
+        if written.kind.keeps(Side::Right) {
+            let message =
+                format!("versions of a table are looked up, and a {} JOIN keeps its rows", written.kind.name());
+            let hint = "write INNER or LEFT JOIN: which versions nobody asked for is not known";
+            self.report(Diagnostic::error("E0434", time.span, message).hint(hint));
+            return None;
+        }
         scope.clause = "FOR SYSTEM_TIME AS OF";
         let bound = self.bind(time, scope)?;
+        let retention_ns = self.retention_of(query, &written.relation.name).ok()?;
         let level = *scope.rel.joined.as_ref()?.levels.last()?;
         let NodeKind::Join(spec) = &self.graph.nodes[level.join].kind else { return None };
         let column = match bound.kind {
@@ -283,13 +315,78 @@ impl Binder<'_> {
         };
         let fits = matches!(bound.data_type, DataType::Integer | DataType::Timestamp | DataType::Null);
         match column {
-            Some(JoinColumn::Of(Side::Left, column)) if fits => Some(Some(column)),
+            Some(JoinColumn::Of(Side::Left, column)) if self.is_own_time(level, column) => {
+                Some(Some(Version { column: None, retention_ns }))
+            }
+            Some(JoinColumn::Of(Side::Left, column)) if fits => {
+                Some(Some(Version { column: Some(column), retention_ns }))
+            }
             _ => {
                 let message = "the time of FOR SYSTEM_TIME AS OF is an INTEGER or TIMESTAMP column of the stream";
                 let diagnostic = Diagnostic::error("E0434", time.span, message);
                 self.report(diagnostic.hint("for the row's event time write s._event_time"));
                 None
             }
+        }
+    }
+
+    /// TRUE where a column of a join's left input is the event time of its rows, exact or in ms.
+    fn is_own_time(&self, level: Level, column: usize) -> bool {
+        let NodeKind::Project { exprs, .. } = &self.graph.nodes[level.left].kind else { return false };
+        matches!(
+            exprs.get(column).map(|expr| &expr.kind),
+            Some(ExprKind::System(SystemColumn::EventTime | SystemColumn::EventTimeNs))
+        )
+    }
+
+    /// `retention` of a statement, else of the table it reads, ns.
+    fn retention_of(&mut self, query: &Query, table: &str) -> Result<Option<i64>, ()> {
+        let own = self.join_property(query, "retention")?;
+        let prefixed = format!("{table}.retention");
+        let is_meant = |key: &str| key.eq_ignore_ascii_case("retention") || key.eq_ignore_ascii_case(&prefixed);
+        let declared = match self.objects.get(table) {
+            Some(Object::Declared(declare)) => Some(declare.with.as_slice()),
+            _ => self.created_with.get(table).copied(),
+        };
+        let entry = declared.unwrap_or_default().iter().rev().find(|entry| is_meant(&entry.key)).cloned();
+        match (own, entry) {
+            (Some(own), _) => Ok(Some(own)),
+            (None, None) => Ok(None),
+            (None, Some(entry)) => self.duration_of(&entry).map(Some),
+        }
+    }
+
+    /// Says what tells the rows of a table apart whose versions are looked up: the key of a table that changes.
+    fn identify_versions(&mut self, rel: &Rel, level: Level) {
+        let Some(joined) = &rel.joined else { return };
+        let Some(part) = joined.parts.last().filter(|part| part.rel.changelog) else { return };
+        let key = self.outputs.get(&part.rel.name).map(|output| output.key.clone()).unwrap_or_default();
+        let first = part.first;
+        let columns: Vec<Expr> =
+            key.into_iter().map(|column| self.joined_column(joined, first + column, Span::default())).collect();
+        let NodeKind::Join(spec) = &mut self.graph.nodes[level.join].kind else { return };
+        let place = |expr: Expr| match expr.kind {
+            ExprKind::Column(position) => match spec.output.get(position) {
+                Some(JoinColumn::Of(Side::Right, column)) => Some(*column),
+                _ => None,
+            },
+            _ => None,
+        };
+        spec.identity = Some(columns.into_iter().filter_map(place).collect());
+    }
+
+    /// The kind of a join as its input allows it: rows of a table without a match leave at the end of the input, and never
+    /// where there is none.
+    fn kind_of(&self, left: &Rel, right: &Rel, written: &ast::Join, meeting: Meeting) -> JoinKind {
+        let Meeting::Table(side) = meeting else { return written.kind };
+        let mut roots = left.roots.iter().chain(&right.roots);
+        if !written.kind.keeps(side) || roots.all(|root| self.graph.sources[*root].bounded) {
+            return written.kind;
+        }
+        match (side, written.kind.keeps(side.other())) {
+            (_, false) => JoinKind::Inner,
+            (Side::Right, true) => JoinKind::Left,
+            (Side::Left, true) => JoinKind::Right,
         }
     }
 
@@ -394,19 +491,17 @@ impl Binder<'_> {
                     Some(JoinMode::Tables)
                 }
             };
-            let what = match join.meeting {
-                Meeting::Streams => None,
-                Meeting::Table(_) => join.version.map(|_| "a join with versions of a table"),
-                Meeting::Tables => None,
-            };
             let Some(mode) = mode else {
                 sound = false;
                 continue;
             };
-            if let Some(what) = what {
-                self.not_yet(join.written.span, what);
-            }
-            self.settle_join(join.level, mode, on);
+            let side = match join.meeting {
+                Meeting::Table(Side::Left) => 1,
+                _ => 0,
+            };
+            let (raw, roots) = &join.raws[side];
+            self.note_failures(&on, *raw, roots);
+            self.settle_join(join.level, join.kind, mode, on);
         }
         sound
     }
@@ -419,9 +514,9 @@ impl Binder<'_> {
         }
     }
 
-    fn settle_join(&mut self, level: Level, mode: JoinMode, mut conditions: Vec<Expr>) {
+    fn settle_join(&mut self, level: Level, kind: JoinKind, mode: JoinMode, mut conditions: Vec<Expr>) {
         let NodeKind::Join(spec) = &mut self.graph.nodes[level.join].kind else { return };
-        spec.mode = mode;
+        (spec.mode, spec.kind) = (mode, kind);
         let span = conditions.first().map_or(Span::default(), |c| c.span);
         spec.residual = match conditions.len() {
             0 | 1 => conditions.pop(),

@@ -28,6 +28,7 @@ mod over;
 mod pass_through;
 mod query;
 mod refine;
+mod replicate;
 mod scope;
 mod sink;
 mod source;
@@ -131,6 +132,8 @@ struct Binder<'a> {
     settings: Vec<WithEntry>,
     objects: BTreeMap<String, Object<'a>>,
     outputs: BTreeMap<String, Output>,
+    /// Properties of objects that queries make.
+    created_with: BTreeMap<String, &'a [WithEntry]>,
     declared_sources: BTreeMap<String, Option<usize>>,
     /// Rows of INSERTs whose object is not bound yet, by its name.
     inserted: BTreeMap<String, Vec<Inserted<'a>>>,
@@ -179,6 +182,7 @@ pub fn compile(
         settings: Vec::new(),
         objects: failed_names.into_iter().map(|name| (name, Object::Failed)).collect(),
         outputs: BTreeMap::new(),
+        created_with: BTreeMap::new(),
         declared_sources: BTreeMap::new(),
         inserted: BTreeMap::new(),
         amended: BTreeMap::new(),
@@ -265,7 +269,10 @@ impl<'a> Binder<'a> {
         let target = Target { name, is_table, is_inline, is_bare, has_readers, span };
         let output = match &statement.kind {
             StatementKind::Query(query) => self.query(query, &target),
-            StatementKind::Create(create) => self.query(&create.query, &target),
+            StatementKind::Create(create) => {
+                self.created_with.insert(shown.clone(), &create.query.with);
+                self.query(&create.query, &target)
+            }
             StatementKind::Declare(declare) => self.declared_target(declare, &target),
             _ => None,
         };
@@ -489,6 +496,7 @@ impl<'a> Binder<'a> {
     fn plan(&mut self) -> Option<AppPlan> {
         self.graph.finish();
         let bounded = top::plan(&mut self.graph.nodes);
+        self.place_tables();
         let unbounded = |d: &Diagnostic| d.primary.as_ref().is_none_or(|p| !bounded.contains(&p.span));
         self.diagnostics.retain(|d| d.code != over::UNBOUNDED || unbounded(d));
         self.place_defaults();

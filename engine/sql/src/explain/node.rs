@@ -76,6 +76,8 @@ pub fn headline(plan: &AppPlan, node: &Node) -> String {
                 format!("Exchange by {} (edge {edge})", names(input, key))
             }
         }
+        NodeKind::Exchange { edge, route: Route::All } => format!("Exchange all rows to every shard (edge {edge})"),
+        NodeKind::Exchange { route: Route::Here, .. } => "Exchange none: rows stay where they are read".to_owned(),
         NodeKind::Unnest(spec) => relation::unnest(spec, input, &node.schema),
         NodeKind::Join(spec) => {
             let right =

@@ -7,8 +7,8 @@ use super::Growth;
 use super::expr::{comparison, sql};
 use super::node::{names, reaches_live};
 use crate::plan::{
-    AppPlan, CompareOp, JoinMode, JoinSpec, Node, OverKind, OverSpec, Side, SubqueryKind, SubquerySpec, SubqueryState,
-    UnnestSpec,
+    Apart, AppPlan, CompareOp, EVERYWHERE_BYTES_MAX, JoinMode, JoinSpec, Node, OverKind, OverSpec, Placement, Side,
+    SubqueryKind, SubquerySpec, SubqueryState, UnnestSpec,
 };
 
 /// `inputs`: the schemas of both sides; `own`: the join's.
@@ -38,6 +38,34 @@ pub fn join(spec: &JoinSpec, inputs: [&Schema; 2], own: &Schema) -> String {
     format!("{} join {mode} on {on}{residual}", spec.kind.name())
 }
 
+/// Where a looked-up table is, and why.
+fn placement(placement: Placement) -> String {
+    let why = match placement {
+        Placement::Everywhere { bytes } => {
+            let limit = size(EVERYWHERE_BYTES_MAX);
+            return format!("whole on every shard: its files have {}, at most {limit}", size(bytes));
+        }
+        Placement::ByKey(Apart::Live) => "its input may grow for ever".to_owned(),
+        Placement::ByKey(Apart::Unknown) => "the size of its input is not known".to_owned(),
+        Placement::ByKey(Apart::Large { bytes }) => {
+            format!("its files have {}, more than {}", size(bytes), size(EVERYWHERE_BYTES_MAX))
+        }
+        Placement::ByKey(Apart::Made) => "it is made of joins or lists".to_owned(),
+        Placement::ByKey(Apart::Kept) => "those without a match leave in the end, once".to_owned(),
+        Placement::ByKey(Apart::Versions) => "its versions are looked up".to_owned(),
+    };
+    format!("cut by key over the shards: {why}")
+}
+
+/// `12 kB`, `8 MiB`
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_024 => format!("{bytes} bytes"),
+        1_024..1_048_576 => format!("{} KiB", bytes.div_ceil(1_024)),
+        _ => format!("{} MiB", bytes.div_ceil(1_048_576)),
+    }
+}
+
 fn signed(ns: i64) -> String {
     let text = duration_text(ns.saturating_abs());
     if ns < 0 { format!("-{text}") } else { text }
@@ -52,7 +80,11 @@ pub fn join_state(spec: &JoinSpec) -> (Growth, String) {
             (Growth::PerKeyAndWindow, format!("rows of both sides for {}", signed(held)))
         }
         JoinMode::Window { .. } => (Growth::PerKeyAndWindow, "rows of both sides in open windows".to_owned()),
-        JoinMode::Lookup { .. } => (Growth::PerKey, "the rows of the table".to_owned()),
+        JoinMode::Lookup { version: Some(version), .. } => match version.retention_ns {
+            Some(ns) => (Growth::PerKey, format!("the versions of the table's rows of the last {}", duration_text(ns))),
+            None => (Growth::Unbounded, "all versions of the table's rows: no retention is given".to_owned()),
+        },
+        JoinMode::Lookup { .. } => (Growth::PerKey, format!("the rows of the table, {}", placement(spec.placement))),
         JoinMode::Tables => (Growth::PerKey, "the rows of both tables".to_owned()),
     }
 }

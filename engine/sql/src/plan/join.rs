@@ -27,7 +27,57 @@ pub struct JoinSpec {
     pub output: Vec<JoinColumn>,
     /// Of [`Fallback::UseDefaults`]: for each column of the table's side the value that stands for it.
     pub defaults: Vec<Value>,
+    /// Of versions: columns of the table's side that, with the key, tell its rows apart; `None`: each row that comes is
+    /// another one.
+    pub identity: Option<Vec<usize>>,
+    /// Of a looked-up table: where its rows are.
+    pub placement: Placement,
 }
+
+/// The version of a table that a stream's row looks up: the last one at or before a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// Column of the stream's side with the time, a Timestamp or Integer ms; `None`: the row's event time.
+    pub column: Option<usize>,
+    /// How far behind the watermark rows may ask, ns; `None`: as far as they like, and all versions are kept.
+    pub retention_ns: Option<i64>,
+}
+
+/// Where the rows of a looked-up table are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// With the owner of their key, to which the stream's rows travel.
+    ByKey(Apart),
+    /// All of them on every shard: rows of the stream stay where they are read.
+    Everywhere {
+        /// Size of the files that the table is made of.
+        bytes: u64,
+    },
+}
+
+/// Why a looked-up table is cut by its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Apart {
+    /// Its input may grow for ever.
+    Live,
+    /// Nobody knows the size of its input.
+    Unknown,
+    /// Its files are larger than [`EVERYWHERE_BYTES_MAX`].
+    Large {
+        /// Their size.
+        bytes: u64,
+    },
+    /// It is made by operators that may give many rows for one.
+    Made,
+    /// Its rows without a match leave once.
+    Kept,
+    /// Its versions are looked up.
+    Versions,
+}
+
+/// A table is held by every shard when the files it is made of are no larger than this: so many shards hold it so many
+/// times, and at this size that is less than what a shuffle of the stream keeps under way.
+pub const EVERYWHERE_BYTES_MAX: u64 = 8 << 20;
 
 /// Kind of join.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,8 +166,8 @@ pub enum JoinMode {
     Lookup {
         /// The side that is the table.
         table: Side,
-        /// Column of the stream's side with the time whose version of the table counts; `None`: the current one.
-        version: Option<usize>,
+        /// Which version of the table counts; `None`: the current one.
+        version: Option<Version>,
         /// What becomes of rows of the stream that come before the table is loaded.
         fallback: Fallback,
     },

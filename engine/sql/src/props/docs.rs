@@ -91,7 +91,7 @@ pub const DOCS: &[(&str, &str)] = &[
     ("join.retry.max", "How often WaitAndRetry looks again for a table that is missing."),
     ("join.retry.delay", "First pause between these looks; each one doubles, up to 30 s."),
     ("table_model", "How a table keeps its rows."),
-    ("retention", "How long a table keeps its rows."),
+    ("retention", "How far behind the watermark versions of a table are kept for FOR SYSTEM_TIME AS OF."),
     ("refresh_interval", "How often a table is read again."),
     ("mode", "How a job runs."),
     ("use_transactions", "Write and commit in transactions."),

@@ -353,7 +353,7 @@ pub const KEYS: &[Key] = &[
     both("join.retry.max", &[], Int(0)).global().default("3"),
     both("join.retry.delay", &[], SECONDS).global().default("1s"),
     both("table_model", &[], Text).global().inert(),
-    both("retention", &[], Text).global().inert(),
+    both("retention", &[], SECONDS).global(),
     both("refresh_interval", &[], Text).global().inert(),
     both("mode", &["processor.type", "job_mode"], Text).global().inert(),
     both("use_transactions", &[], Bool).global().default("false").later(),

@@ -46,6 +46,10 @@ impl<C: Catalog> Catalog for RememberingCatalog<C> {
     fn has_one_header(&mut self, spec: &SourceSpec) -> bool {
         self.inner.has_one_header(spec)
     }
+
+    fn bytes(&mut self, spec: &SourceSpec) -> Option<u64> {
+        self.inner.bytes(spec)
+    }
 }
 
 /// A schema as a checkpoint keeps it.

@@ -13,25 +13,25 @@
 //! column, nothing per row is allocated. State: `held` has the rows.
 
 mod held;
-mod pairs;
+pub(super) mod pairs;
+pub(super) mod probe;
 mod saved;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
-use velostream_sql::plan::{JoinKind, JoinMode, JoinSpec, Side};
+use velostream_sql::plan::{Fallback, JoinKind, JoinMode, JoinSpec, Placement, Side};
 use velostream_state::rows::NONE;
 use velostream_state::snapshot::{SnapshotError, SnapshotReader, SnapshotWriter};
 use velostream_types::time::{WM_END, WM_NONE};
-use velostream_types::{Batch, DlqId, Fatal, SchemaRef};
+use velostream_types::{Batch, Fatal, SchemaRef};
 
 use self::held::Held;
-use self::pairs::Pairs;
-use super::marks::{Mark, batches};
-use super::output::Output;
-use crate::expr::{EvalContext, Evaluator};
+use self::pairs::Nothing;
+use self::probe::{Probe, Table};
+use super::marks::Mark;
+use super::saved::made_of;
+use crate::expr::EvalContext;
 use crate::op::aggregate::Place;
-use crate::op::filter::bury;
 use crate::op::inputs::{Input, Inputs};
 use crate::operator::{Msg, OpCx, Operator};
 
@@ -53,62 +53,39 @@ pub struct Lookup {
     ready: VecDeque<Msg>,
     /// Which inputs ended.
     ends: [bool; 2],
+    /// What becomes of rows of the stream; `FailFast` once the table is loaded.
+    fallback: Fallback,
     /// The end was given on.
     over: bool,
-}
-
-/// What a stream's batch goes through.
-struct Probe {
-    keys: Vec<usize>,
-    stream: Side,
-    keeps_stream: bool,
-    pairs: Pairs,
-    output: Output,
-    residual: Option<Evaluator>,
-    ctx: EvalContext,
-    names: Arc<[Arc<str>]>,
-    dlq: DlqId,
 }
 
 impl Lookup {
     /// The operator of this join over inputs of these schemas.
     pub fn new(spec: &JoinSpec, inputs: [&SchemaRef; 2], place: Place, ctx: EvalContext) -> Lookup {
-        let table = match spec.mode {
-            JoinMode::Lookup { table, .. } => table,
-            _ => Side::Right,
+        let (table, fallback) = match spec.mode {
+            JoinMode::Lookup { table, fallback, .. } => (table, fallback),
+            _ => (Side::Right, Fallback::FailFast),
         };
-        let (table_keys, stream_keys) = match table {
-            Side::Left => (&spec.left_keys, &spec.right_keys),
-            Side::Right => (&spec.right_keys, &spec.left_keys),
-        };
+        let table_keys = if table == Side::Left { &spec.left_keys } else { &spec.right_keys };
         let port = usize::from(table == Side::Right);
-        let probe = Probe {
-            keys: stream_keys.clone(),
-            stream: table.other(),
-            keeps_stream: spec.kind.keeps(table.other()),
-            pairs: Pairs::default(),
-            output: Output::new(spec, ctx, Arc::clone(&place.sources), place.dlq),
-            residual: spec.residual.as_ref().map(Evaluator::new),
-            ctx,
-            names: Arc::clone(&place.sources),
-            dlq: place.dlq,
-        };
+        let everywhere = matches!(spec.placement, Placement::Everywhere { .. });
         Lookup {
             table: port,
             kind: spec.kind,
-            held: Held::new(table_keys, inputs[port], spec.kind.keeps(table), (place.shard, place.shards)),
+            held: Held::new(table_keys, inputs[port], spec.kind.keeps(table), everywhere),
             inputs: Inputs::new(2),
-            probe,
+            probe: Probe::new(spec, table.other(), &place, ctx),
             open: None,
             left_over: VecDeque::new(),
             ready: VecDeque::new(),
             ends: [false; 2],
+            fallback,
             over: false,
         }
     }
 
     fn keeps_table(&self) -> bool {
-        self.kind.keeps(self.probe.stream.other())
+        self.kind.keeps(self.probe.stream().other())
     }
 
     /// Takes what an input has next; `None` when something has to arrive first.
@@ -122,8 +99,14 @@ impl Lookup {
                     cx.counters.dropped += self.held.change(&batch);
                     cx.counters.groups = self.held.groups() as u64;
                     cx.counters.state_bytes = self.held.bytes() as u64;
+                } else if self.fallback == Fallback::SkipRecord {
+                    cx.counters.dropped += batch.rows as u64;
+                } else if matches!(self.fallback, Fallback::EmitWithNulls | Fallback::UseDefaults) {
+                    self.probe.begin_absent(batch.rows);
+                    self.open = Some(batch);
                 } else {
-                    self.probe.begin(&batch, &mut self.held);
+                    let (keys, firsts) = self.probe.begin();
+                    self.held.find(&batch.columns, keys, batch.rows, firsts);
                     self.open = Some(batch);
                 }
             }
@@ -156,81 +139,10 @@ impl Lookup {
         let slots: Vec<u32> = self.left_over.drain(..most).collect();
         let none = vec![NONE; slots.len()];
         let marks: Vec<Mark> = slots.iter().map(|slot| self.held.mark(*slot)).collect();
-        let columns = match self.probe.stream {
-            Side::Left => self.probe.output.columns(&pairs::Nothing, &none, self.held.rows(), &slots, &[]),
-            Side::Right => self.probe.output.columns(self.held.rows(), &slots, &pairs::Nothing, &none, &[]),
-        };
-        for batch in batches(columns, &marks, None).into_iter().rev() {
+        let columns = self.probe.columns(&Nothing, &none, self.held.rows(), &slots);
+        for batch in made_of(columns, &marks).into_iter().rev() {
             self.ready.push_front(Msg::Batch(batch));
         }
-    }
-}
-
-impl Probe {
-    /// Finds the first match of each row of a batch.
-    fn begin(&mut self, batch: &Batch, held: &mut Held) {
-        let firsts = self.pairs.begin();
-        held.find(&batch.columns, &self.keys, batch.rows, firsts);
-    }
-
-    /// The next rows of the batch under way; `None` when there are none left.
-    fn next(&mut self, batch: &Batch, held: &mut Held, cx: &mut OpCx<'_>) -> Option<Batch> {
-        let most = cx.batch_rows.max(1);
-        loop {
-            let is_last = match self.residual.is_some() {
-                false => self.pairs.fill(held, most, self.keeps_stream),
-                true => {
-                    let from = self.pairs.row();
-                    let is_last = self.pairs.candidates(held, most);
-                    let keep = self.matches(batch, held, cx);
-                    self.pairs.settle(from, &keep, self.keeps_stream);
-                    is_last
-                }
-            };
-            if !self.pairs.rows.is_empty() {
-                held.note(&self.pairs.slots);
-                let made = self.make(batch, held);
-                cx.counters.rows_out += made.rows as u64;
-                return Some(made);
-            }
-            if is_last {
-                return None;
-            }
-        }
-    }
-
-    /// Which candidates the residual lets match.
-    fn matches(&mut self, batch: &Batch, held: &Held, cx: &mut OpCx<'_>) -> Vec<bool> {
-        if self.pairs.rows.is_empty() {
-            return Vec::new();
-        }
-        let Some(mut residual) = self.residual.take() else { return Vec::new() };
-        let candidates = self.made(batch, held);
-        self.ctx.now_ns = cx.now_ns;
-        let found = residual.filter_mask(&candidates, &self.ctx);
-        self.residual = Some(residual);
-        cx.counters.division_by_zero += found.division_by_zero;
-        bury(found.errors, &candidates, &self.names, self.dlq, cx);
-        found.keep.values().iter().collect()
-    }
-
-    /// The pairs that were found, as rows.
-    fn made(&self, batch: &Batch, held: &Held) -> Batch {
-        let (rows, slots) = (&self.pairs.rows, &self.pairs.slots);
-        let is_whole = rows.len() == batch.rows && rows.iter().enumerate().all(|(at, row)| *row as usize == at);
-        let stream = pairs::Rowed { columns: &batch.columns, is_whole };
-        let columns = match self.stream {
-            Side::Left => self.output.columns(&stream, rows, held.rows(), slots, &[]),
-            Side::Right => self.output.columns(held.rows(), slots, &stream, rows, &[]),
-        };
-        let meta = if is_whole { batch.meta.clone() } else { batch.meta.take(rows) };
-        Batch::new(columns, rows.len(), meta)
-    }
-
-    fn make(&mut self, batch: &Batch, held: &Held) -> Batch {
-        let mut made = self.made(batch, held);
-        self.pairs.number(&mut made.meta, made.rows);
-        made
     }
 }
 
@@ -263,6 +175,12 @@ impl Operator for Lookup {
         }
     }
 
+    fn loaded(&mut self, port: usize) {
+        if port == self.table {
+            self.fallback = Fallback::FailFast;
+        }
+    }
+
     fn is_satisfied(&self) -> bool {
         self.over
     }
@@ -276,7 +194,10 @@ impl Operator for Lookup {
     }
 
     fn snapshot(&self, out: &mut SnapshotWriter) {
-        self.held.snapshot(out);
+        // Where the stream ended first, what came of a table that all shards hold was not taken any more.
+        if !self.over {
+            self.held.snapshot(out);
+        }
     }
 
     fn restore(&mut self, from: &SnapshotReader, owns: &dyn Fn(u16) -> bool) -> Result<(), SnapshotError> {

@@ -10,6 +10,7 @@ pub mod output;
 pub mod saved;
 pub mod streams;
 pub mod tables;
+pub mod versions;
 
 use velostream_sql::plan::{JoinMode, JoinSpec};
 use velostream_types::SchemaRef;
@@ -21,6 +22,7 @@ use crate::operator::Operator;
 /// The operator of a join over inputs of these schemas, left and right.
 pub fn operator(spec: &JoinSpec, inputs: [&SchemaRef; 2], place: Place, ctx: EvalContext) -> Box<dyn Operator> {
     match spec.mode {
+        JoinMode::Lookup { version: Some(at), .. } => Box::new(versions::Versions::new(spec, at, inputs, &place, ctx)),
         JoinMode::Lookup { .. } => Box::new(lookup::Lookup::new(spec, inputs, place, ctx)),
         JoinMode::Tables => Box::new(tables::TableJoin::new(spec, inputs, place, ctx)),
         JoinMode::Interval { .. } | JoinMode::AsOf { .. } | JoinMode::Window { .. } => {

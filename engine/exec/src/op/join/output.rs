@@ -115,7 +115,7 @@ impl Output {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use velostream_sql::plan::{JoinKind, JoinMode};
+    use velostream_sql::plan::{Apart, JoinKind, JoinMode, Placement};
     use velostream_types::{DataType, Value};
 
     #[test]
@@ -128,6 +128,8 @@ mod tests {
             residual: None,
             output: vec![JoinColumn::Of(Side::Right, 0), JoinColumn::Of(Side::Left, 0), JoinColumn::WindowEnd],
             defaults: Vec::new(),
+            identity: None,
+            placement: Placement::ByKey(Apart::Unknown),
         };
         let ctx = EvalContext { run_start_ms: 0, now_ns: 0, seed: 0 };
         let output = Output::new(&spec, ctx, Arc::from([]), DlqId(0));

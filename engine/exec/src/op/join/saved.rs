@@ -1,8 +1,8 @@
 //! Metadata of kept rows as columns of a snapshot, and back.
 
-use velostream_types::{Column, SourceId, Value, within};
+use velostream_types::{Batch, Column, NTH_MASK, RowMeta, RowOrder, SourceId, Value, within};
 
-use super::marks::Mark;
+use super::marks::{Mark, batches};
 
 /// Columns that metadata takes.
 pub const MARK_COLUMNS: usize = 10;
@@ -50,4 +50,26 @@ pub fn marks_in(columns: &[Column]) -> Option<Vec<Mark>> {
         })
     };
     (0..source.len()).map(mark).collect()
+}
+
+/// Rows with these marks as batches, cut by the partition they stem from. Rows of a source are such again.
+pub fn made_of(columns: Vec<Column>, marks: &[Mark]) -> Vec<Batch> {
+    let mut made = batches(columns, marks, None);
+    made.iter_mut().for_each(|batch| batch.meta.order = order_of(&batch.meta, batch.rows));
+    made
+}
+
+/// The order of rows; that of their records where it says no more.
+fn order_of(meta: &RowMeta, rows: usize) -> RowOrder {
+    let tie = meta.tie_of();
+    let order = |row: usize| meta.order_at(row);
+    let is_record = |row: &usize| {
+        let (major, minor, own) = order(*row);
+        major == meta.offsets.at(*row) && minor == within::HERE && own & !NTH_MASK == tie
+    };
+    match (0..rows).all(|row| is_record(&row)) {
+        false => meta.order.clone(),
+        true if (0..rows).all(|row| order(row).2 == tie) => RowOrder::Source,
+        true => RowOrder::Nth((0..rows).map(|row| order(row).2).collect::<Vec<u64>>().into()),
+    }
 }

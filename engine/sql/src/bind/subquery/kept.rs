@@ -51,7 +51,7 @@ impl Binder<'_> {
         };
         if chooses_by_order(sub, fold.as_ref()) {
             // A row that is taken back is found by its values, and where order matters equal rows are not the same.
-            for column in self.identity(&scope.rel) {
+            for column in self.identity(&scope.rel, None).columns {
                 column_of(self.rel_column(&scope.rel, column, sub.span), &mut project);
             }
         }

@@ -73,7 +73,9 @@ pub(super) fn kind(kind: &NodeKind) -> String {
                 JoinMode::Window { spec, at_close } => {
                     format!("window {}s {at_close}", spec.kind.size_ns() / 1_000_000_000)
                 }
-                JoinMode::Lookup { table, version, .. } => format!("table {table:?} {version:?}"),
+                JoinMode::Lookup { table, version, .. } => {
+                    format!("table {table:?} {:?}", version.map(|version| version.column))
+                }
                 JoinMode::Tables => "tables".to_owned(),
             };
             let (keys, residual) = ((&spec.left_keys, &spec.right_keys), residual.unwrap_or_default());

@@ -4,17 +4,19 @@
 //! without a match leave in the end, each carries its metadata and whether it ever matched. Rows with NULL in their key
 //! match nothing, and only such tables keep them.
 //!
-//! Cost: a batch of rows that only come is probed, linked and copied column by column. A row is at most 64 bytes beside
-//! its own: 17 to 21 in slots of the index and 8 in its words, 8 a group and 8 a row in the chains. Taking back looks
-//! through the rows of the key; where these are many, `finder` knows rows by their bytes.
+//! Cost: a batch of rows that only come is probed, linked and copied column by column. Beside its own
+//! bytes a row takes 11 to 21 in slots of the index and 8 in its words, 8 a group and 8 a row in the chains, and the key
+//! once more where it is longer than seven bytes. Taking back looks
+//! through the rows of the key from the first on.
 
 use velostream_state::block::BlockPool;
 use velostream_state::chains::Chains;
 use velostream_state::index::{GroupIndex, KeyHasher};
 use velostream_state::key::KeyEncoder;
 use velostream_state::rows::{NONE, RowStore};
-use velostream_types::{Batch, Column, DataType, SchemaRef, ShardId};
+use velostream_types::{Batch, Column, DataType, SchemaRef};
 
+use super::probe::Table;
 use crate::op::join::marks::{Mark, Marks};
 
 /// The rows.
@@ -35,8 +37,26 @@ pub(super) struct Held {
     pub(super) slots: Vec<u32>,
     /// Where rows without a match leave.
     pub(super) seen: Option<Seen>,
-    /// Own shard, and how many there are.
-    pub(super) shard: (ShardId, u16),
+    /// Every shard holds all rows: each stores them, and one store is enough.
+    pub(super) everywhere: bool,
+    pub(super) restored: bool,
+}
+
+impl Table for Held {
+    fn rows(&self) -> &RowStore {
+        &self.rows
+    }
+
+    #[inline]
+    fn next(&self, _row: usize, slot: u32) -> u32 {
+        self.chains.next(slot)
+    }
+
+    fn note(&mut self, slots: &[u32]) {
+        if let Some(seen) = &mut self.seen {
+            slots.iter().filter(|slot| **slot != NONE).for_each(|slot| seen.matched[*slot as usize] = true);
+        }
+    }
 }
 
 /// What is known of each row beside its values.
@@ -48,7 +68,7 @@ pub(super) struct Seen {
 
 impl Held {
     /// No rows of this schema, by these columns.
-    pub fn new(keys: &[usize], schema: &SchemaRef, keeps_unmatched: bool, shard: (ShardId, u16)) -> Held {
+    pub fn new(keys: &[usize], schema: &SchemaRef, keeps_unmatched: bool, everywhere: bool) -> Held {
         let types: Vec<DataType> = schema.fields.iter().map(|f| f.data_type.clone()).collect();
         Held {
             keys: keys.to_vec(),
@@ -65,7 +85,8 @@ impl Held {
             coming: Vec::new(),
             slots: Vec::new(),
             seen: keeps_unmatched.then(Seen::default),
-            shard,
+            everywhere,
+            restored: false,
         }
     }
 
@@ -78,17 +99,6 @@ impl Held {
     pub fn bytes(&self) -> usize {
         let seen = self.seen.as_ref().map_or(0, |seen| seen.marks.bytes() + seen.matched.capacity());
         self.rows.bytes() + self.index.bytes() + self.chains.bytes() + seen
-    }
-
-    /// The rows by slot.
-    pub fn rows(&self) -> &RowStore {
-        &self.rows
-    }
-
-    /// The row behind this one of its key.
-    #[inline]
-    pub fn next(&self, slot: u32) -> u32 {
-        self.chains.next(slot)
     }
 
     /// Metadata of a row; only where rows without a match leave.
@@ -182,13 +192,6 @@ impl Held {
         firsts.extend(self.groups.iter().map(|group| self.chains.first(*group)));
         for nulls in columns.iter().filter_map(|column| column.nulls()).filter(|nulls| nulls.null_count() > 0) {
             nulls.iter().zip(firsts.iter_mut()).filter(|(valid, _)| !valid).for_each(|(_, first)| *first = NONE);
-        }
-    }
-
-    /// These rows matched.
-    pub fn note(&mut self, slots: &[u32]) {
-        if let Some(seen) = &mut self.seen {
-            slots.iter().filter(|slot| **slot != NONE).for_each(|slot| seen.matched[*slot as usize] = true);
         }
     }
 

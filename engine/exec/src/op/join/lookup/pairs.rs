@@ -4,14 +4,14 @@
 //! settled row by row, so that a row without a match is known when its last candidate was looked at.
 
 use velostream_state::rows::NONE;
-use velostream_types::{Column, NTH_BITS, NTH_MASK, RowMeta, RowOrder, Within};
+use velostream_types::{Column, NTH_BITS, NTH_MASK, RowMeta, RowOrder, Value, Within};
 
-use super::held::Held;
+use super::probe::Table;
 use crate::op::join::output::Rows;
 
 /// The walk.
 #[derive(Debug, Default)]
-pub(super) struct Pairs {
+pub struct Pairs {
     /// First row of the table by row of the batch.
     firsts: Vec<u32>,
     /// Row of the batch that is next.
@@ -31,7 +31,7 @@ pub(super) struct Pairs {
 }
 
 /// Columns of a batch. Where all rows are wanted as they stand, nothing is copied.
-pub(super) struct Rowed<'a> {
+pub struct Rowed<'a> {
     pub columns: &'a [Column],
     pub is_whole: bool,
 }
@@ -42,8 +42,17 @@ impl Rows for Rowed<'_> {
     }
 }
 
+/// A side with one value per column.
+pub struct Constant<'a>(pub &'a [Value]);
+
+impl Rows for Constant<'_> {
+    fn gather(&self, column: usize, rows: &[u32]) -> Column {
+        Column::repeat(self.0.get(column).unwrap_or(&Value::Null), rows.len())
+    }
+}
+
 /// A side without a row.
-pub(super) struct Nothing;
+pub struct Nothing;
 
 impl Rows for Nothing {
     fn gather(&self, _column: usize, rows: &[u32]) -> Column {
@@ -65,7 +74,7 @@ impl Pairs {
     }
 
     /// Finds the next pairs, `most` at most. Answers TRUE when they are the last.
-    pub fn fill(&mut self, held: &Held, most: usize, keeps: bool) -> bool {
+    pub fn fill<T: Table>(&mut self, held: &T, most: usize, keeps: bool) -> bool {
         self.rows.clear();
         self.slots.clear();
         while self.row < self.firsts.len() && self.rows.len() < most {
@@ -84,7 +93,7 @@ impl Pairs {
     }
 
     /// Finds the next pairs that a residual decides on: `most` at most, counting rows without any.
-    pub fn candidates(&mut self, held: &Held, most: usize) -> bool {
+    pub fn candidates<T: Table>(&mut self, held: &T, most: usize) -> bool {
         self.rows.clear();
         self.slots.clear();
         let mut without = 0;
@@ -101,10 +110,10 @@ impl Pairs {
     }
 
     #[inline]
-    fn candidate(&mut self, held: &Held, slot: u32) {
+    fn candidate<T: Table>(&mut self, held: &T, slot: u32) {
         self.rows.push(self.row as u32);
         self.slots.push(slot);
-        match held.next(slot) {
+        match held.next(self.row, slot) {
             NONE => self.row += 1,
             next => {
                 self.next = Some(next);

@@ -6,10 +6,13 @@ use velostream_state::snapshot::{SnapshotError, SnapshotReader, SnapshotWriter, 
 use velostream_types::{Batch, Column, RowMeta, SourceId, Value, vnode};
 
 use super::held::Held;
+use super::probe::Table;
 use crate::op::join::marks::Mark;
 use crate::op::join::saved::{MARK_COLUMNS, mark_columns, marks_in};
 
 const ROWS: &str = "table";
+/// Rows that every shard holds and stores: one store has all of them.
+const WHOLE: &str = "whole table";
 const VERSION: u16 = 1;
 
 impl Held {
@@ -18,7 +21,6 @@ impl Held {
         let live = |group: &u32| self.chains.first(*group) != NONE;
         let vnode_of = |group: u32| (vnode::of_key(self.index.key(group)), group);
         let mut groups: Vec<(u16, u32)> = (0..self.index.high() as u32).filter(live).map(vnode_of).collect();
-        groups.retain(|(vnode, _)| vnode::owner(*vnode, self.shard.1) == self.shard.0);
         groups.sort_unstable_by(|a, b| (a.0, self.index.key(a.1)).cmp(&(b.0, self.index.key(b.1))));
         let mut vnodes = Vec::new();
         let mut slots = Vec::new();
@@ -32,20 +34,30 @@ impl Held {
             let marks: Vec<Mark> = slots.iter().map(|slot| seen.marks.at(*slot)).collect();
             columns.extend(mark_columns(&marks));
         }
-        out.tables.push(StateTable { name: ROWS.to_owned(), version: VERSION, vnodes: Some(vnodes), columns });
+        out.tables.push(StateTable {
+            name: if self.everywhere { WHOLE } else { ROWS }.to_owned(),
+            version: VERSION,
+            vnodes: Some(vnodes),
+            columns,
+        });
     }
 
     /// Takes the rows of the virtual nodes that this shard holds.
     pub fn restore(&mut self, from: &SnapshotReader, owns: &dyn Fn(u16) -> bool) -> Result<(), SnapshotError> {
         let shape = || SnapshotError::Shape("the rows of a looked-up table have another shape".to_owned());
-        for table in from.tables.iter().filter(|table| table.name == ROWS) {
+        let everywhere = self.everywhere;
+        let holds = |vnode: u16| everywhere || owns(vnode);
+        for table in &from.tables {
+            if table.name == WHOLE && std::mem::replace(&mut self.restored, true) {
+                continue;
+            }
             let Some(vnodes) = &table.vnodes else { return Err(shape()) };
             let own = self.types.len();
             let more = if self.seen.is_some() { 1 + MARK_COLUMNS } else { 0 };
             if table.columns.len() != own + more {
                 return Err(shape());
             }
-            let rows: Vec<u32> = (0..vnodes.len()).filter(|at| owns(vnodes[*at])).map(|at| at as u32).collect();
+            let rows: Vec<u32> = (0..vnodes.len()).filter(|at| holds(vnodes[*at])).map(|at| at as u32).collect();
             if rows.is_empty() {
                 continue;
             }
