@@ -13,6 +13,10 @@ use super::value::{Column, Kind, Value};
 pub fn rows(app: &App, feed: &Feed) -> Result<Option<Vec<Values>>, String> {
     let views: Option<Vec<String>> = app.statements.iter().map(|s| view(app, s)).collect();
     let Some(views) = views else { return Ok(None) };
+    // A TABLE of one group begins with its first row, a view before.
+    if app.statements.iter().any(|s| s.table && s.query.items.is_empty()) {
+        return Ok(None);
+    }
     let sqlite = Connection::open_in_memory().map_err(|e| e.to_string())?;
     for (source, partitions) in app.sources.iter().zip(feed) {
         fill(&sqlite, source, partitions).map_err(|e| e.to_string())?;

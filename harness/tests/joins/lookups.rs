@@ -2,7 +2,7 @@
 //!
 //! Tables and streams are fed in turn, each step worked on before the next: what a row finds is then what was said before.
 
-use super::apps::{Case, G, ID, K, Maker, V, named, rel};
+use super::apps::{COMPOUND_LIVE_KEYS, Case, G, ID, K, Maker, V, named, rel};
 use super::model::{Aggregate, Expr, Group, Item, Join, Keeps, Mode, Query, Rel};
 use super::value::Kind;
 
@@ -34,8 +34,8 @@ pub fn draft(maker: &mut Maker<'_>, name: &str, file: bool, steps: &[usize]) -> 
     ]);
     let source = match how {
         How::Declared => {
-            let keys: [&[usize]; 3] = [&[K], &[K, G], &[ID]];
-            let key = *maker.draw.pick(&keys);
+            let keys: [&[usize]; 3] = [&[K], &[ID], &[K, G]];
+            let key = *maker.draw.pick(if COMPOUND_LIVE_KEYS || file { &keys } else { &keys[..2] });
             maker.table(name, key, steps)
         }
         _ => maker.stream(&format!("{name}s"), file, steps),

@@ -125,11 +125,6 @@ impl<'a> Sim<'a> {
     }
 
     fn step(&mut self, step: usize) {
-        if step == 0 {
-            for source in (0..self.app.sources.len()).filter(|s| self.app.sources[*s].file) {
-                self.push(source, &Event::Watermark(i64::MIN));
-            }
-        }
         let mut order = Vec::new();
         for (s, partitions) in self.feed.iter().enumerate() {
             for (p, records) in partitions.iter().enumerate() {
@@ -140,6 +135,12 @@ impl<'a> Sim<'a> {
             }
         }
         order.sort_unstable();
+        // What holds records that are not read yet is behind, not idle.
+        for source in 0..self.app.sources.len() {
+            if self.counts[source].contains(&true) && !self.app.sources[source].is_table() {
+                self.push(source, &Event::Watermark(self.watermarks[source]));
+            }
+        }
         self.settle_tables();
         for (offset, s, p) in order {
             self.record(offset, s, p);
@@ -336,6 +337,10 @@ impl<'a> Sim<'a> {
             None => self.joined(query),
         };
         if let Some(group) = &query.group {
+            // A TABLE begins with its first row.
+            if rows.is_empty() {
+                return Vec::new();
+            }
             return grouped(group, &query.items, &rows, &self.store).unwrap_or_default();
         }
         let keys: Vec<usize> = (0..query.items.len()).filter(|i| query.items[*i].key).collect();

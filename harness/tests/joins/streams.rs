@@ -1,6 +1,6 @@
 //! Apps of joins of streams: bounds in all forms, windows, ASOF, three in a row, and what reads their rows.
 
-use super::apps::{Case, G, K, Maker, named, rel};
+use super::apps::{Case, G, K, Maker, RETURNS, named, rel};
 use super::model::{Bound, Expr, Form, Item, Join, Keeps, Mode, Op, Query, Rel, Shape};
 use super::value::Kind;
 
@@ -46,7 +46,7 @@ pub fn app(maker: &mut Maker<'_>, case: Case) -> bool {
             maker.statement("out", false, query);
         }
     }
-    !file && !matches!(case, Case::ThreeStreams | Case::ThenWindow | Case::ThenGroup)
+    RETURNS && !file && !matches!(case, Case::ThreeStreams | Case::ThenWindow | Case::ThenGroup)
 }
 
 fn edge(name: &str, start: bool) -> Item {
@@ -124,7 +124,9 @@ fn join(maker: &mut Maker<'_>, rels: &[Rel], keeps: Keeps, mode: Mode) -> Join {
     let plain = matches!(mode, Mode::Interval { bound, .. } if matches!(bound.form, Form::Within(_) | Form::Sides(_)));
     let using = plain && keys == [K] && maker.draw.once_in(5) && rels.len() == 2;
     let keys: Vec<(Expr, Expr)> = keys.into_iter().map(|c| (Expr::Column(0, c), Expr::Column(1, c))).collect();
-    let residual = (!using && maker.draw.once_in(3)).then(|| maker.between(&rels[..2]));
+    // ASOF takes equalities and the order of the times alone.
+    let plain = using || matches!(mode, Mode::AsOf { .. });
+    let residual = (!plain && maker.draw.once_in(3)).then(|| maker.between(&rels[..2]));
     Join { keeps, mode, keys, using, residual }
 }
 

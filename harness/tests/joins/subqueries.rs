@@ -1,7 +1,7 @@
 //! Apps of subqueries: EXISTS, IN, values, ANY and ALL; correlated or not; in WHERE, in SELECT and in CASE; over tables that
 //! change between two rows, and over streams with a bound in time.
 
-use super::apps::{Case, K, Maker, TS, rel};
+use super::apps::{Case, INNER_STREAMS, K, Maker, TS, rel};
 use super::lookups::{draft, finished, position, turns, waits};
 use super::model::{Aggregate, Expr, Item, Op, Query, SubForm, SubValue, Subquery};
 use super::value::Kind;
@@ -9,7 +9,7 @@ use super::value::Kind;
 /// Draws one; no partition of its feeds comes back.
 pub fn app(maker: &mut Maker<'_>, case: Case) -> bool {
     let (mut of_tables, mut of_streams) = turns(maker, 3);
-    let of_stream = maker.draw.once_in(5);
+    let of_stream = maker.draw.once_in(5) && INNER_STREAMS;
     let waits = !of_stream && waits(maker, &mut of_tables, &mut of_streams);
     let outer = maker.stream("s", false, &of_streams);
     let first = (!of_stream).then(|| draft(maker, "t", waits, &of_tables));
