@@ -326,7 +326,8 @@ impl Maker<'_> {
         keys.retain(|key| matches!(key, Expr::Column(..)));
         let mut items = named(keys);
         items.iter_mut().enumerate().for_each(|(at, item)| item.name = format!("k{at}"));
-        let mut aggregates = vec![(Aggregate::Rows, "n".to_owned())];
+        // An input column wins over an alias in HAVING.
+        let mut aggregates = vec![(Aggregate::Rows, "rows_n".to_owned())];
         for at in 0..1 + self.draw.below(3) {
             let kind = *self.draw.pick(&[Kind::Int, Kind::Dec]);
             let column = self.column(rels, all.clone(), kind);
