@@ -318,7 +318,6 @@ fn lane(case: Case, seen: &Arc<Seen>, notes: &Sender<Note>, shard: ShardId, port
             routed_end: false,
             gathered_end: false,
             started: false,
-            tables: Vec::new(),
             fault: if shard.0 + 1 == case.shards { case.fault } else { Fault::None },
             seen: Arc::clone(seen),
         }),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::operator::NodeCounters;
-use velostream_sql::plan::{CompareOp, Expr, ExprKind, JoinColumn, JoinKind, JoinMode};
+use velostream_sql::plan::{Apart, CompareOp, Expr, ExprKind, JoinColumn, JoinKind, JoinMode, Placement};
 use velostream_types::time::WM_END;
 use velostream_types::{DlqId, Field, NodeId, RowMeta, Schema, ShardId, SourceId, Span};
 
@@ -39,6 +39,8 @@ fn join(kind: JoinKind, greater: bool) -> TableJoin {
         residual: greater.then(|| Expr { kind: compare, data_type: DataType::Boolean, span: Span::default() }),
         output: vec![JoinColumn::Of(Side::Left, 1), JoinColumn::Of(Side::Right, 1)],
         defaults: Vec::new(),
+        identity: None,
+        placement: Placement::ByKey(Apart::Unknown),
     };
     let ctx = EvalContext { run_start_ms: 0, now_ns: 0, seed: 0 };
     TableJoin::new(&spec, [&schema, &schema], place(), ctx)
