@@ -39,35 +39,35 @@ pub enum Case {
 pub const CASES: [(Case, bool); 23] = [
     (Case::IntervalInner, true),
     (Case::LookupInner, true),
-    (Case::TablesByKey, false),
+    (Case::TablesByKey, true),
     (Case::SubExists, true),
     (Case::IntervalLeft, true),
     (Case::LookupLeft, true),
-    (Case::TablesOuter, false),
+    (Case::TablesOuter, true),
     (Case::SubScalar, true),
     (Case::IntervalRight, true),
     (Case::LookupSeveral, true),
-    (Case::TablesForeign, false),
+    (Case::TablesForeign, true),
     (Case::SubCompare, true),
     (Case::IntervalFull, true),
     (Case::LookupEnd, true),
-    (Case::TablesThree, false),
+    (Case::TablesThree, true),
     (Case::ThreeStreams, true),
     (Case::WindowTumbling, true),
     (Case::WindowHopping, true),
     (Case::WindowSession, true),
     (Case::AsOf, true),
-    (Case::Versions, false),
+    (Case::Versions, true),
     (Case::ThenWindow, true),
     (Case::ThenGroup, true),
 ];
 
 /// Partitions that were idle come back: their rows are judged by the operator's watermark.
-pub const RETURNS: bool = false;
+pub const RETURNS: bool = true;
 /// Subqueries of streams with a bound in time.
 pub const INNER_STREAMS: bool = false;
 /// Declared tables of live sources with several key columns.
-pub const COMPOUND_LIVE_KEYS: bool = false;
+pub const COMPOUND_LIVE_KEYS: bool = true;
 
 /// Columns of every declared source.
 pub const ID: usize = 0;
@@ -337,7 +337,7 @@ impl Maker<'_> {
                 2 => Aggregate::Min(column),
                 _ => Aggregate::Max(column),
             };
-            aggregates.push((aggregate, format!("x{at}")));
+            aggregates.push((aggregate, format!("z{at}")));
         }
         let having = self.draw.once_in(4).then(|| {
             let least = Expr::int(1 + self.draw.below(2) as i64);

@@ -129,10 +129,11 @@ fn key_items(
 fn then_group(maker: &mut Maker<'_>, query: Query) -> bool {
     let joined = maker.statement("j", true, query);
     let over = vec![rel(joined, "j")];
-    let (mut items, group) = maker.grouping(&over, None);
+    let (mut items, mut group) = maker.grouping(&over, None);
     if items.is_empty() {
         // The one group of an emptied table stays, which a model of states does not see.
         items = super::apps::named(vec![Expr::Column(0, 0)]);
+        group.having = None;
     }
     let query = Query { rels: over, joins: Vec::new(), filter: None, items, star: false, group: Some(group) };
     let out = maker.statement("out", true, query);

@@ -94,10 +94,13 @@ fn joined(left: Key, right: Key, kind: JoinKind, on: &[Equality], all_match: boo
         }
         _ => both(),
     };
-    // Rows are where their join key is: that has to follow from what identifies them.
+    // Rows are where their join key is: that has to follow from what identifies them. Of a row without a partner only its
+    // own side has it.
     let follows = |(columns, atom): &Equality| {
-        let is_of = |part: &Part| columns.iter().chain(atom).any(|atom| part.any.contains(atom));
-        parts.iter().any(is_of)
+        let left = parts.iter().any(|part| columns.iter().any(|column| part.any.contains(column)));
+        let right = parts.iter().any(|part| atom.is_some_and(|atom| part.any.contains(&atom)));
+        let own = |side: Side| if side == Side::Left { left } else { right };
+        (left || right) && [Side::Left, Side::Right].into_iter().all(|side| !kind.keeps(side) || own(side))
     };
     scattered |= !on.iter().all(follows);
     Key { parts, scattered }

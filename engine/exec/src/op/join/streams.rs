@@ -148,23 +148,17 @@ impl Streams {
     }
 
     /// The watermark that a row is judged by, besides that of its own partition.
-    fn judge(&self, side: Side) -> i64 {
-        match self.rule.has_windows() {
-            true => self.progress.least(),
-            false => self.progress.upto[number(side)],
-        }
+    fn judge(&self) -> i64 {
+        self.progress.least()
     }
 
     /// The watermark that frees rows of a side.
     fn frees(&self, side: Side) -> i64 {
-        let (upto, least) = (&self.progress.upto, self.progress.least());
+        let least = self.progress.least();
         match &self.rule {
-            // What is told appears on the operator's watermark.
-            _ if self.tells(side) => least,
-            Rule::Interval(_) => upto[number(side.other())],
             // Rows of the left side that wait may need it, too.
-            Rule::Nearest { bounds, .. } => upto[number(side.other())].min(behind(least, bounds.after)),
-            Rule::Window { .. } | Rule::Session { .. } => least,
+            Rule::Nearest { bounds, .. } if !self.tells(side) => behind(least, bounds.after),
+            _ => least,
         }
     }
 
@@ -196,7 +190,7 @@ impl Streams {
     /// The rows of a batch that count, once for each of their windows, and which rows of the batch those are. Late rows are
     /// counted; they can meet nothing, and those of windows are in none.
     fn judged(&mut self, side: Side, batch: &Batch, cx: &mut OpCx<'_>) -> Result<(Vec<Arrival>, Vec<u32>), Fatal> {
-        let (judge, keeps) = (self.judge(side), self.kind.keeps(side));
+        let (judge, keeps) = (self.judge(), self.kind.keeps(side));
         let (times, owns) = (times(batch)?, batch.meta.wm_own.as_deref());
         let keys = self.columns[number(side)].iter().map(|column| &batch.columns[*column]);
         let keys: Vec<&Column> = keys.filter(|key| key.nulls().is_some() || matches!(key, Column::Null(_))).collect();

@@ -74,7 +74,7 @@ fn tables() {
     );
     check(
         "SELECT x, n FROM a LEFT JOIN c FOR SYSTEM_TIME AS OF a.ts ON a.k = c.k",
-        "join Left table Right Some(1) ([0], [0]) -> l0 r0 l1 l2 r1",
+        "join Left table Right Some(Some(1)) ([0], [0]) -> l0 r0 l1 l2 r1",
     );
     check(
         "SELECT x, symbol FROM a JOIN 'trades.csv' s ON a.k = s.symbol",
