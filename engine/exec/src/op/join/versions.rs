@@ -231,6 +231,7 @@ impl Operator for Versions {
             let times = self.times(&batch);
             self.waiting.push(batch, times);
         }
+        self.waiting.reorder();
         Ok(())
     }
 }

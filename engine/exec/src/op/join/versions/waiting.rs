@@ -41,6 +41,27 @@ impl Waiting {
         }
     }
 
+    /// Brings rows of one partition that several shards stored back into its order: by the watermark that it had before
+    /// each, then by the rows' own.
+    pub fn reorder(&mut self) {
+        for queue in self.partitions.values_mut().filter(|queue| queue.len() > 1) {
+            let row = |queued: &Queued, at: usize| Queued {
+                batch: queued.batch.slice(at, 1),
+                times: queued.times[at..=at].to_vec(),
+            };
+            let mut rows: Vec<Queued> = Vec::new();
+            for queued in queue.drain(..) {
+                rows.extend((0..queued.batch.rows).map(|at| row(&queued, at)));
+            }
+            rows.sort_by_key(|queued| {
+                let meta = &queued.batch.meta;
+                (meta.wm_own.as_ref().map_or(WM_NONE, |own| own[0]), meta.order_at(0))
+            });
+            *queue = rows.into();
+        }
+        self.bytes = self.batches().map(Batch::bytes).sum();
+    }
+
     /// The next rows of one partition whose times lie before `table`, and these times.
     pub fn pop(&mut self, table: i64) -> Option<(Batch, Vec<i64>)> {
         let is_ready = |time: &i64| *time < table || *time == WM_NONE || table == WM_END;
