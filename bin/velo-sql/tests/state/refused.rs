@@ -27,7 +27,8 @@ fn output_that_cannot_be_taken_back() {
     let check = |sql: &str, words: &[&str]| refused(&world, &["run", "--state", "s", "-e", sql], 1, words);
     check("SELECT a FROM 'in.csv'", &["standard output", "what was printed cannot be taken back"]);
     check("SELECT a FROM 'in.csv' INTO '/dev/null'", &["no regular file"]);
-    check("SELECT a FROM 'in.csv' INTO 'memory://m'", &["in-memory topic m", "ends with the process"]);
+    let memory = "CREATE STREAM m AS SELECT a FROM 'in.csv' WITH ('m.type' = 'memory', 'm.topic' = 'm')";
+    check(memory, &["in-memory topic m", "ends with the process"]);
     let letters = "SELECT a FROM 'in.csv' INTO 'kafka://127.0.0.1:1/out' WITH ('dead.letter.queue.path' = 'd.jsonl')";
     check(letters, &["the topic out, with its dead letters in a file", "give its dead letters a topic"]);
 }

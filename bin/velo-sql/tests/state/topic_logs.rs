@@ -1,8 +1,6 @@
 //! Topics that are not what they were when a run that keeps its state starts again.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 
 use velostream_broker::{Broker, BrokerConfig};
 use velostream_kafka::Kafka;
@@ -72,60 +70,6 @@ fn records_that_retention_took_meanwhile_are_counted() {
     let ids: Vec<i64> = rows.lines().skip(1).map(|id| id.parse().expect("a number")).collect();
     assert_eq!(ids[..2], [0, 1]);
     assert!(ids[2] >= first && ids.last() == Some(&101), "{ids:?}, from {first}");
-}
-
-/// CreatePartitions, by hand: the client has no such call.
-fn add_partitions(brokers: &str, topic: &str, count: i32) {
-    let mut body: Vec<u8> = Vec::new();
-    body.extend([0, 37, 0, 0, 0, 0, 0, 1, 0xff, 0xff]);
-    body.extend(1i32.to_be_bytes());
-    body.extend((topic.len() as i16).to_be_bytes());
-    body.extend(topic.as_bytes());
-    body.extend(count.to_be_bytes());
-    body.extend((-1i32).to_be_bytes());
-    body.extend(5_000i32.to_be_bytes());
-    body.push(0);
-    let mut stream = TcpStream::connect(brokers).expect("the broker is there");
-    stream.write_all(&(body.len() as i32).to_be_bytes()).expect("it listens");
-    stream.write_all(&body).expect("it listens");
-    let mut length = [0; 4];
-    stream.read_exact(&mut length).expect("an answer");
-    let mut answer = vec![0; i32::from_be_bytes(length) as usize];
-    stream.read_exact(&mut answer).expect("an answer");
-    let code = 4 + 4 + 4 + 2 + topic.len();
-    assert_eq!(answer[code..code + 2], [0, 0], "{answer:?}");
-}
-
-#[test]
-fn a_partition_that_was_added_is_read_from_its_first_record() {
-    let broker = broker();
-    let brokers = broker.bootstrap();
-    topic(&brokers, "t", 2);
-    let world = World::with(&[("app.sql", APP)]);
-    // The leader of a group sees at its next look at the topics that there is more to give.
-    let look = "'topic' = 't', 'kafka.topic.metadata.refresh.interval.ms' = '200'";
-    world.put("app.sql", APP.replace("'topic' = 't'", look));
-    let early: Vec<_> = (0..500).map(|n| line((n % 2) as u32, 2, n, n * 10)).collect();
-    feed(&brokers, &early);
-    stopped(&world, &brokers, 500);
-    let given = world.read("sums.csv");
-    assert_eq!(given.lines().count(), 1 + 4, "four windows are closed: {given}");
-    let child = world.start(&args(&brokers, &["--shards", "2"]));
-    wait("the next start", || crate::topic_world::newest(&world.path("state")).is_some());
-    add_partitions(&brokers, "t", 3);
-    // In windows that are closed, in the one that is open, and behind it.
-    feed(&brokers, &[line(2, 3, 1_000, 100), line(2, 3, 1_001, 4_500), line(2, 3, 1_002, 5_500)]);
-    let written = || std::fs::read_to_string(world.path("rows.csv")).unwrap_or_default().lines().count();
-    wait("its rows", || written() == 1 + 503);
-    let ran = end(child, "-TERM");
-    assert!(ran.err.contains("partition 2 of t is new: it is read from its first record"), "{}", ran.err);
-    assert!(ran.err.contains("1 late") || ran.err.contains("1 row late"), "{}", ran.err);
-    world.run(&args(&brokers, &["--until-end", "--shards", "4"])).ok();
-    let sums = world.read("sums.csv");
-    assert!(sums.starts_with(&given), "what was given out stays: {sums}");
-    let counts: Vec<&str> = sums.lines().skip(1).filter_map(|row| row.split(',').nth(2)).collect();
-    assert_eq!(counts, ["100", "100", "100", "100", "101", "1"], "{sums}");
-    assert_eq!(world.read("rows.csv").lines().count(), 1 + 503);
 }
 
 #[test]
