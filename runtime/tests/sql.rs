@@ -273,7 +273,7 @@ fn a_stream_asks_a_table_of_its_own_records() {
     let mut expect: Vec<String> =
         good(rows).map(|(id, symbol, ..)| format!("{id},{}", totals[symbol as usize])).collect();
     expect.sort();
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().expect("a folder of its own");
     feed(dir.path(), rows, true);
     let sql = "CREATE STREAM trades (id INT, symbol STRING) WITH ('path' = 'trades-*.csv', 'format' = 'csv');
          CREATE TABLE totals AS SELECT symbol, COUNT(*) AS n FROM trades GROUP BY symbol;
@@ -282,15 +282,15 @@ fn a_stream_asks_a_table_of_its_own_records() {
     for (backend, shards, cores) in layouts() {
         let options =
             RunOptions { backend, shards: Some(shards), cores, clock: RunClock::Fixed(0), ..RunOptions::default() };
-        let report: RunReport = run(plan(dir.path(), sql), options, &StopHandle::new()).unwrap();
+        let report: RunReport = run(plan(dir.path(), sql), options, &StopHandle::new()).expect("the app runs");
         let name = format!("{} with {shards} shards", report.backend);
         assert!(sorted(&dir.path().join("out.csv")) == expect, "{name}: rows");
         // Read twice, told once.
         let bad = rows as u64 / 1000;
         assert_eq!((report.rows_in, report.rows_dead_lettered), (rows as u64, bad), "{name}");
-        let letters = std::fs::read_to_string(dir.path().join("trades-dlq.jsonl")).unwrap();
+        let letters = std::fs::read_to_string(dir.path().join("trades-dlq.jsonl")).expect("its dead letters");
         assert_eq!(letters.lines().count() as u64, bad, "{name}: dead letters");
-        std::fs::remove_file(dir.path().join("trades-dlq.jsonl")).unwrap();
+        std::fs::remove_file(dir.path().join("trades-dlq.jsonl")).expect("they are there");
         let tables: Vec<_> = report.tables.iter().map(|t| (t.name.as_str(), t.rows, t.loaded)).collect();
         assert_eq!(tables, [("trades", rows as u64 - bad, true)], "{name}");
         assert_eq!(report.sources.len(), 1, "{name}");

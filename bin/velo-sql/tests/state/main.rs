@@ -6,6 +6,7 @@ mod feed;
 #[expect(dead_code, reason = "shared with the suites over topics")]
 #[path = "../kafka/world.rs"]
 mod kafka;
+mod lives;
 mod refused;
 mod resume;
 #[path = "../../../../harness/tests/support/share.rs"]

@@ -5,10 +5,10 @@
 //! 40 kills with `VELO_SHARE=1`, else its part of them; `VELO_KILLS` says another number, `VELO_SEED` another seed.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
 
-use crate::feed::{Rng, checkpoints, output};
+use crate::feed::{Rng, output};
 use crate::kafka::{broker, records, topic};
+use crate::lives::{killed, now, number};
 use crate::share::share_of;
 use crate::topic_world::{
     APP, FILES, PARTITION_IDS, PARTITIONS, committed_offsets, fill, kept_offsets, newest, offsets,
@@ -18,15 +18,6 @@ use crate::world::World;
 /// Records of each partition.
 const ROWS: u64 = 30_000;
 
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().and_then(|n| n.parse().ok())
-}
-
-#[expect(clippy::disallowed_methods, reason = "the moment of a kill is drawn in time")]
-fn now() -> Instant {
-    Instant::now()
-}
-
 /// One run of the app, of many lives.
 struct Run<'a> {
     world: World,
@@ -34,36 +25,9 @@ struct Run<'a> {
     group: String,
 }
 
-fn args<'a>(of: &'a Run<'_>, shards: &'a str) -> Vec<&'a str> {
+fn args<'a>(of: &'a Run<'_>) -> Vec<&'a str> {
     let run = ["run", "app.sql", "--brokers", of.brokers, "--group", &of.group, "--instance-id", "one", "--until-end"];
-    [&run[..], &["--shards", shards], &["--state", "state", "--checkpoint", "50ms", "--batch-rows", "16"]].concat()
-}
-
-/// One life; FALSE when it came to its end before it could be killed.
-fn killed(run: &Run<'_>, rng: &mut Rng) -> bool {
-    let world = &run.world;
-    let shards = ["1", "2", "4"][rng.below(3) as usize];
-    let folder = world.path("state");
-    let begin = checkpoints(&folder).last().copied().unwrap_or(0);
-    let (wanted, later) = (begin + rng.below(4), Duration::from_micros(rng.below(60_000)));
-    let mut child = world.start(&args(run, shards));
-    let mut due: Option<Instant> = None;
-    loop {
-        if let Some(status) = child.try_wait().expect("a child") {
-            let output = child.wait_with_output().expect("it ended");
-            let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            assert!(status.success(), "with {shards} shards: {said}");
-            return false;
-        }
-        let there = checkpoints(&folder).last().is_some_and(|last| *last >= wanted);
-        match due {
-            None if there => due = Some(now() + later),
-            Some(due) if now() >= due => break,
-            _ => std::thread::park_timeout(Duration::from_micros(500)),
-        }
-    }
-    child.kill().expect("it lives, or lived a moment ago");
-    !child.wait().expect("it is gone").success()
+    [&run[..], &["--state", "state", "--checkpoint", "50ms", "--batch-rows", "16"]].concat()
 }
 
 /// Value of a number in a JSON record.
@@ -118,7 +82,7 @@ fn one_run(run: &Run<'_>, rng: &mut Rng, most: u64) -> Vec<Vec<i64>> {
     let Run { world, brokers, group: name } = run;
     let folder = world.path("state");
     let mut behind = Vec::new();
-    while (behind.len() as u64) < most && killed(run, rng) {
+    while (behind.len() as u64) < most && killed(&run.world, &args(run), rng) {
         let Some(at) = newest(&folder) else {
             behind.push(vec![0; PARTITIONS as usize]);
             continue;
@@ -128,7 +92,7 @@ fn one_run(run: &Run<'_>, rng: &mut Rng, most: u64) -> Vec<Vec<i64>> {
         assert!(group.is_empty() || known.contains(&group), "{group:?} is none of {known:?}");
         behind.push(offsets(&at));
     }
-    world.run(&args(run, "2")).ok();
+    world.run(&[&args(run)[..], &["--shards", "2"]].concat()).ok();
     let complete = newest(&folder).expect("it is complete");
     assert!(complete.complete && offsets(&complete) == [ROWS as i64; 3], "{complete:?}");
     assert_eq!(committed_offsets(brokers, name), [ROWS as i64; 3], "the group is at the end");

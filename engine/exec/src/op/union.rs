@@ -1,64 +1,54 @@
 //! UNION ALL: the rows of all inputs, each as it came. Columns were brought to the same types in front of it. No state but
-//! how far each input is: the watermark is the minimum over the inputs that are not idle, and goes back where theirs do; a
-//! barrier goes on when every input delivered it. What an input brings behind a barrier waits until then, so that the barrier cuts all inputs at once;
-//! what waits is bounded by what arrives while the barrier is on its way through the slowest of them.
-
-use std::collections::VecDeque;
+//! how far each input is: the watermark is the minimum over the inputs that are not idle, and goes back where theirs do.
+//! Barriers cut all inputs at once ([`Inputs`]).
 
 use velostream_types::Fatal;
 
+use super::inputs::{Input, Inputs};
 use crate::operator::{Msg, OpCx, Operator};
 use crate::shard::Meet;
 
 /// The operator.
 pub struct Union {
+    inputs: Inputs,
     meet: Meet,
-    ready: Option<Msg>,
-    /// By input: what stands behind a barrier that others lack.
-    waiting: Vec<VecDeque<Msg>>,
 }
 
 impl Union {
     /// Merges so many inputs.
     pub fn new(inputs: usize) -> Union {
-        Union { meet: Meet::handing_back(inputs), ready: None, waiting: vec![VecDeque::new(); inputs] }
+        Union { inputs: Inputs::new(inputs), meet: Meet::handing_back(inputs) }
     }
 
-    fn merge(&mut self, port: usize, msg: Msg, cx: &mut OpCx<'_>) -> Option<Msg> {
-        if let Msg::Batch(batch) = &msg {
-            cx.counters.rows_in += batch.rows as u64;
-            cx.counters.rows_out += batch.rows as u64;
-        }
-        self.meet.merge(port, msg)
-    }
-
-    /// The next message that had to wait and need not any more.
-    fn next_waiting(&mut self, cx: &mut OpCx<'_>) -> Option<Msg> {
-        for port in 0..self.waiting.len() {
-            while !self.meet.waits(port) {
-                let Some(msg) = self.waiting[port].pop_front() else { break };
-                let merged = self.merge(port, msg, cx);
-                if merged.is_some() {
-                    return merged;
+    /// What the next input makes of the whole; `None` when something has to arrive first.
+    fn next(&mut self, cx: &mut OpCx<'_>) -> Option<Msg> {
+        loop {
+            let merged = match self.inputs.take()? {
+                Input::Rows(_, batch) => {
+                    cx.counters.rows_in += batch.rows as u64;
+                    cx.counters.rows_out += batch.rows as u64;
+                    Some(Msg::Batch(batch))
                 }
+                Input::Watermark(port, at) => self.meet.merge(port, Msg::Watermark(at)),
+                Input::Passed(port, record) => self.meet.merge(port, Msg::Passed(record)),
+                Input::Idle(port) => self.meet.merge(port, Msg::Idle),
+                Input::Barrier(id) => Some(Msg::Barrier(id)),
+            };
+            if merged.is_some() {
+                return merged;
             }
         }
-        None
     }
 }
 
 impl Operator for Union {
-    fn push(&mut self, port: usize, msg: Msg, cx: &mut OpCx<'_>) -> Result<(), Fatal> {
-        if self.meet.waits(port) {
-            self.waiting[port].push_back(msg);
-        } else {
-            self.ready = self.merge(port, msg, cx);
-        }
+    fn push(&mut self, port: usize, msg: Msg, _cx: &mut OpCx<'_>) -> Result<(), Fatal> {
+        self.inputs.push(port, msg);
         Ok(())
     }
 
     fn pull(&mut self, cx: &mut OpCx<'_>) -> Result<Option<Msg>, Fatal> {
-        Ok(self.ready.take().or_else(|| self.meet.ready()).or_else(|| self.next_waiting(cx)))
+        Ok(self.meet.ready().or_else(|| self.next(cx)))
     }
 
     fn hands_back_on(&self) -> bool {
