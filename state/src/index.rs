@@ -3,8 +3,9 @@
 //! A slot is the upper half of the key's hash and the group's number plus one; 0 is empty. The home of a key is the
 //! top bits of that half, so doubling the table moves slots in order and never looks at a key. Probing is linear.
 //! Keys of up to seven bytes, most numbers among them, lie in the word that otherwise says where a key's bytes are.
-//! A batch is looked up in three passes of independent loads (slots, words of the candidates, key bytes of long
-//! keys), so that cache misses overlap; a row whose candidate is not its group goes through the plain loop.
+//! A batch is looked up in passes of independent loads (slots, words of the candidates, key bytes of long keys), so that
+//! cache misses overlap; the candidate is the first slot with the key's hash, and a row whose candidate is not its group
+//! goes through the plain loop.
 //!
 //! Group numbers are dense from 0 in order of first sight; a removed group's number is given again. Cost: one probe a
 //! row and no allocation for a known key; 11 to 21 bytes a group in slots, 8 in words. Never iterated by hash.
@@ -109,6 +110,11 @@ impl KeyStore {
         let offset = (place >> LEN_BITS) as usize & ((1 << OFFSET_BITS) - 1);
         let block = (place >> (LEN_BITS + OFFSET_BITS)) as usize;
         &self.blocks[block][offset..offset + len]
+    }
+
+    #[inline]
+    fn first_byte(&self, place: u64) -> u8 {
+        self.at(place)[0]
     }
 
     /// TRUE when a long key needs one more block.
@@ -220,16 +226,12 @@ impl GroupIndex {
             if self.bits == 0 {
                 self.grow(pool);
             }
-            let mut homes = [0u64; PASS];
-            let shift = 32 - self.bits;
-            for (home, hash) in homes.iter_mut().zip(hashes) {
-                *home = self.slots[(hash >> shift) as usize];
-            }
-            let words = self.candidates(&homes, hashes);
+            let slots = self.nearest(hashes);
+            let words = self.candidates(&slots, hashes.len());
             for (i, (hash, held)) in hashes.iter().zip(&words).enumerate() {
                 let row = start + first + i;
                 if self.is_key(held, keys, row) {
-                    groups.push((homes[i] as u32).wrapping_sub(1));
+                    groups.push((slots[i] as u32).wrapping_sub(1));
                 } else {
                     let found = self.find_or_insert(keys.key(row), *hash, pool);
                     if found.fresh {
@@ -247,33 +249,50 @@ impl GroupIndex {
         if self.bits == 0 {
             return groups.resize(groups.len() + hashes.len(), u32::MAX);
         }
-        let shift = 32 - self.bits;
         for (pass, hashes) in hashes.chunks(PASS).enumerate() {
-            let mut homes = [0u64; PASS];
-            for (home, hash) in homes.iter_mut().zip(hashes) {
-                *home = self.slots[(hash >> shift) as usize];
-            }
-            let words = self.candidates(&homes, hashes);
-            for (i, (hash, held)) in hashes.iter().zip(&words).enumerate() {
-                let row = start + pass * PASS + i;
-                groups.push(match self.is_key(held, keys, row) {
-                    true => (homes[i] as u32).wrapping_sub(1),
-                    false if homes[i] == 0 => u32::MAX,
-                    false => self.find(keys.key(row), *hash).unwrap_or(u32::MAX),
-                });
-            }
+            let slots = self.nearest(hashes);
+            let words = self.candidates(&slots, hashes.len());
+            let first = start + pass * PASS;
+            let wanted = &keys.words()[first..first + hashes.len()];
+            groups.extend(slots.iter().zip(&words).zip(wanted).enumerate().map(|(i, ((slot, held), wanted))| {
+                // Of no slot, too, this is the answer.
+                let group = (*slot as u32).wrapping_sub(1);
+                match (held == wanted) | (*slot == 0) || self.is_key(held, keys, first + i) {
+                    true => group,
+                    false => self.find(keys.key(first + i), hashes[i]).unwrap_or(u32::MAX),
+                }
+            }));
         }
     }
 
-    /// Words of the groups whose hash stands in these slots, where it is the wanted one.
+    /// The first slot with each hash, from its home on; 0 where there is none. Only when there are slots.
     #[inline]
-    fn candidates(&self, homes: &[u64; PASS], hashes: &[u32]) -> [Word; PASS] {
-        let mut words = [NOT_HERE; PASS];
-        for ((word, home), hash) in words.iter_mut().zip(homes).zip(hashes) {
-            let candidate = (*home as u32).wrapping_sub(1);
-            if (*home >> 32) as u32 == *hash && candidate < REMOVED as u32 - 1 {
-                *word = self.keys.words.get(candidate);
+    fn nearest(&self, hashes: &[u32]) -> [u64; PASS] {
+        let mut nearest = [0u64; PASS];
+        let (shift, mask) = (32 - self.bits, self.slots.len() - 1);
+        for (slot, hash) in nearest.iter_mut().zip(hashes) {
+            *slot = self.slots[(hash >> shift) as usize];
+        }
+        for (slot, hash) in nearest.iter_mut().zip(hashes) {
+            let mut at = (hash >> shift) as usize;
+            while *slot != 0 && ((*slot >> 32) as u32 != *hash || *slot == REMOVED) {
+                at = (at + 1) & mask;
+                *slot = self.slots[at];
             }
+        }
+        nearest
+    }
+
+    /// Words of the groups in the first `len` of these slots; the bytes of long keys are on their way when it is done.
+    #[inline]
+    fn candidates(&self, slots: &[u64; PASS], len: usize) -> [Word; PASS] {
+        let mut words = [NOT_HERE; PASS];
+        for (word, slot) in words[..len].iter_mut().zip(slots).filter(|(_, slot)| **slot != 0) {
+            *word = self.keys.words.get(*slot as u32 - 1);
+        }
+        if !self.keys.blocks.is_empty() {
+            let long = words[..len].iter().filter(|word| **word != NOT_HERE && word_key(word).is_none());
+            std::hint::black_box(long.fold(0, |any, word| any | self.keys.first_byte(u64::from_le_bytes(*word))));
         }
         words
     }

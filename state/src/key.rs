@@ -66,17 +66,22 @@ pub fn word_key(word: &Word) -> Option<&[u8]> {
     (word[WORD_KEY] & 0x80 != 0).then(|| &word[..usize::from(word[WORD_KEY] & 7)])
 }
 
+/// Stands for the word of a key that is too long for one.
+const NO_WORD: Word = [0; 8];
+
 /// Keys of one batch, one after the other.
 #[derive(Clone, Debug)]
 pub struct KeyBatch {
     bytes: Vec<u8>,
     /// Start of each key, and the end of the last.
     bounds: Vec<u32>,
+    /// Each key as a word.
+    words: Vec<Word>,
 }
 
 impl Default for KeyBatch {
     fn default() -> KeyBatch {
-        KeyBatch { bytes: Vec::new(), bounds: vec![0] }
+        KeyBatch { bytes: Vec::new(), bounds: vec![0], words: Vec::new() }
     }
 }
 
@@ -100,18 +105,13 @@ impl KeyBatch {
     /// Key `i` as a word, if it is short enough; see [`Word`].
     #[inline]
     pub fn word(&self, i: usize) -> Option<Word> {
-        let (from, len) = (self.bounds[i] as usize, (self.bounds[i + 1] - self.bounds[i]) as usize);
-        if len > WORD_KEY {
-            return None;
-        }
-        match self.bytes.get(from..from + 8).and_then(|b| <[u8; 8]>::try_from(b).ok()) {
-            // The bytes behind the key are the next key's: they are cut off.
-            Some(bytes) => {
-                let kept = u64::from_le_bytes(bytes) & ((1u64 << (8 * len)) - 1);
-                Some((kept | word_tag(len)).to_le_bytes())
-            }
-            None => word(self.key(i)),
-        }
+        Some(self.words[i]).filter(|word| word_key(word).is_some())
+    }
+
+    /// All keys as words; one that is no word's key stands for a longer one.
+    #[inline]
+    pub(crate) fn words(&self) -> &[Word] {
+        &self.words
     }
 
     /// Appends a key that was encoded before.
@@ -124,10 +124,13 @@ impl KeyBatch {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.bounds.truncate(1);
+        self.words.clear();
     }
 
     fn end(&mut self) {
         assert!(self.bytes.len() <= u32::MAX as usize, "keys of one batch stay below 4 GiB");
+        let from = self.bounds.last().map_or(0, |from| *from as usize);
+        self.words.push(word(&self.bytes[from..]).unwrap_or(NO_WORD));
         self.bounds.push(self.bytes.len() as u32);
     }
 }
@@ -148,8 +151,9 @@ impl KeyEncoder {
     pub fn encode(&mut self, columns: &[&Column], rows: usize) -> &KeyBatch {
         self.batch.clear();
         self.batch.bounds.reserve(rows);
+        self.batch.words.reserve(rows);
         match columns {
-            [] => self.batch.bounds.resize(rows + 1, 0),
+            [] => (0..rows).for_each(|_| self.batch.end()),
             [Column::Int(a)] if a.null_count() == 0 => self.ints(&a.values()[..rows]),
             [Column::Str(a)] if a.null_count() == 0 => {
                 for i in 0..rows {
@@ -190,8 +194,11 @@ impl KeyEncoder {
             let (tag, bytes) = zigzag(*value);
             self.batch.bytes[at] = tag;
             self.batch.bytes[at + 1..at + INT_BYTES].copy_from_slice(&bytes);
-            at += 1 + usize::from(tag - INT);
+            let len = 1 + usize::from(tag - INT);
+            at += len;
             self.batch.bounds.push(at as u32);
+            let word = u64::from_le_bytes(bytes) << 8 | u64::from(tag) | word_tag(len);
+            self.batch.words.push(if len <= WORD_KEY { word.to_le_bytes() } else { NO_WORD });
         }
         self.batch.bytes.truncate(at);
     }

@@ -131,6 +131,20 @@ proptest! {
     }
 
     #[test]
+    fn a_batch_knows_its_keys_as_words(ints in proptest::collection::vec(any::<i64>(), 1..40), shift in 0u32..64) {
+        let ints: Vec<i64> = ints.into_iter().map(|x| x >> shift).collect();
+        let texts = Column::strs(ints.iter().map(|x| Some(x.to_string())));
+        let mut encoder = KeyEncoder::new();
+        for column in [Column::ints(ints.clone(), None), texts] {
+            let keys = encoder.encode(&[&column], ints.len());
+            for i in 0..ints.len() {
+                prop_assert_eq!(keys.key(i), &key_of(&[column.value(i)])[..]);
+                prop_assert_eq!(keys.word(i), word(keys.key(i)));
+            }
+        }
+    }
+
+    #[test]
     fn damaged_keys_never_panic(bytes in proptest::collection::vec(0u8..42, 0..40)) {
         let mut builders = [ColumnBuilder::new(&DataType::Null), ColumnBuilder::new(&DataType::String)];
         let _ = decode(&bytes, &mut builders);
