@@ -141,8 +141,8 @@ impl<'p> Statement<'p> {
         while let Some((node, depth)) = open.pop() {
             let indent = "  ".repeat(depth);
             let mark = if node.changelog { " [changes]" } else { "" };
-            let seen = drawn.get_mut(node.id.index()).and_then(|d| d.replace(self.at));
-            if let Some(first) = seen {
+            let first = drawn.get_mut(node.id.index());
+            if let Some(first) = first.and_then(|first| first.replace(first.unwrap_or(self.at))) {
                 let place = if first == self.at { "above".to_owned() } else { format!("see statement {}", first + 1) };
                 let _ = writeln!(out, "{indent}{} ({place})", operator(node));
                 continue;

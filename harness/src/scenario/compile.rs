@@ -12,24 +12,37 @@ use velostream_sql::props::Resolver;
 use velostream_sql::{BindOptions, Compiled, compile};
 use velostream_types::Schema;
 
+/// What the planner knows of the sizes of sources: small tables are held by every shard.
+#[derive(Clone, Copy, Debug)]
+pub enum Sizes<'a> {
+    /// Nothing.
+    Unknown,
+    /// What is there at deploy.
+    Fed,
+    /// Bytes by name; nothing of others.
+    Said(&'a [(String, u64)]),
+}
+
 /// The plan of `sql`, or its rendered diagnostics. `feeds` are the sources by file name or topic with the bytes each
 /// partition has at deploy: inferred types come from them. Relative paths count from `dir`.
 pub fn compile_app(sql: &str, feeds: &BTreeMap<&str, Vec<Vec<u8>>>, dir: &Path) -> Result<AppPlan, String> {
-    let (plan, found) =
-        compile_for(sql, FeedCatalog { feeds, sized: false }, dir, |compiled| compiled.cannot_run.clone());
-    plan.ok_or_else(|| shown(&found, sql, dir))
+    compile_with(sql, feeds, dir, Sizes::Unknown)
 }
 
-/// The plan of `sql` where the planner knows how large its sources are: small tables are held by every shard.
-pub fn compile_sized(sql: &str, feeds: &BTreeMap<&str, Vec<Vec<u8>>>, dir: &Path) -> Result<AppPlan, String> {
-    let (plan, found) =
-        compile_for(sql, FeedCatalog { feeds, sized: true }, dir, |compiled| compiled.cannot_run.clone());
+/// The same by a planner that knows sizes.
+pub fn compile_with(
+    sql: &str,
+    feeds: &BTreeMap<&str, Vec<Vec<u8>>>,
+    dir: &Path,
+    sizes: Sizes<'_>,
+) -> Result<AppPlan, String> {
+    let (plan, found) = compile_for(sql, FeedCatalog { feeds, sizes }, dir, |compiled| compiled.cannot_run.clone());
     plan.ok_or_else(|| shown(&found, sql, dir))
 }
 
 /// What validation says of `sql`, rendered; an error when it is not valid.
 pub fn check_app(sql: &str, feeds: &BTreeMap<&str, Vec<Vec<u8>>>, dir: &Path) -> Result<String, String> {
-    let catalog = FeedCatalog { feeds, sized: false };
+    let catalog = FeedCatalog { feeds, sizes: Sizes::Unknown };
     let (_, found) = compile_for(sql, catalog, dir, |compiled| compiled.as_warnings().collect());
     let valid = found.iter().all(|d| d.severity != Severity::Error);
     let text = shown(&found, sql, dir);
@@ -73,8 +86,7 @@ fn compile_for(
 /// The feeds as the planner's world.
 struct FeedCatalog<'a> {
     feeds: &'a BTreeMap<&'a str, Vec<Vec<u8>>>,
-    /// It knows how large they are.
-    sized: bool,
+    sizes: Sizes<'a>,
 }
 
 impl Catalog for FeedCatalog<'_> {
@@ -101,8 +113,12 @@ impl Catalog for FeedCatalog<'_> {
     }
 
     fn bytes(&mut self, spec: &SourceSpec) -> Option<u64> {
-        let partitions = self.feeds.get(feed_name(&spec.connector, "").as_str());
-        self.sized.then(|| partitions.into_iter().flatten().map(|bytes| bytes.len() as u64).sum())
+        let name = feed_name(&spec.connector, "");
+        match self.sizes {
+            Sizes::Unknown => None,
+            Sizes::Fed => Some(self.feeds.get(name.as_str()).into_iter().flatten().map(|b| b.len() as u64).sum()),
+            Sizes::Said(sizes) => sizes.iter().find(|(source, _)| *source == name).map(|(_, bytes)| *bytes),
+        }
     }
 }
 

@@ -8,6 +8,8 @@
 //! 1,AAPL,10                     other arrive together
 //! --- feed trades@0 records     records of a topic: `KEY; name=value => VALUE` (see `records`)
 //! --- sync                      what was fed is worked on before more is fed
+//! --- hold trades@0             that partition has more than it gives: what is fed waits
+//! --- release trades@0          it gives all again
 //! --- wait 60s                  the time of day goes on
 //! --- restart                   snapshot, tear down, restore
 //! --- end                       all inputs end
@@ -16,7 +18,9 @@
 //! --- expect out last(symbol)   the last row per value of these fields
 //! --- expect out records        records as a topic gets them: `KEY; name=value => VALUE`, as a multiset
 //! --- dead out                  dead letters of destination `out`
+//! --- fails                     the step in front of it ends the run with this message
 //! --- advice                    the recommendations for it, a line each
+//! --- explain c.csv=9000000     EXPLAIN of the app by a planner that knows that a source has so many bytes
 //! --- error                     the rendered diagnostics; the SQL must not deploy
 //! --- valid                     the rendered diagnostics of validation; the SQL is right, whether it runs yet or not
 //! ```
@@ -30,7 +34,7 @@ mod compile;
 mod records;
 mod run;
 
-pub use compile::{check_app, compile_app, compile_sized, feed_name};
+pub use compile::{check_app, compile_app, feed_name};
 pub use records::{FedRecord, line_of};
 pub use run::{Outcome, run_file};
 
@@ -61,6 +65,10 @@ pub struct Step {
 pub enum StepKind {
     /// Rows for one partition of a source.
     Feed(String, u32, FeedForm),
+    /// A partition of a source gives nothing, though it has more (TRUE), or all again.
+    Hold(String, u32, bool),
+    /// The step before ends the run.
+    Fails,
     /// Snapshot, tear down, restore.
     Restart,
     /// What was fed is worked on before more is fed.
@@ -75,6 +83,8 @@ pub enum StepKind {
     Dead(String),
     /// Recommendations.
     Advice,
+    /// The plan in words; bytes of sources by name.
+    Explain(Vec<(String, u64)>),
     /// Rendered diagnostics.
     Error,
     /// Rendered diagnostics of SQL that is right and need not run.
@@ -146,6 +156,9 @@ impl Scenario {
             let directive = match &step.kind {
                 StepKind::Feed(source, partition, FeedForm::Bytes) => format!("feed {source}@{partition}"),
                 StepKind::Feed(source, partition, FeedForm::Records) => format!("feed {source}@{partition} records"),
+                StepKind::Hold(source, partition, true) => format!("hold {source}@{partition}"),
+                StepKind::Hold(source, partition, false) => format!("release {source}@{partition}"),
+                StepKind::Fails => "fails".to_owned(),
                 StepKind::Restart => "restart".to_owned(),
                 StepKind::Sync => "sync".to_owned(),
                 StepKind::Wait(ms) if ms % 1_000 == 0 => format!("wait {}s", ms / 1_000),
@@ -157,6 +170,10 @@ impl Scenario {
                 StepKind::Expect(sink, Comparison::Records) => format!("expect {sink} records"),
                 StepKind::Dead(dlq) => format!("dead {dlq}"),
                 StepKind::Advice => "advice".to_owned(),
+                StepKind::Explain(sizes) => {
+                    let sizes = sizes.iter().map(|(source, bytes)| format!(" {source}={bytes}"));
+                    format!("explain{}", sizes.collect::<String>())
+                }
                 StepKind::Error => "error".to_owned(),
                 StepKind::Valid => "valid".to_owned(),
             };
@@ -179,11 +196,14 @@ fn directive_of(text: &str) -> Result<StepKind, String> {
         "feed" => {
             let records = rest.strip_suffix(" records");
             let form = if records.is_some() { FeedForm::Records } else { FeedForm::Bytes };
-            let rest = records.unwrap_or(rest);
-            let (source, partition) = rest.rsplit_once('@').ok_or("feed needs `source@partition`")?;
-            let partition = partition.parse().map_err(|_| format!("`{partition}` is no partition number"))?;
-            Ok(StepKind::Feed(source.to_owned(), partition, form))
+            let (source, partition) = partition_of(word, records.unwrap_or(rest))?;
+            Ok(StepKind::Feed(source, partition, form))
         }
+        "hold" | "release" => {
+            let (source, partition) = partition_of(word, rest)?;
+            Ok(StepKind::Hold(source, partition, word == "hold"))
+        }
+        "fails" => Ok(StepKind::Fails),
         "restart" => Ok(StepKind::Restart),
         "sync" => Ok(StepKind::Sync),
         "wait" => {
@@ -196,6 +216,14 @@ fn directive_of(text: &str) -> Result<StepKind, String> {
         }
         "end" => Ok(StepKind::End),
         "advice" => Ok(StepKind::Advice),
+        "explain" => {
+            let size = |text: &str| {
+                let (source, bytes) = text.split_once('=').ok_or_else(|| format!("`{text}` is no `source=bytes`"))?;
+                let bytes = bytes.parse().map_err(|_| format!("`{bytes}` is no number of bytes"))?;
+                Ok((source.to_owned(), bytes))
+            };
+            rest.split_whitespace().map(size).collect::<Result<_, String>>().map(StepKind::Explain)
+        }
         "error" => Ok(StepKind::Error),
         "valid" => Ok(StepKind::Valid),
         "dead" => Ok(StepKind::Dead(rest.to_owned())),
@@ -213,9 +241,17 @@ fn directive_of(text: &str) -> Result<StepKind, String> {
             Ok(StepKind::Expect(sink.to_owned(), comparison))
         }
         other => Err(format!(
-            "`{other}` is no directive: feed, sync, wait, restart, end, expect, dead, advice, error, valid"
+            "`{other}` is no directive: feed, sync, hold, release, wait, restart, end, expect, dead, fails, advice, \
+             explain, error, valid"
         )),
     }
+}
+
+/// The partition that a directive is about.
+fn partition_of(word: &str, text: &str) -> Result<(String, u32), String> {
+    let (source, partition) = text.rsplit_once('@').ok_or_else(|| format!("{word} needs `source@partition`"))?;
+    let partition = partition.parse().map_err(|_| format!("`{partition}` is no partition number"))?;
+    Ok((source.to_owned(), partition))
 }
 
 #[cfg(test)]
@@ -224,9 +260,9 @@ mod tests {
 
     #[test]
     fn a_file_survives_parsing_and_printing() {
-        let text = "# why\nSELECT 1;\n\n--- feed t@1\n1,a\n\n--- feed u@0 records\nk => v\n\n--- restart\n--- end\n--- expect q last(a,b)\n{\"a\":1}\n\n--- expect q records\nk => v\n";
+        let text = "# why\nSELECT 1;\n\n--- feed t@1\n1,a\n\n--- feed u@0 records\nk => v\n\n--- hold t@1\n--- release t@1\n--- restart\n--- end\n--- expect q last(a,b)\n{\"a\":1}\n\n--- expect q records\nk => v\n";
         let scenario = Scenario::parse(text).expect("parses");
-        assert_eq!(scenario.steps.len(), 6);
+        assert_eq!(scenario.steps.len(), 8);
         assert_eq!(scenario.to_text(text), text);
     }
 

@@ -5,11 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use velostream_sql::diag::line;
+use velostream_sql::explain::explain;
 use velostream_sql::lint::recommend;
 use velostream_sql::plan::AppPlan;
 use velostream_types::{PartitionId, SourceId};
 
-use super::compile::{check_app, compile_app, compile_sized, feed_name};
+use super::compile::{Sizes, check_app, compile_with, feed_name};
 use super::records::{FedRecord, unescaped};
 use super::{Comparison, FeedForm, Scenario, Step, StepKind};
 use crate::sim::{World, WorldOptions};
@@ -62,7 +63,7 @@ pub fn run_file(path: &Path, file: &str, bless: bool) -> Result<Outcome, String>
     if scenario.steps.iter().any(|s| s.kind == StepKind::Valid) {
         let text = check_app(&scenario.sql, &at_deploy(&scenario)?, dir);
         let text = text.map_err(|text| format!("the SQL is not valid:\n{text}"))?;
-        compare_diagnostics(&mut blessed, &StepKind::Valid, &text, &mut outcome);
+        compare_text(&mut blessed, &StepKind::Valid, &text, bless, &mut outcome);
     }
     let expects_error = scenario.steps.iter().any(|s| s.kind == StepKind::Error);
     let is_checked_only =
@@ -70,24 +71,34 @@ pub fn run_file(path: &Path, file: &str, bless: bool) -> Result<Outcome, String>
     if outcome.cases > 0 && is_checked_only && !expects_error {
         return Ok(outcome.with_blessing(bless, &blessed, file));
     }
-    let plan = match (compile_app(&scenario.sql, &at_deploy(&scenario)?, dir), expects_error) {
+    let compiled = |sizes| Ok::<_, String>(compile_with(&scenario.sql, &at_deploy(&scenario)?, dir, sizes));
+    let plan = match (compiled(Sizes::Unknown)?, expects_error) {
         (Ok(plan), false) => Arc::new(plan),
         (Ok(_), true) => return Err("the SQL deploys, but the scenario expects a diagnostic".to_owned()),
         (Err(text), false) => return Err(format!("the SQL does not deploy:\n{text}")),
         (Err(text), true) => {
-            compare_diagnostics(&mut blessed, &StepKind::Error, &text, &mut outcome);
+            compare_text(&mut blessed, &StepKind::Error, &text, bless, &mut outcome);
             return Ok(outcome.with_blessing(bless, &blessed, file));
         }
     };
-    let sized =
-        compile_sized(&scenario.sql, &at_deploy(&scenario)?, dir).map(Arc::new).unwrap_or_else(|_| Arc::clone(&plan));
+    let sized = compiled(Sizes::Fed)?.map(Arc::new).unwrap_or_else(|_| Arc::clone(&plan));
+    for step in &scenario.steps {
+        if let StepKind::Explain(sizes) = &step.kind {
+            let text = explain(&compiled(Sizes::Said(sizes))??, false).replace(&format!("{}/", dir.display()), "");
+            compare_text(&mut blessed, &step.kind, &text, bless, &mut outcome);
+        }
+    }
+    if scenario.steps.iter().all(|s| matches!(s.kind, StepKind::Explain(_) | StepKind::Feed(..))) {
+        return Ok(outcome.with_blessing(bless, &blessed, file));
+    }
+    let told = outcome.cases;
     for config in configs(&scenario) {
         let plan = if config.batch_rows == SIZED_BATCH { &sized } else { &plan };
         let got = run_config(&scenario, plan, &feeds, config)?;
         outcome.cases += 1;
         for (i, lines) in got {
             let step = &scenario.steps[i];
-            if bless && outcome.cases == 1 {
+            if bless && outcome.cases == told + 1 {
                 blessed.steps[i].body = lines.clone();
             }
             let expected = if bless { &blessed.steps[i].body } else { &step.body };
@@ -97,31 +108,28 @@ pub fn run_file(path: &Path, file: &str, bless: bool) -> Result<Outcome, String>
             }
         }
     }
-    if bless {
-        outcome.blessed = Some(blessed.to_text(file));
-    }
-    Ok(outcome)
+    Ok(outcome.with_blessing(bless, &blessed, file))
 }
 
 impl Outcome {
-    /// The outcome of a scenario that compares diagnostics only.
+    /// With the file's text as it was given.
     fn with_blessing(mut self, bless: bool, blessed: &Scenario, file: &str) -> Outcome {
         if bless {
-            self.failures.clear();
             self.blessed = Some(blessed.to_text(file));
         }
         self
     }
 }
 
-/// Compares rendered diagnostics with the steps of this kind, and puts them there.
-fn compare_diagnostics(scenario: &mut Scenario, kind: &StepKind, text: &str, outcome: &mut Outcome) {
+/// Compares what is told with the steps of this kind, and puts it there.
+fn compare_text(scenario: &mut Scenario, kind: &StepKind, text: &str, bless: bool, outcome: &mut Outcome) {
     outcome.cases = 1;
     let got: Vec<String> = text.trim_end().lines().map(str::to_owned).collect();
     for step in scenario.steps.iter_mut().filter(|s| s.kind == *kind) {
-        if got != step.body {
-            outcome.failures.push(difference("diagnostics", step.line, &step.body, &got));
+        if bless {
             step.body.clone_from(&got);
+        } else if got != step.body {
+            outcome.failures.push(difference(&format!("{kind:?}"), step.line, &step.body, &got));
         }
     }
 }
@@ -277,7 +285,11 @@ fn run_config(
             }
             StepKind::End => world.end(),
             StepKind::Wait(ms) => world.wait(i64::try_from(*ms).unwrap_or(i64::MAX).saturating_mul(1_000_000)),
-            StepKind::Restart | StepKind::Sync | StepKind::Error | StepKind::Valid => {}
+            StepKind::Hold(name, partition, held) => {
+                world.hold(source_of(name, step)?, PartitionId(*partition), *held);
+            }
+            StepKind::Fails => return Err(format!("line {}: the run goes on with {config:?}", step.line)),
+            StepKind::Restart | StepKind::Sync | StepKind::Error | StepKind::Valid | StepKind::Explain(_) => {}
             StepKind::Advice => {
                 let found = recommend(&scenario.sql, plan);
                 seen.push((i, found.iter().map(|d| line(d, "scenario.sql", &scenario.sql, false)).collect()));
@@ -303,8 +315,14 @@ fn run_config(
         // Feeds that follow each other are there together, as partitions of one poll are.
         let more = matches!(scenario.steps.get(i + 1).map(|s| &s.kind), Some(StepKind::Feed(..)));
         let fed = matches!(step.kind, StepKind::Feed(..)) && !more;
-        if fed || matches!(step.kind, StepKind::End | StepKind::Wait(_)) {
-            let done = world.run_to_rest().map_err(|e| e.to_string())?;
+        if fed || matches!(step.kind, StepKind::End | StepKind::Wait(_) | StepKind::Hold(.., false)) {
+            let done = match (world.run_to_rest(), scenario.steps.get(i + 1).map(|s| &s.kind)) {
+                (Err(fatal), Some(StepKind::Fails)) => {
+                    seen.push((i + 1, fatal.message.lines().map(str::to_owned).collect()));
+                    return Ok(seen);
+                }
+                (done, _) => done.map_err(|e| e.to_string())?,
+            };
             if step.kind == StepKind::End && !done {
                 return Err(format!("line {}: the app did not end with {config:?}", step.line));
             }

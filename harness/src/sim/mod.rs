@@ -79,6 +79,8 @@ struct Feed {
     framed: Vec<RecordRef>,
     base: usize,
     ended: bool,
+    /// It has more than it gives.
+    held: bool,
     /// Where the last slab began and ended, and whether it was the feed's end: there is nothing new until one changes.
     offered: Option<(usize, usize, bool)>,
 }
@@ -208,6 +210,11 @@ impl World {
         self.now_ns = self.now_ns.saturating_add(ns);
     }
 
+    /// A partition gives nothing, though it has more, or all again.
+    pub fn hold(&mut self, source: SourceId, partition: PartitionId, held: bool) {
+        self.readers(source, partition).for_each(|feed| feed.held = held);
+    }
+
     /// Every feed ends behind what it has.
     pub fn end(&mut self) {
         self.feeds.values_mut().for_each(|f| f.ended = true);
@@ -220,10 +227,16 @@ impl World {
 
     fn poll(&mut self, demand: Demand) -> SourcePoll {
         let Some(feed) = self.feeds.get_mut(&(demand.source, demand.partition)) else { return SourcePoll::End };
+        if feed.framed.is_empty() {
+            feed.base += demand.consumed;
+        }
+        if feed.held {
+            feed.offered = None;
+            return SourcePoll::Behind;
+        }
         if !feed.framed.is_empty() {
             return feed.next_records();
         }
-        feed.base += demand.consumed;
         if feed.base == feed.bytes.len() {
             return if feed.ended { SourcePoll::End } else { SourcePoll::Pending };
         }
@@ -293,7 +306,7 @@ impl World {
         }
         for demand in out.demands {
             let poll = self.poll(demand);
-            moved |= !matches!(poll, SourcePoll::Pending);
+            moved |= !matches!(poll, SourcePoll::Pending | SourcePoll::Behind);
             self.inboxes[s].polls.push((demand.source, demand.partition, poll));
         }
         self.lows[s] = out.low;

@@ -64,8 +64,6 @@ pub const CASES: [(Case, bool); 23] = [
 
 /// Partitions that were idle come back: their rows are judged by the operator's watermark.
 pub const RETURNS: bool = true;
-/// Subqueries of streams with a bound in time.
-pub const INNER_STREAMS: bool = false;
 /// Declared tables of live sources with several key columns.
 pub const COMPOUND_LIVE_KEYS: bool = true;
 

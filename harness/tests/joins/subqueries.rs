@@ -1,7 +1,7 @@
 //! Apps of subqueries: EXISTS, IN, values, ANY and ALL; correlated or not; in WHERE, in SELECT and in CASE; over tables that
-//! change between two rows, and over streams with a bound in time.
+//! change between two rows, and over streams, most with a bound in time.
 
-use super::apps::{Case, INNER_STREAMS, K, Maker, TS, rel};
+use super::apps::{Case, K, Maker, TS, rel};
 use super::lookups::{draft, finished, position, turns, waits};
 use super::model::{Aggregate, Expr, Item, Op, Query, SubForm, SubValue, Subquery};
 use super::value::Kind;
@@ -9,8 +9,14 @@ use super::value::Kind;
 /// Draws one; no partition of its feeds comes back.
 pub fn app(maker: &mut Maker<'_>, case: Case) -> bool {
     let (mut of_tables, mut of_streams) = turns(maker, 3);
-    let of_stream = maker.draw.once_in(5) && INNER_STREAMS;
+    let of_stream = maker.draw.below(5) < 2;
     let waits = !of_stream && waits(maker, &mut of_tables, &mut of_streams);
+    if of_stream {
+        // What a subquery says depends on what came before the row. So the inner rows come between those of the outer
+        // stream, whose partitions all begin before there is an inner row.
+        of_tables = of_streams;
+        of_streams = std::iter::once(0).chain(of_tables.iter().map(|step| step + 1)).collect();
+    }
     let outer = maker.stream("s", false, &of_streams);
     let first = (!of_stream).then(|| draft(maker, "t", waits, &of_tables));
     let second = maker.draw.once_in(3).then(|| draft(maker, "u", waits, &of_tables));

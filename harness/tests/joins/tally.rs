@@ -10,6 +10,8 @@ use super::simulate::Outcome;
 /// Each kind occurs so often among 5,000 cases.
 const LEAST: u64 = 200;
 const OF: u64 = 5_000;
+/// A kind beside those of joins.
+const INNER_STREAM: &str = "stream in a subquery";
 /// Cases with late rows or retractions, and output, in percent.
 const LATE_PERCENT: u64 = 30;
 
@@ -92,6 +94,7 @@ impl Tally {
         );
         let least = LEAST * cases / OF;
         let on = CASES.iter().filter(|(_, on)| *on).map(|(case, _)| format!("{case:?}"));
+        let on = on.chain([INNER_STREAM.to_owned()]);
         let seen = |name: &str| self.seen.get(name).copied().unwrap_or(0);
         let mut rare: Vec<String> = on
             .filter(|name| seen(name) < least)
@@ -138,6 +141,11 @@ fn named(drawn: &Drawn) -> Vec<String> {
                 SubForm::Compare(_, _, all) => (if *all { "ALL" } else { "ANY" }).to_owned(),
                 SubForm::Scalar => "scalar".to_owned(),
             }
+        }));
+        names.extend(query.subqueries().into_iter().flat_map(|sub| {
+            let is_stream = drawn.app.sources.get(sub.object).is_some_and(|source| !source.is_table());
+            let names = [is_stream.then_some(INNER_STREAM), sub.keep.map(|_| "stream in a subquery, bounded")];
+            names.into_iter().flatten().map(str::to_owned)
         }));
         names.extend(query.star.then(|| "*".to_owned()));
         names.extend(query.group.as_ref().map(|_| "GROUP BY".to_owned()));
