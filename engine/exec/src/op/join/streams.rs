@@ -156,8 +156,8 @@ impl Streams {
     fn frees(&self, side: Side) -> i64 {
         let least = self.progress.least();
         match &self.rule {
-            // Rows of the left side that wait may need it, too.
-            Rule::Nearest { bounds, .. } if !self.tells(side) => behind(least, bounds.after),
+            // Rows of the left side that wait may need it, too; those still to come need it no shorter.
+            Rule::Nearest { bounds, .. } if !self.tells(side) => behind(least, bounds.after.max(0)),
             _ => least,
         }
     }
