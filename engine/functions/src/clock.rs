@@ -222,7 +222,8 @@ fn to_date(call: &mut Call<'_>) -> Column {
 
 fn date_format(call: &mut Call<'_>) -> Column {
     let (args, pattern) = (call.args, call.args.text(1));
-    let is_checked = args.constant(1).is_some();
+    // A constant pattern need not be one that was written down, and so need not have been looked at.
+    let is_checked = matches!(args.constant(1), Some(Value::Str(pattern)) if strftime::check(pattern).is_ok());
     call.texts(|row, out| {
         let pattern = pattern.at(row);
         if !is_checked {
