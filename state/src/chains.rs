@@ -128,6 +128,20 @@ impl Chains {
         }
     }
 
+    /// Appends the first slot of each of these groups, all of which have one; [`NONE`] stands for itself.
+    pub fn firsts(&self, groups: &[u32], slots: &mut Vec<u32>) {
+        match &self.ends {
+            None => slots.extend_from_slice(groups),
+            Some(_) => slots.extend(groups.iter().map(|group| self.first(*group))),
+        }
+    }
+
+    /// TRUE when no group has two slots, nor ever had.
+    #[inline]
+    pub fn is_single(&self) -> bool {
+        self.links.is_empty()
+    }
+
     /// Last slot of a group; [`NONE`] where it has none.
     #[inline]
     pub fn last(&self, group: u32) -> u32 {
@@ -201,11 +215,19 @@ mod tests {
         chains.push(7, 7);
         assert!(chains.bytes() <= 256, "a bit a group: {}", chains.bytes());
         assert_eq!((chains.first(7), chains.last(999), chains.next(7), chains.first(1000)), (7, 999, NONE, NONE));
+        let firsts = |chains: &Chains, groups: &[u32]| {
+            let mut slots = vec![5];
+            chains.firsts(groups, &mut slots);
+            slots
+        };
+        assert_eq!(firsts(&chains, &[9, NONE, 7]), [5, 9, NONE, 7]);
         chains.remove(3, 3);
         chains.push(3, 1000);
-        assert!(chains.links.is_empty(), "one slot each");
+        assert!(chains.is_single(), "one slot each");
+        assert_eq!(firsts(&chains, &[3, NONE, 7]), [5, 1000, NONE, 7]);
         assert_eq!((chains.first(3), chains.last(3), chains.first(4), chains.next(1000)), (1000, 1000, 4, NONE));
         chains.push(4, 3);
+        assert!(!chains.is_single());
         assert_eq!(chains.slots(4).collect::<Vec<_>>(), [4, 3]);
         assert_eq!(chains.slots(3).collect::<Vec<_>>(), [1000]);
     }

@@ -52,6 +52,10 @@ impl Table for Held {
         self.chains.next(slot)
     }
 
+    fn is_single(&self) -> bool {
+        self.chains.is_single()
+    }
+
     fn note(&mut self, slots: &[u32]) {
         if let Some(seen) = &mut self.seen {
             slots.iter().filter(|slot| **slot != NONE).for_each(|slot| seen.matched[*slot as usize] = true);
@@ -189,7 +193,7 @@ impl Held {
         self.hasher.hash_all(encoded, &mut self.hashes);
         self.groups.clear();
         self.index.find_all(encoded, 0, &self.hashes, &mut self.groups);
-        firsts.extend(self.groups.iter().map(|group| self.chains.first(*group)));
+        self.chains.firsts(&self.groups, firsts);
         for nulls in columns.iter().filter_map(|column| column.nulls()).filter(|nulls| nulls.null_count() > 0) {
             nulls.iter().zip(firsts.iter_mut()).filter(|(valid, _)| !valid).for_each(|(_, first)| *first = NONE);
         }

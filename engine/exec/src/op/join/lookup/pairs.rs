@@ -77,6 +77,10 @@ impl Pairs {
     pub fn fill<T: Table>(&mut self, held: &T, most: usize, keeps: bool) -> bool {
         self.rows.clear();
         self.slots.clear();
+        if self.next.is_none() && held.is_single() {
+            self.fill_single(most, keeps);
+            return self.row == self.firsts.len();
+        }
         while self.row < self.firsts.len() && self.rows.len() < most {
             let slot = self.next.take().unwrap_or(self.firsts[self.row]);
             if slot == NONE {
@@ -90,6 +94,22 @@ impl Pairs {
             self.candidate(held, slot);
         }
         self.row == self.firsts.len()
+    }
+
+    /// The same where no row has two matches: each is written down, and the next one over it where it is left out.
+    fn fill_single(&mut self, most: usize, keeps: bool) {
+        let from = self.row;
+        self.row = self.firsts.len().min(from.saturating_add(most));
+        let firsts = &self.firsts[from..self.row];
+        self.rows.resize(firsts.len(), 0);
+        self.slots.resize(firsts.len(), NONE);
+        let mut found = 0;
+        for (row, slot) in firsts.iter().enumerate() {
+            (self.rows[found], self.slots[found]) = ((from + row) as u32, *slot);
+            found += usize::from(keeps | (*slot != NONE));
+        }
+        self.rows.truncate(found);
+        self.slots.truncate(found);
     }
 
     /// Finds the next pairs that a residual decides on: `most` at most, counting rows without any.

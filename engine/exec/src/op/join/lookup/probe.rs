@@ -24,6 +24,11 @@ pub trait Table {
     /// The match of row `row` of the batch behind this one; `NONE` behind the last.
     fn next(&self, row: usize, slot: u32) -> u32;
 
+    /// No row of the batch has two matches.
+    fn is_single(&self) -> bool {
+        false
+    }
+
     /// These rows matched; `NONE` among them for rows of the stream without a match.
     fn note(&mut self, slots: &[u32]);
 }
