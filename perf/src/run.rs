@@ -23,7 +23,7 @@ use crate::workload::{BAR_OF_LIMIT, GOAL_OF_LIMIT, Workload, bar_decode_over_tre
 #[derive(clap::Args)]
 pub struct RunArgs {
     /// Workloads
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "w1,w2,w3,w4,w7")]
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "w1,w2,w3,w4,w5,w6,w7")]
     workloads: Vec<Workload>,
     /// Formats
     #[arg(long, value_enum, value_delimiter = ',', default_value = "csv,jsonl")]

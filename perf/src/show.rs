@@ -25,7 +25,7 @@ pub struct ShowArgs {
     #[arg(long, value_delimiter = ',', default_value = "threads,glommio")]
     runtimes: Vec<String>,
     /// Workloads
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "w1,w2,w3,w4")]
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "w1,w2,w3,w4,w5,w6")]
     workloads: Vec<Workload>,
     /// Formats
     #[arg(long, value_enum, value_delimiter = ',', default_value = "csv,jsonl")]

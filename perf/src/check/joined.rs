@@ -8,8 +8,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::CheckOptions;
 use super::record::{self, Record};
+use super::{CheckOptions, PRICE_SCALE};
 use crate::blocks::for_each_block;
 use crate::generate::{Format, Table};
 use crate::workload::INTERVAL_MS;
@@ -78,7 +78,7 @@ impl Beside {
 }
 
 fn line(trade: &Record, rest: &str) -> Vec<u8> {
-    let (price, quantity) = (trade.price.token(), trade.quantity.token());
+    let (price, quantity) = (trade.price.text(PRICE_SCALE), trade.quantity.text(0));
     format!("{},{},{price},{quantity},{rest}", trade.order_id, trade.symbol).into_bytes()
 }
 
