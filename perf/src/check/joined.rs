@@ -78,7 +78,7 @@ impl Beside {
 }
 
 fn line(trade: &Record, rest: &str) -> Vec<u8> {
-    let (price, quantity) = (trade.price.text(PRICE_SCALE), trade.quantity.text(0));
+    let (price, quantity) = (trade.price.trimmed(PRICE_SCALE), trade.quantity.trimmed(0));
     format!("{},{},{price},{quantity},{rest}", trade.order_id, trade.symbol).into_bytes()
 }
 

@@ -53,6 +53,11 @@ impl Number {
         self.mantissa * 10i128.pow(scale - self.scale)
     }
 
+    /// As it was written, without the zeros behind so many digits after the point.
+    pub fn trimmed(&self, digits: u32) -> String {
+        self.text(self.scale.min(digits))
+    }
+
     /// Text with at least `digits` after the point and as many more as the value needs.
     pub fn text(&self, digits: u32) -> String {
         let (mut mantissa, mut scale) = (self.mantissa, self.scale);
