@@ -99,7 +99,7 @@ impl Binder<'_> {
                 let value = values.get(&field.name).map_or(Some(Value::Null), |json| typed(json, &field.data_type));
                 columns.push(value.unwrap_or_else(|| {
                     let message = format!("the default of column \"{}\" is no {}", field.name, field.data_type);
-                    let hint = format!("write {} as JSON has it, or null", field.data_type);
+                    let hint = "give it a value of that type in fallback.defaults, or leave it out for NULL";
                     self.report(Diagnostic::error("E0513", span, message).hint(hint));
                     Value::Null
                 }));
