@@ -1,8 +1,8 @@
 //! Look-ups per second on one core and bytes per row of a looked-up table, the numbers `goals.md` judges.
 //!
-//! `cargo run --release -p velostream-exec --example lookup_bench [rows [table]]`. Batches are made before the clock starts and
-//! hold 8,192 rows, nine of ten with a match; each table is asked three times, the best counts. Reads the clock: it is no
-//! part of the engine.
+//! `cargo run --release -p velostream-exec --example lookup_bench [look-ups [table]]`; a table is named by a part of what
+//! is printed. Batches are made before the clock starts and hold 8,192 rows, nine of ten with a match; each table is asked
+//! three times, the best counts. Reads the clock: it is no part of the engine.
 #![allow(clippy::disallowed_methods)]
 
 use std::sync::Arc;

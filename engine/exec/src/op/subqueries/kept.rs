@@ -289,8 +289,8 @@ impl Kept {
 
     /// A walk over the rows of these groups. With `few` it gives that many rows for each outer row first.
     pub(super) fn walk(&self, groups: &[u32], few: Option<usize>) -> Walk {
-        let first = |group: &u32| if *group == NONE { NONE } else { self.chains.first(*group) };
-        let slots = groups.iter().map(first).collect();
+        let mut slots = Vec::with_capacity(groups.len());
+        self.chains.firsts(groups, &mut slots);
         Walk { slots, row: 0, copies: 0, passed: 0, most: few.unwrap_or(usize::MAX) }
     }
 
