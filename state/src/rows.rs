@@ -55,6 +55,29 @@ impl RowStore {
         }
     }
 
+    /// Takes these rows of a batch's columns to slots of the caller's choice, all below `high`; a row that has the slot
+    /// goes, and of two rows of one slot the later one stands. A store that is filled this way gives no slots itself.
+    pub fn put_at(&mut self, columns: &[Column], rows: &[u32], slots: &[u32], high: usize) {
+        debug_assert_eq!(columns.len(), self.lanes.len(), "a column per lane");
+        debug_assert!(self.free.is_empty(), "slots are given by one side");
+        let known = self.high;
+        self.high = self.high.max(high);
+        let fresh = slots.iter().try_fold(known, |next, slot| (*slot as usize >= next).then_some(*slot as usize + 1));
+        for (lane, column) in self.lanes.iter_mut().zip(columns) {
+            match fresh {
+                Some(_) => lane.put_all(column, rows, slots, self.high, &mut self.pool),
+                None => lane.replace_all(column, rows, slots, self.high, &mut self.pool),
+            }
+        }
+    }
+
+    /// Forgets the row that was put at a slot, which stays the caller's.
+    pub fn clear_at(&mut self, slot: u32) {
+        for lane in self.lanes.iter_mut().filter(|_| (slot as usize) < self.high) {
+            lane.clear(slot);
+        }
+    }
+
     /// Takes one row, value by value.
     pub fn put_values(&mut self, values: &[Value]) -> u32 {
         debug_assert_eq!(values.len(), self.lanes.len(), "a value per lane");

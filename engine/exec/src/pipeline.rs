@@ -20,6 +20,7 @@ use crate::op::join;
 use crate::op::limit::Limit;
 use crate::op::materialize::Materialize;
 use crate::op::over::{Over, Until};
+use crate::op::pass::Pass;
 use crate::op::project::{Project, Spans};
 use crate::op::session::Session;
 use crate::op::sort::Sort;
@@ -218,7 +219,8 @@ impl Lowering<'_> {
             NodeKind::Values { rows } => {
                 Box::new(Values::new(rows, &node.schema, ctx, Arc::clone(&self.names), node.dlq))
             }
-            NodeKind::Upsert { key, deleted } => Box::new(Upsert::new(key, *deleted, &node.schema)),
+            NodeKind::Upsert { deleted, passes: true, .. } => Box::new(Pass::new(*deleted)),
+            NodeKind::Upsert { key, deleted, .. } => Box::new(Upsert::new(key, *deleted, &node.schema)),
             NodeKind::Amend(spec) => Box::new(Amend::new(spec, &node.schema, ctx, Arc::clone(&self.names), node.dlq)),
             NodeKind::Events => Box::new(Events::default()),
             NodeKind::Scan { .. } | NodeKind::Exchange { .. } | NodeKind::Sink { .. } => {

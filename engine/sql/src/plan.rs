@@ -11,6 +11,7 @@
 mod amend;
 mod expr;
 mod join;
+mod keep_once;
 mod load;
 mod over;
 mod subquery;
@@ -467,6 +468,9 @@ pub enum NodeKind {
         key: Vec<usize>,
         /// Column that is TRUE for a row that only ends the one before it.
         deleted: Option<usize>,
+        /// The joins that read it keep the last row of each key by themselves: rows pass as they come, those that only end
+        /// one as rows taken back.
+        passes: bool,
     },
     /// A relation that changes becomes events: rows stay, and those taken back are left out.
     Events,

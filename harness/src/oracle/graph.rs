@@ -302,7 +302,7 @@ impl Run<'_> {
                     self.project(at, exprs, None, made, given);
                 }
             }
-            NodeKind::Upsert { key, deleted } => {
+            NodeKind::Upsert { key, deleted, .. } => {
                 let text = key_text(key.iter().map(|k| &row.values[*k]));
                 let ends = deleted.is_some_and(|column| row.values[column] == Value::Bool(true));
                 self.nodes[at].upserted.entry(text).or_default().take(row, ends, given);

@@ -291,6 +291,7 @@ impl Lane {
                 set.for_each(|(row, slot)| arenas.put(*slot, a.value(*row as usize)));
                 true
             }
+            (_, Column::Null(_)) => true,
             _ => false,
         };
         for (row, slot) in rows.iter().zip(slots) {
@@ -300,6 +301,34 @@ impl Lane {
             } else {
                 self.put_value(&column.value(row), *slot, high, pool);
             }
+        }
+    }
+
+    /// The same over slots that may hold rows; these go.
+    pub(super) fn replace_all(
+        &mut self,
+        column: &Column,
+        rows: &[u32],
+        slots: &[u32],
+        high: usize,
+        pool: &mut BlockPool,
+    ) {
+        self.widen(kind_of(column), high, pool);
+        if !matches!(self.data, Data::Str(_) | Data::Bytes(_)) {
+            return self.put_all(column, rows, slots, high, pool);
+        }
+        // A piece that is left behind is counted where its slot is cleared, also when it came in the same batch.
+        for (row, slot) in rows.iter().zip(slots) {
+            self.clear(*slot);
+            self.put_all(column, std::slice::from_ref(row), std::slice::from_ref(slot), high, pool);
+        }
+    }
+
+    /// Forgets the value of a slot, if it has one.
+    pub(super) fn clear(&mut self, slot: u32) {
+        self.forget(slot);
+        if let Some(word) = self.valid.get_mut(slot as usize / 64) {
+            *word &= !(1 << (slot % 64));
         }
     }
 

@@ -118,3 +118,38 @@ fn rows_are_equal_by_value() {
     assert!(!store.equals(slot, &row(Column::Null(1), f64::NAN), 0));
     assert!(!store.equals(slot, &row(Column::ints(vec![5], None), 1.0), 0));
 }
+
+#[test]
+fn rows_put_at_a_slot_take_the_place_of_those_before() {
+    let mut store = RowStore::new(&[DataType::Integer, DataType::String, DataType::String]);
+    let batch = |ints: &[i64], texts: &[&str]| {
+        let texts = texts.iter().map(|text| (!text.is_empty()).then_some(*text));
+        [Column::ints(ints.to_vec(), None), Column::strs(texts), Column::Null(ints.len())]
+    };
+    let row = |store: &RowStore, slot| [0, 1, 2].map(|lane| store.value(lane, slot));
+    store.put_at(&batch(&[1, 2, 3], &["a", "b", "c"]), &[0, 2], &[0, 1], 2);
+    assert_eq!(row(&store, 1), [int(3), text("c"), Value::Null]);
+    // Slot 2 is new, slot 1 comes twice, slot 0 loses its text.
+    store.put_at(&batch(&[4, 5, 6, 7], &["d", "e", "", "g"]), &[0, 1, 2, 3], &[2, 1, 0, 1], 4);
+    assert_eq!(row(&store, 0), [int(6), Value::Null, Value::Null]);
+    assert_eq!(row(&store, 1), [int(7), text("g"), Value::Null]);
+    assert_eq!(row(&store, 2), [int(4), text("d"), Value::Null]);
+    store.clear_at(1);
+    store.clear_at(3);
+    store.clear_at(9);
+    assert_eq!(row(&store, 1), [Value::Null, Value::Null, Value::Null]);
+    store.put_at(&batch(&[8], &["h"]), &[0], &[1], 4);
+    assert_eq!(row(&store, 1), [int(8), text("h"), Value::Null]);
+}
+
+#[test]
+fn text_that_was_replaced_is_packed_away() {
+    let mut store = RowStore::new(&[DataType::String]);
+    let long = "x".repeat(100);
+    let mut held = 0;
+    for turn in 0..10_000 {
+        store.put_at(&[Column::strs([Some(long.as_str())])], &[0], &[turn % 2], 2);
+        held = held.max(store.bytes());
+    }
+    assert!(held < 64 << 10, "two rows of 100 bytes took {held}");
+}

@@ -11,6 +11,7 @@ pub mod join;
 pub mod limit;
 pub mod materialize;
 pub mod over;
+pub mod pass;
 pub mod project;
 mod replaced;
 pub mod session;

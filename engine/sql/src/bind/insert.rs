@@ -329,7 +329,7 @@ impl<'a> Binder<'a> {
         };
         if !appended.is_empty() {
             let node = self.one_of(&appended, false);
-            let upsert = NodeKind::Upsert { key: key.clone(), deleted: None };
+            let upsert = NodeKind::Upsert { key: key.clone(), deleted: None, passes: false };
             let upserted = self.behind_exchange(node, key, upsert, false);
             if changes.is_empty() {
                 return (upserted, true);

@@ -214,6 +214,7 @@ impl Binder<'_> {
             defaults: Vec::new(),
             identity: None,
             placement: Placement::ByKey(Apart::Unknown),
+            replaces: false,
         };
         let node = NodeKind::Join(Box::new(spec));
         let join = graph.add(node, Some(left_out), Vec::new(), meeting == Meeting::Tables, statement);

@@ -517,6 +517,7 @@ impl<'a> Binder<'a> {
             memory_limit: self.memory_limit,
         };
         if plan.order_sources() {
+            plan.keep_once();
             return Some(plan);
         }
         let message = "streams that ask tables of their own records make the plan longer than it can be numbered";

@@ -61,7 +61,8 @@ impl<'a> Binder<'a> {
         let project = NodeKind::Project { exprs, event_time: None };
         let node = self.graph.add(project, Some(scan), fields, false, self.statement);
         self.graph.keys.insert(node, Keyed::new(&key, None));
-        let node = self.behind_exchange(node, &key, NodeKind::Upsert { key: key.clone(), deleted }, false);
+        let node =
+            self.behind_exchange(node, &key, NodeKind::Upsert { key: key.clone(), deleted, passes: false }, false);
         let table = Amended { schema: &schema, key: &key, roots: &[source], headers: None };
         let node = self.amend(&declare.name.name, node, table)?;
         let topic = self.graph.sources[source].plan.topic().map(str::to_owned);

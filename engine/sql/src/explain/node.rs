@@ -62,6 +62,9 @@ pub fn headline(plan: &AppPlan, node: &Node) -> String {
         NodeKind::Materialize { key } => format!("Materialize by {}", names(input, key)),
         NodeKind::Values { rows } if rows.len() == 1 => "Values: 1 row".to_owned(),
         NodeKind::Values { rows } => format!("Values: {} rows", spelled(rows.len())),
+        NodeKind::Upsert { key, passes: true, .. } => {
+            format!("Upsert by {}: done by the joins that look it up", names(input, key))
+        }
         NodeKind::Upsert { key, .. } => format!("Upsert by {}", names(input, key)),
         NodeKind::Amend(spec) => amend(spec, input),
         NodeKind::Events => "Events: rows taken back are left out".to_owned(),
@@ -214,16 +217,27 @@ pub fn state(plan: &AppPlan, node: &Node) -> (Growth, String) {
             let growth = if reaches_live(plan, node) { Growth::Unbounded } else { Growth::PerKey };
             (growth, "every live row by its key, of which the greatest stands".to_owned())
         }
-        NodeKind::Upsert { .. } => {
+        NodeKind::Upsert { passes: false, .. } => {
             let growth = if reaches_live(plan, node) { Growth::Unbounded } else { Growth::PerKey };
             (growth, "the last row of every key, and where deleted ones ended".to_owned())
         }
         NodeKind::Amend(_) => (Growth::PerKey, "rows that an UPDATE or DELETE concerns".to_owned()),
-        NodeKind::Join(spec) => relation::join_state(spec),
+        NodeKind::Join(spec) => {
+            let (growth, what) = relation::join_state(spec);
+            // The keys of a table that goes on have no end.
+            let grows = spec.replaces && asked(plan, node).is_some_and(|table| reaches_live(plan, table));
+            (if grows { Growth::Unbounded } else { growth }, what)
+        }
         NodeKind::Subqueries(list) => relation::subquery_state(plan, list, &inputs_of(plan, node)),
         NodeKind::Over(spec) => relation::over_state(spec),
         _ => (Growth::Stateless, String::new()),
     }
+}
+
+/// The input of a look-up that is its table.
+fn asked<'p>(plan: &'p AppPlan, node: &Node) -> Option<&'p Node> {
+    let (_, input) = node.inputs.iter().enumerate().find(|(port, _)| node.kind.is_asked(*port))?;
+    plan.nodes.get(input.index())
 }
 
 /// What makes a Combine hand its groups on; `op/combine.rs` of the exec crate does as this says.

@@ -84,6 +84,10 @@ pub fn join_state(spec: &JoinSpec) -> (Growth, String) {
             Some(ns) => (Growth::PerKey, format!("the versions of the table's rows of the last {}", duration_text(ns))),
             None => (Growth::Unbounded, "all versions of the table's rows: no retention is given".to_owned()),
         },
+        JoinMode::Lookup { .. } if spec.replaces => {
+            let rows = "the last row of every key of the table, and where deleted ones ended";
+            (Growth::PerKey, format!("{rows}, {}", placement(spec.placement)))
+        }
         JoinMode::Lookup { .. } => (Growth::PerKey, format!("the rows of the table, {}", placement(spec.placement))),
         JoinMode::Tables => (Growth::PerKey, "the rows of both tables".to_owned()),
     }

@@ -32,6 +32,9 @@ pub struct JoinSpec {
     pub identity: Option<Vec<usize>>,
     /// Of a looked-up table: where its rows are.
     pub placement: Placement,
+    /// Of a looked-up table that an Upsert lets pass: the keys are the table's, and of the rows of a key the last one by
+    /// order stands.
+    pub replaces: bool,
 }
 
 /// The version of a table that a stream's row looks up: the last one at or before a time.

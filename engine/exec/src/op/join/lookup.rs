@@ -10,9 +10,12 @@
 //! their own order. They wait until then like rows of a window that is open, so no watermark goes before them.
 //!
 //! A row of a million matches leaves in many batches: the cursor is a row and a slot. Cost: a probe and a gather per
-//! column, nothing per row is allocated. State: `held` has the rows.
+//! column, nothing per row is allocated. State: `held` has the rows of a table that tells what it takes back, `latest` those
+//! of one whose rows replace each other here.
 
 mod held;
+mod latest;
+mod orders;
 pub(super) mod pairs;
 pub(super) mod probe;
 mod saved;
@@ -26,6 +29,7 @@ use velostream_types::time::{WM_END, WM_NONE};
 use velostream_types::{Batch, Fatal, SchemaRef};
 
 use self::held::Held;
+use self::latest::Latest;
 use self::pairs::Nothing;
 use self::probe::{Probe, Table};
 use super::marks::Mark;
@@ -38,12 +42,42 @@ use crate::operator::{Msg, OpCx, Operator};
 /// Rows of the table without a match are gathered so many at a time.
 const UNMATCHED_AT_ONCE: usize = 1024;
 
+/// The rows of the table.
+enum Kept {
+    /// Every row that came until it is taken back.
+    Each(Box<Held>),
+    /// The last row of each key.
+    Last(Box<Latest>),
+}
+
+impl Kept {
+    /// Takes rows of the table; answers how many were taken back that nobody knows.
+    fn change(&mut self, batch: &Batch) -> u64 {
+        match self {
+            Kept::Each(held) => held.change(batch),
+            Kept::Last(latest) => {
+                latest.change(batch);
+                0
+            }
+        }
+    }
+
+    /// Keys known, and bytes held.
+    fn size(&self) -> (u64, u64) {
+        let (keys, bytes) = match self {
+            Kept::Each(held) => (held.groups(), held.bytes()),
+            Kept::Last(latest) => (latest.groups(), latest.bytes()),
+        };
+        (keys as u64, bytes as u64)
+    }
+}
+
 /// The operator.
 pub struct Lookup {
     /// Input that is the table.
     table: usize,
     kind: JoinKind,
-    held: Held,
+    held: Kept,
     inputs: Inputs,
     probe: Probe,
     /// The stream's batch that is under way.
@@ -69,10 +103,14 @@ impl Lookup {
         let table_keys = if table == Side::Left { &spec.left_keys } else { &spec.right_keys };
         let port = usize::from(table == Side::Right);
         let everywhere = matches!(spec.placement, Placement::Everywhere { .. });
+        let held = match spec.replaces {
+            true => Kept::Last(Box::new(Latest::new(spec, table, inputs[port], everywhere))),
+            false => Kept::Each(Box::new(Held::new(table_keys, inputs[port], spec.kind.keeps(table), everywhere))),
+        };
         Lookup {
             table: port,
             kind: spec.kind,
-            held: Held::new(table_keys, inputs[port], spec.kind.keeps(table), everywhere),
+            held,
             inputs: Inputs::new(2),
             probe: Probe::new(spec, table.other(), &place, ctx),
             open: None,
@@ -97,8 +135,7 @@ impl Lookup {
                 cx.counters.rows_in += batch.rows as u64;
                 if port == self.table {
                     cx.counters.dropped += self.held.change(&batch);
-                    cx.counters.groups = self.held.groups() as u64;
-                    cx.counters.state_bytes = self.held.bytes() as u64;
+                    (cx.counters.groups, cx.counters.state_bytes) = self.held.size();
                 } else if self.fallback == Fallback::SkipRecord {
                     cx.counters.dropped += batch.rows as u64;
                 } else if matches!(self.fallback, Fallback::EmitWithNulls | Fallback::UseDefaults) {
@@ -106,7 +143,10 @@ impl Lookup {
                     self.open = Some(batch);
                 } else {
                     let (keys, firsts) = self.probe.begin();
-                    self.held.find(&batch.columns, keys, batch.rows, firsts);
+                    match &mut self.held {
+                        Kept::Each(held) => held.find(&batch.columns, keys, batch.rows, firsts),
+                        Kept::Last(latest) => latest.find(&batch.columns, keys, batch.rows, firsts),
+                    }
                     self.open = Some(batch);
                 }
             }
@@ -128,18 +168,21 @@ impl Lookup {
         if !self.ends[1 - self.table] || (self.keeps_table() && !self.ends[self.table]) {
             return;
         }
-        self.left_over = self.held.unmatched().into();
+        if let Kept::Each(held) = &self.held {
+            self.left_over = held.unmatched().into();
+        }
         self.ready.push_back(Msg::Watermark(WM_END));
         self.over = true;
     }
 
     /// The next rows of the table that nobody matched, cut by the partition they stem from.
     fn leave(&mut self, cx: &OpCx<'_>) {
+        let Kept::Each(held) = &self.held else { return };
         let most = cx.batch_rows.clamp(1, UNMATCHED_AT_ONCE).min(self.left_over.len());
         let slots: Vec<u32> = self.left_over.drain(..most).collect();
         let none = vec![NONE; slots.len()];
-        let marks: Vec<Mark> = slots.iter().map(|slot| self.held.mark(*slot)).collect();
-        let columns = self.probe.columns(&Nothing, &none, self.held.rows(), &slots);
+        let marks: Vec<Mark> = slots.iter().map(|slot| held.mark(*slot)).collect();
+        let columns = self.probe.columns(&Nothing, &none, held.rows(), &slots);
         for batch in made_of(columns, &marks).into_iter().rev() {
             self.ready.push_front(Msg::Batch(batch));
         }
@@ -154,11 +197,15 @@ impl Operator for Lookup {
 
     fn pull(&mut self, cx: &mut OpCx<'_>) -> Result<Option<Msg>, Fatal> {
         loop {
-            if let Some(batch) = self.open.take()
-                && let Some(made) = self.probe.next(&batch, &mut self.held, cx)
-            {
-                self.open = Some(batch);
-                return Ok(Some(Msg::Batch(made)));
+            if let Some(batch) = self.open.take() {
+                let made = match &mut self.held {
+                    Kept::Each(held) => self.probe.next(&batch, held.as_mut(), cx),
+                    Kept::Last(latest) => self.probe.next(&batch, latest.as_mut(), cx),
+                };
+                if let Some(made) = made {
+                    self.open = Some(batch);
+                    return Ok(Some(Msg::Batch(made)));
+                }
             }
             if !self.left_over.is_empty() && !matches!(self.ready.front(), Some(Msg::Batch(_))) {
                 self.leave(cx);
@@ -195,12 +242,19 @@ impl Operator for Lookup {
 
     fn snapshot(&self, out: &mut SnapshotWriter) {
         // Where the stream ended first, what came of a table that all shards hold was not taken any more.
-        if !self.over {
-            self.held.snapshot(out);
+        if self.over {
+            return;
+        }
+        match &self.held {
+            Kept::Each(held) => held.snapshot(out),
+            Kept::Last(latest) => latest.snapshot(out),
         }
     }
 
     fn restore(&mut self, from: &SnapshotReader, owns: &dyn Fn(u16) -> bool) -> Result<(), SnapshotError> {
-        self.held.restore(from, owns)
+        match &mut self.held {
+            Kept::Each(held) => held.restore(from, owns),
+            Kept::Last(latest) => latest.restore(from, owns),
+        }
     }
 }

@@ -130,6 +130,7 @@ mod tests {
             defaults: Vec::new(),
             identity: None,
             placement: Placement::ByKey(Apart::Unknown),
+            replaces: false,
         };
         let ctx = EvalContext { run_start_ms: 0, now_ns: 0, seed: 0 };
         let output = Output::new(&spec, ctx, Arc::from([]), DlqId(0));

@@ -47,8 +47,9 @@ pub(super) fn kind(kind: &NodeKind) -> String {
         NodeKind::Union => "union".to_owned(),
         NodeKind::Materialize { key } => format!("materialize {key:?}"),
         NodeKind::Values { rows } => format!("values {}", rows.iter().map(|r| list(r)).collect::<Vec<_>>().join(" ")),
-        NodeKind::Upsert { key, deleted } => {
-            format!("upsert {key:?}{}", deleted.map_or(String::new(), |d| format!(" but {d}")))
+        NodeKind::Upsert { key, deleted, passes } => {
+            let passes = if *passes { " in the joins" } else { "" };
+            format!("upsert {key:?}{}{passes}", deleted.map_or(String::new(), |d| format!(" but {d}")))
         }
         NodeKind::Events => "events".to_owned(),
         NodeKind::Amend(spec) => format!("amend {:?} {}", spec.key, spec.steps.len()),

@@ -41,6 +41,7 @@ fn join(kind: JoinKind, greater: bool) -> TableJoin {
         defaults: Vec::new(),
         identity: None,
         placement: Placement::ByKey(Apart::Unknown),
+        replaces: false,
     };
     let ctx = EvalContext { run_start_ms: 0, now_ns: 0, seed: 0 };
     TableJoin::new(&spec, [&schema, &schema], place(), ctx)
