@@ -39,6 +39,7 @@ pub struct World {
     inboxes: Vec<Inbox>,
     /// What each shard last published; nothing is known of a shard before its first turn.
     lows: Vec<i64>,
+    helds: Vec<Vec<i64>>,
     loaded: Vec<u16>,
     feeds: BTreeMap<(SourceId, PartitionId), Feed>,
     /// Rows per sink since they were last taken.
@@ -140,6 +141,7 @@ impl World {
             shards: Vec::new(),
             inboxes: Vec::new(),
             lows: Vec::new(),
+            helds: Vec::new(),
             loaded: Vec::new(),
             feeds,
             rows: vec![Vec::new(); sinks],
@@ -181,6 +183,7 @@ impl World {
         self.shards = (0..shards).map(build).collect();
         self.inboxes = (0..shards).map(|_| Inbox::default()).collect();
         self.lows = vec![WM_NONE; usize::from(shards)];
+        self.helds = vec![Vec::new(); usize::from(shards)];
         self.loaded = vec![0; usize::from(shards)];
     }
 
@@ -291,6 +294,7 @@ impl World {
         self.inboxes[s].stop = self.stopped;
         let elsewhere = self.lows.iter().enumerate().filter(|(other, _)| *other != s).map(|(_, low)| *low).min();
         self.inboxes[s].low_elsewhere = elsewhere.unwrap_or(WM_END);
+        self.inboxes[s].held_elsewhere = self.held_elsewhere(s);
         let elsewhere =
             self.loaded.iter().enumerate().filter(|(other, _)| *other != s).map(|(_, loaded)| *loaded).min();
         self.inboxes[s].loaded_elsewhere = elsewhere.unwrap_or(u16::MAX);
@@ -299,8 +303,9 @@ impl World {
         let progress = self.shards[s].turn(self.now_ns, &mut self.inboxes[s], &mut out)?;
         self.turns += 1;
         let mut moved = had_mail || progress == Progress::Busy || !out.writes.is_empty() || !out.mesh.is_empty();
-        moved |= self.lows[s] != out.low || self.loaded[s] != out.loaded;
+        moved |= self.lows[s] != out.low || self.loaded[s] != out.loaded || self.helds[s] != out.held;
         self.loaded[s] = out.loaded;
+        self.helds[s] = out.held;
         for (to, envelope) in out.mesh {
             self.inboxes[to.index()].mesh.push((ShardId(s as u16), envelope));
         }
@@ -318,6 +323,16 @@ impl World {
             self.write(s, write);
         }
         Ok((moved, progress))
+    }
+
+    /// By group: the lowest time at which other shards' partitions hold it.
+    fn held_elsewhere(&self, s: usize) -> Vec<i64> {
+        let others = self.helds.iter().enumerate().filter(|(other, _)| *other != s).map(|(_, held)| held);
+        let mut lowest = vec![WM_END; self.helds.iter().map(Vec::len).max().unwrap_or(0)];
+        for held in others {
+            lowest.iter_mut().zip(held).for_each(|(low, at)| *low = (*low).min(*at));
+        }
+        lowest
     }
 
     fn write(&mut self, shard: usize, write: Write) {

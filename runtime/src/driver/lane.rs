@@ -292,9 +292,11 @@ impl Lane {
         self.shard
     }
 
-    /// TRUE when a round would find arrivals or a low that rose.
+    /// TRUE when a round would find arrivals, or others that went on.
     pub fn has_news(&self, world: &World) -> bool {
-        self.port.has_arrivals() || world.low_rose(self.shard)
+        self.port.has_arrivals()
+            || world.low_rose(self.shard)
+            || world.held_rose(self.shard, &self.inbox.held_elsewhere)
     }
 
     fn elapsed_ns(&self) -> i64 {
@@ -328,7 +330,6 @@ impl Lane {
         } else {
             self.answer_demands(world)?;
         }
-        let low = world.low_elsewhere(self.shard);
         let barrier = world.barrier();
         if barrier > self.barrier_seen {
             (self.barrier_seen, self.busy) = (barrier, true);
@@ -344,13 +345,15 @@ impl Lane {
         let fresh = self.busy
             || taken > 0
             || !self.inbox.polls.is_empty()
-            || low > self.low_seen
+            || world.low_elsewhere(self.shard) > self.low_seen
+            || world.held_rose(self.shard, &self.inbox.held_elsewhere)
             || loaded > self.loaded_seen
             || stop != self.stop_seen;
         if !fresh {
             return Ok(Round::Idle(self.pause()));
         }
         world.set_quiet(self.shard, false);
+        let low = world.lows_elsewhere(self.shard, &mut self.inbox.held_elsewhere);
         (self.low_seen, self.stop_seen) = (low, stop);
         self.inbox.low_elsewhere = low;
         (self.loaded_seen, self.inbox.loaded_elsewhere) = (loaded, loaded);
@@ -447,13 +450,14 @@ impl Lane {
         if sent > 0 {
             self.port.publish(|to| world.bell(to).nudge());
         }
-        world.publish_low(self.shard, self.outbox.low);
+        world.publish_lows(self.shard, self.outbox.low, &self.outbox.held);
         if world.publish_loaded(self.shard, self.outbox.loaded) {
             self.tell_tables(world);
         }
         world.cell(self.shard).state_bytes.store(self.outbox.state_bytes, Ordering::Relaxed);
         let waits = progress == Progress::Waiting && self.outbox.low < WM_END;
         world.wait_above(self.shard, if waits { self.low_seen } else { WM_END });
+        world.hold_back(self.shard, progress == Progress::Waiting && self.outbox.held_back);
         for mark in self.outbox.marks.drain(..) {
             tell(&self.notes, self.shard, News::Mark(mark));
         }
@@ -659,7 +663,8 @@ impl Lane {
         self.readers.clear();
         self.open.clear();
         self.done = true;
-        world.publish_low(self.shard, WM_END);
+        world.publish_lows(self.shard, WM_END, &[]);
+        world.hold_back(self.shard, false);
         world.publish_loaded(self.shard, u16::MAX);
         world.wait_above(self.shard, WM_END);
         world.set_quiet(self.shard, true);

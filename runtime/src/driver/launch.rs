@@ -27,6 +27,8 @@ pub struct Layout {
     pub spin: Duration,
     /// Shards read in the order of their watermarks.
     pub aligned: bool,
+    /// Groups of sources that meet in joins of streams, see [`velostream_exec::shard::meeting_groups`].
+    pub groups: usize,
 }
 
 /// Makes a shard's lane on its executor's thread.
@@ -48,7 +50,7 @@ pub fn launch(
     let executors = layout.cpus.len().clamp(1, usize::from(layout.shards.max(1)));
     let bells: Vec<Arc<Bell>> = (0..executors).map(|_| Arc::default()).collect();
     let by_shard = (0..usize::from(layout.shards)).map(|s| Arc::clone(&bells[s % executors])).collect();
-    let world = Arc::new(World::new(by_shard, layout.aligned));
+    let world = Arc::new(World::new(by_shard, layout.aligned, layout.groups));
     let mut ports: Vec<Vec<(ShardId, MeshPort)>> = (0..executors).map(|_| Vec::new()).collect();
     for (s, port) in mesh::connect(layout.shards, layout.ring_slots).into_iter().enumerate() {
         ports[s % executors].push((ShardId(s as u16), port));

@@ -340,6 +340,7 @@ fn run(
         cpus: vec![None; case.executors],
         spin: Duration::from_micros(20),
         aligned: true,
+        groups: 0,
     };
     let made = Arc::clone(&seen);
     let reports =
@@ -419,6 +420,7 @@ fn a_lane_that_cannot_be_made_ends_the_run() {
         cpus: vec![None; 2],
         spin: Duration::ZERO,
         aligned: false,
+        groups: 0,
     };
     let make = |shard: ShardId, port, _: &Arc<Bell>| match shard.0 {
         0 => Ok(lane(Case { endless: true, ..PLAIN }, &seen, &notes, shard, port)),
@@ -445,5 +447,108 @@ fn a_stop_loses_nothing_that_was_read() {
             assert_eq!((seen.finished.load(Ordering::Relaxed), seen.interrupted.load(Ordering::Relaxed)), (0, 1));
             assert_eq!(seen.told_end(), usize::from(shards));
         }
+    }
+}
+
+/// Shard 0 holds a group of sources for a while, and shard 1 waits for that and for nothing else.
+struct Meeting {
+    id: u16,
+    looks: usize,
+    /// Shard 1 found the group held, and found it free again.
+    was_held: bool,
+    went_on: Arc<AtomicUsize>,
+}
+
+/// Looks of shard 0 at a source that has nothing: as long as it holds the group, and until it gives up.
+const LOOKS_HOLDING: usize = 20;
+const LOOKS_MAX: usize = 10_000;
+
+impl Meeting {
+    fn hold(&mut self, inbox: &mut Inbox, out: &mut Outbox) -> Result<Progress, Fatal> {
+        if self.looks == 0 {
+            out.demands.push(Demand { source: SourceId(0), partition: PartitionId(0), consumed: 0, grow: false });
+        }
+        self.looks += 1 + inbox.polls.drain(..).count();
+        out.held = vec![if self.looks < LOOKS_HOLDING { 10 } else { WM_END }];
+        match self.went_on.load(Ordering::Relaxed) {
+            0 if self.looks > LOOKS_MAX => Err(Fatal::new("nobody woke the shard that waits")),
+            0 => Ok(Progress::Waiting),
+            _ => Ok(Progress::Done),
+        }
+    }
+
+    fn wait(&mut self, inbox: &Inbox, out: &mut Outbox) -> Progress {
+        out.held = vec![WM_END];
+        out.held_back = inbox.held_elsewhere == [10];
+        self.was_held |= out.held_back;
+        match (self.was_held, out.held_back) {
+            // Shard 0 has not told yet.
+            (false, _) => Progress::Busy,
+            (true, true) => Progress::Waiting,
+            (true, false) => {
+                self.went_on.store(1, Ordering::Relaxed);
+                Progress::Done
+            }
+        }
+    }
+}
+
+impl Turn for Meeting {
+    fn turn(&mut self, _now_ns: i64, inbox: &mut Inbox, out: &mut Outbox) -> Result<Progress, Fatal> {
+        out.low = WM_END;
+        if self.id == 0 { self.hold(inbox, out) } else { Ok(self.wait(inbox, out)) }
+    }
+
+    fn counters(&self) -> Vec<NodeCounters> {
+        Vec::new()
+    }
+
+    fn credit_waits(&self) -> u64 {
+        0
+    }
+
+    fn scan_marks(&mut self) -> Vec<ScanMark> {
+        Vec::new()
+    }
+
+    fn partitions(&self) -> Vec<PartitionProgress> {
+        Vec::new()
+    }
+}
+
+#[test]
+fn a_shard_whose_partitions_wait_for_another_shard_is_woken_when_that_goes_on() {
+    for (backend, executors) in backends().into_iter().flat_map(|backend| [(backend, 1), (backend, 2)]) {
+        let went_on = Arc::new(AtomicUsize::new(0));
+        let layout = Layout {
+            shards: 2,
+            ring_slots: ring_slots(2, 1),
+            backend,
+            cpus: vec![None; executors],
+            spin: Duration::ZERO,
+            aligned: true,
+            groups: 1,
+        };
+        let make = |shard: ShardId, port, _: &Arc<Bell>| {
+            let reader = || Reader {
+                source: SourceId(0),
+                partition: PartitionId(0),
+                input: Box::new(FakeSource { slabs: 0, pauses: 0, paused: 0, endless: true }),
+                retry: Retry::After(Duration::from_millis(1)),
+            };
+            Ok(LaneParts {
+                shard,
+                port,
+                readers: (shard.0 == 0).then(reader).into_iter().collect(),
+                sinks: Vec::new(),
+                dead: Vec::new(),
+                clock: RunClock::Fixed(0),
+                started: start_of_run(),
+                turn: Box::new(Meeting { id: shard.0, looks: 0, was_held: false, went_on: Arc::clone(&went_on) }),
+                notes: None,
+                tables: Vec::new(),
+            })
+        };
+        launch(&layout, &make, &StopHandle::new(), false, &mut |_| {}).expect("both go on");
     }
 }

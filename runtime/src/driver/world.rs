@@ -1,7 +1,8 @@
 //! What the executors of one run know of each other: a few words per shard and the flags that end a run.
 //!
-//! Each cell has one writer, its shard; readers tolerate old values. Orderings matter in two places only: lows are
-//! published before a full fence and a look for waiters (see [`crate::wake`]), and quiescence reads the cells twice.
+//! Each cell has one writer, its shard; readers tolerate old values. Orderings matter in three places only: lows are
+//! published before a full fence and a look for waiters (see [`crate::wake`]), what holds groups of sources is published
+//! around them, and quiescence reads the cells twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, AtomicU64, Ordering, fence};
@@ -21,6 +22,8 @@ pub struct LaneCell {
     low: AtomicI64,
     /// The `low_elsewhere` it waits to see exceeded; `WM_END` when it does not wait.
     waits_above: AtomicI64,
+    /// Partitions of it wait for others that they meet.
+    held_back: AtomicBool,
     /// Levels of sources that are loaded there.
     loaded: AtomicU16,
     /// Envelopes sent and taken since the start.
@@ -45,6 +48,7 @@ impl Default for LaneCell {
         LaneCell {
             low: AtomicI64::new(WM_NONE),
             waits_above: AtomicI64::new(WM_END),
+            held_back: AtomicBool::new(false),
             loaded: AtomicU16::new(0),
             sent: AtomicU64::new(0),
             taken: AtomicU64::new(0),
@@ -80,6 +84,8 @@ pub fn add(cell: &AtomicU64, n: u64) {
 #[derive(Debug)]
 pub struct World {
     cells: Vec<Padded<LaneCell>>,
+    /// By shard and group of sources that meet: at what time partitions of the shard hold it.
+    held: Vec<Vec<Padded<AtomicI64>>>,
     /// Bell of each shard's executor.
     bells: Vec<Arc<Bell>>,
     /// Shards read in watermark order.
@@ -115,10 +121,13 @@ struct Look {
 }
 
 impl World {
-    /// A world of as many shards as `bells`. `aligned`: shards wait for each other's watermarks when reading.
-    pub fn new(bells: Vec<Arc<Bell>>, aligned: bool) -> World {
+    /// A world of as many shards as `bells`. `aligned`: shards wait for each other's watermarks when reading, and for
+    /// those of partitions that wait in so many `groups` of sources.
+    pub fn new(bells: Vec<Arc<Bell>>, aligned: bool, groups: usize) -> World {
+        let held = || (0..groups).map(|_| Padded(AtomicI64::new(WM_END))).collect();
         World {
             cells: bells.iter().map(|_| Padded::default()).collect(),
+            held: bells.iter().map(|_| held()).collect(),
             aligned: aligned && bells.len() > 1,
             bells,
             barrier: AtomicU64::new(0),
@@ -164,6 +173,26 @@ impl World {
         }
         let others = self.cells.iter().enumerate().filter(|(i, _)| *i != shard.index());
         others.map(|(_, cell)| cell.0.low.load(Ordering::Acquire)).min().unwrap_or(WM_END)
+    }
+
+    /// The same, with what holds each group of sources on all other shards in `held`.
+    pub fn lows_elsewhere(&self, shard: ShardId, held: &mut Vec<i64>) -> i64 {
+        held.clear();
+        held.resize(self.held.first().map_or(0, Vec::len), WM_END);
+        // A partition that begins to wait holds before it leaves the low, and one that goes on is in the low before it holds
+        // no more; so it is found by one of two looks with the low between them.
+        self.look_at_held(shard, held);
+        let low = self.low_elsewhere(shard);
+        self.look_at_held(shard, held);
+        low
+    }
+
+    fn look_at_held(&self, shard: ShardId, held: &mut [i64]) {
+        for (_, groups) in self.held.iter().enumerate().filter(|(i, _)| *i != shard.index()) {
+            for (low, at) in held.iter_mut().zip(groups) {
+                *low = (*low).min(at.0.load(Ordering::Acquire));
+            }
+        }
     }
 
     /// Levels of sources that are loaded on all other shards.
@@ -227,6 +256,46 @@ impl World {
                 self.bells[i].nudge();
             }
         }
+    }
+
+    /// Publishes a shard's low and at what it holds groups of sources, a missing one at nothing, and wakes the shards
+    /// that wait for either.
+    pub fn publish_lows(&self, shard: ShardId, low: i64, held: &[i64]) {
+        let at = |group: usize| held.get(group).copied().unwrap_or(WM_END);
+        let fresh = || self.held[shard.index()].iter().enumerate().map(|(group, cell)| (&cell.0, at(group)));
+        for (cell, at) in fresh().filter(|(cell, at)| *at < cell.load(Ordering::Relaxed)) {
+            cell.store(at, Ordering::Release);
+        }
+        self.publish_low(shard, low);
+        let mut rose = false;
+        for (cell, at) in fresh().filter(|(cell, at)| *at > cell.load(Ordering::Relaxed)) {
+            cell.store(at, Ordering::Release);
+            rose = true;
+        }
+        if !rose {
+            return;
+        }
+        fence(Ordering::SeqCst);
+        for (i, other) in self.cells.iter().enumerate() {
+            if i != shard.index() && other.0.held_back.load(Ordering::Relaxed) {
+                self.bells[i].nudge();
+            }
+        }
+    }
+
+    /// Partitions of the shard wait, or do not, for others that they meet.
+    pub fn hold_back(&self, shard: ShardId, held_back: bool) {
+        self.cell(shard).held_back.store(held_back, Ordering::Relaxed);
+    }
+
+    /// TRUE when partitions of the shard wait for others that they meet, and these went on since they were `seen`.
+    pub fn held_rose(&self, shard: ShardId, seen: &[i64]) -> bool {
+        let at = |group: usize| {
+            let others = self.held.iter().enumerate().filter(|(i, _)| *i != shard.index());
+            others.filter_map(|(_, groups)| Some(groups.get(group)?.0.load(Ordering::Acquire))).min()
+        };
+        self.cell(shard).held_back.load(Ordering::Relaxed)
+            && seen.iter().enumerate().any(|(group, seen)| at(group).is_some_and(|at| at > *seen))
     }
 
     /// The shard waits until `low_elsewhere` exceeds `low`; `WM_END`: it does not.
@@ -420,7 +489,7 @@ mod tests {
     use super::*;
 
     fn world(shards: u16, aligned: bool) -> World {
-        World::new((0..shards).map(|_| Arc::default()).collect(), aligned)
+        World::new((0..shards).map(|_| Arc::default()).collect(), aligned, 2)
     }
 
     #[test]
@@ -437,6 +506,30 @@ mod tests {
         assert_eq!(w.low_elsewhere(ShardId(0)), 70);
         assert_eq!(world(3, false).low_elsewhere(ShardId(0)), WM_END);
         assert_eq!(world(1, true).low_elsewhere(ShardId(0)), WM_END);
+    }
+
+    #[test]
+    fn a_shard_hears_when_what_holds_its_partitions_goes_on() {
+        let w = world(3, true);
+        let mut seen = Vec::new();
+        w.lows_elsewhere(ShardId(0), &mut seen);
+        assert_eq!(seen, [WM_END, WM_END], "nobody holds anything before the first turn");
+        w.publish_lows(ShardId(1), WM_END, &[50, WM_END]);
+        w.publish_lows(ShardId(2), 90, &[40, 60]);
+        assert_eq!(w.lows_elsewhere(ShardId(0), &mut seen), 90);
+        assert_eq!(seen, [40, 60]);
+        w.lows_elsewhere(ShardId(2), &mut seen);
+        assert_eq!(seen, [50, WM_END], "its own partitions are not elsewhere");
+        w.lows_elsewhere(ShardId(0), &mut seen);
+        w.publish_lows(ShardId(2), 90, &[45, 30]);
+        assert!(!w.held_rose(ShardId(0), &seen), "none of its partitions waits");
+        w.hold_back(ShardId(0), true);
+        assert!(w.held_rose(ShardId(0), &seen), "a group went on");
+        w.lows_elsewhere(ShardId(0), &mut seen);
+        w.publish_lows(ShardId(2), 90, &[45, 20]);
+        assert!(!w.held_rose(ShardId(0), &seen));
+        w.publish_lows(ShardId(2), WM_END, &[]);
+        assert!(w.held_rose(ShardId(0), &seen), "a shard that is done holds nothing");
     }
 
     #[test]

@@ -420,6 +420,7 @@ fn lay_out(
         cpus,
         spin: profile.spin(),
         aligned: plan.sources.iter().any(|source| source.event_time.is_some()),
+        groups: velostream_exec::shard::meeting_groups(plan),
     })
 }
 

@@ -32,6 +32,9 @@ pub struct Inbox {
     /// Lowest watermark among the unfinished partitions of all other shards; `WM_END` when there are none or when
     /// reading is not aligned. A shard does not read far ahead of it.
     pub low_elsewhere: i64,
+    /// By group of sources that meet in joins of streams: the lowest time at which partitions of other shards hold it,
+    /// see [`Outbox::held`]; empty when there are none.
+    pub held_elsewhere: Vec<i64>,
     /// Levels of sources that are loaded on all other shards, the lowest number of them; `u16::MAX` when there are none.
     pub loaded_elsewhere: u16,
     /// Bytes of state that all other shards hold.
@@ -144,6 +147,11 @@ pub struct Outbox {
     pub due_ns: Option<i64>,
     /// Lowest watermark among this shard's unfinished partitions; `WM_END` when all are finished.
     pub low: i64,
+    /// By group of sources that meet in joins of streams: the lowest time that this shard's partitions have come to which
+    /// wait for their next record; `WM_END` when none does. Sources of the group are not read far ahead of it.
+    pub held: Vec<i64>,
+    /// Partitions of this shard wait because of that: the shard wants a turn when [`Inbox::held_elsewhere`] rises.
+    pub held_back: bool,
     /// Levels of sources that are loaded on this shard; `u16::MAX` when nothing waits any more. It never falls.
     pub loaded: u16,
     /// Bytes of state this shard holds.

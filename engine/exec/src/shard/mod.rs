@@ -8,6 +8,7 @@
 mod dead;
 mod inlet;
 mod io;
+mod lead;
 mod load;
 mod meet;
 mod memory;
@@ -32,6 +33,7 @@ use saving::Saving;
 pub use dead::DeadMerge;
 pub use inlet::Inlet;
 pub use io::{Demand, Envelope, Inbox, Mark, Outbox, Progress, ScanMark, Stair, Write};
+pub use lead::{Leash, meeting_groups};
 pub use load::without_twins;
 pub use meet::Meet;
 pub use outlet::{Outlet, Target};
@@ -130,6 +132,8 @@ pub struct Shard {
     marks: Vec<Mark>,
     /// What is known of tables that others wait for.
     loads: load::Loads,
+    /// What is known of sources that meet.
+    leads: lead::Leads,
     /// Late rows by partition.
     late: report::LateCounts,
     /// Stage of the Combine that feeds each stage.
@@ -178,6 +182,7 @@ impl Shard {
         let passed = lowered.stages.iter().enumerate().map(leaf).collect();
         let combines = report::combines(&plan, &lowered.stages);
         let loads = load::Loads::new(&plan, &lowered.stages);
+        let leads = lead::Leads::new(&plan, &options.partitions);
         Shard {
             id,
             counters: vec![NodeCounters::default(); plan.nodes.len()],
@@ -199,6 +204,7 @@ impl Shard {
             end_saved: false,
             marks: Vec::new(),
             loads,
+            leads,
             late: report::LateCounts::default(),
             combines,
             stopping: false,
@@ -219,7 +225,7 @@ impl Shard {
                 budget_used = true;
                 break;
             }
-            if !self.read(inbox.low_elsewhere, &mut out.demands) {
+            if !self.read(inbox, &mut out.demands) {
                 break;
             }
             batches += 1;
@@ -230,6 +236,8 @@ impl Shard {
         out.marks.append(&mut self.marks);
         self.finish_saving(&mut out.saved);
         out.low = self.low();
+        self.holds(&mut out.held);
+        out.held_back = self.is_held_back();
         out.loaded = self.loads.here();
         out.due_ns = self.due_ns();
         self.take_notices(&mut out.notices);
@@ -661,7 +669,7 @@ impl Shard {
     /// Lowest watermark of the partitions that can go on, over all aligned sources.
     fn low(&self) -> i64 {
         let read = self.scans().filter(|s| s.is_aligned() && self.may_read(s.load().level));
-        let lows = read.filter_map(|s| s.lowest());
+        let lows = read.filter_map(|s| s.lowest(self.leads.leash(s)));
         lows.map(|(wm, _, _)| wm).min().unwrap_or(WM_END)
     }
 
@@ -673,8 +681,10 @@ impl Shard {
     }
 
     /// Decodes one batch of the partition that is next, or asks for its bytes. Answers FALSE when nothing can be read.
-    fn read(&mut self, low_elsewhere: i64, demands: &mut Vec<Demand>) -> bool {
+    fn read(&mut self, inbox: &Inbox, demands: &mut Vec<Demand>) -> bool {
         self.close_satisfied();
+        // Behind that: a source that was closed holds nobody any more.
+        self.look_ahead(&inbox.held_elsewhere);
         if self.dead_chunks.iter().map(|c| c.bytes.len()).sum::<usize>() > DEAD_BYTES_MAX {
             return false;
         }
@@ -683,7 +693,8 @@ impl Shard {
         let mut alone = Vec::new();
         for (at, stage) in self.lowered.stages.iter().enumerate() {
             let StageKind::Scan(scan) = &stage.kind else { continue };
-            let Some((wm, rows, index)) = scan.lowest().filter(|_| self.may_read(scan.load().level)) else { continue };
+            let lowest = scan.lowest(self.leads.leash(scan));
+            let Some((wm, rows, index)) = lowest.filter(|_| self.may_read(scan.load().level)) else { continue };
             let candidate = (wm, rows, at, index);
             if scan.load().alone {
                 alone.push(candidate);
@@ -696,7 +707,7 @@ impl Shard {
         }
         let mut read = false;
         for (wm, _, at, index) in aligned.into_iter().chain(free).chain(alone) {
-            read |= self.read_partition(at, index, wm, low_elsewhere, demands);
+            read |= self.read_partition(at, index, wm, inbox.low_elsewhere, demands);
         }
         read
     }

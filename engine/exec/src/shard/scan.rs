@@ -3,8 +3,8 @@
 //!
 //! Which partition goes on is decided by watermark: the unfinished one with the lowest, over all sources of the shard
 //! (see `Shard::pick`), and never far ahead of the lowest on other shards. So a folder of daily files keeps only the
-//! windows that are really open. A partition holds at most one slab; the decoder's cursor in it is this stage's output
-//! cursor.
+//! windows that are really open. Partitions whose source meets others in a join of streams also wait where `lead` says so.
+//! A partition holds at most one slab; the decoder's cursor in it is this stage's output cursor.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use velostream_types::{
 };
 
 use super::io::{Demand, ScanMark, Stair};
+use super::lead::Leash;
 use super::notices::Notices;
 use super::report::{Notice, PartitionStanding};
 use crate::format::{Decoded, Decoder, SlabCursor, SlabState};
@@ -60,6 +61,8 @@ struct Partition {
     consumed: usize,
     grow: bool,
     rows: u64,
+    /// Rows given since it was last at its live end.
+    backlog: u64,
     /// Time of the turn that last brought rows; for idleness of live inputs.
     last_rows_ns: Option<i64>,
     /// Highest time of any row, those with a fall-back time included.
@@ -73,9 +76,19 @@ struct Partition {
 }
 
 impl Partition {
+    /// The time it has come to, whatever lateness it is granted.
+    fn time(&self) -> i64 {
+        self.clock.as_ref().map_or(WM_NONE, PartitionClock::basis)
+    }
+
+    /// TRUE when it waits for partitions that it meets.
+    fn is_held_back(&self, leash: Leash) -> bool {
+        !matches!(self.state, PartitionState::Ended | PartitionState::Pending) && leash.holds(self.time(), self.backlog)
+    }
+
     /// What stands before the next record.
     fn stair(&self) -> Stair {
-        let max_event_time = self.clock.as_ref().map_or(WM_NONE, PartitionClock::basis);
+        let max_event_time = self.time();
         Stair { offset: self.decoder.next_offset(), highest: self.highest.max(max_event_time), max_event_time }
     }
 
@@ -159,6 +172,7 @@ impl Scan {
                 consumed: 0,
                 grow: false,
                 rows: 0,
+                backlog: 0,
                 last_rows_ns: None,
                 highest: WM_NONE,
                 stairs: Vec::new(),
@@ -215,7 +229,7 @@ impl Scan {
             partition: p.id,
             next_offset: p.decoder.next_offset(),
             position: p.decoder.position(),
-            max_event_time: p.clock.as_ref().map_or(WM_NONE, PartitionClock::basis),
+            max_event_time: p.time(),
             rows: p.rows,
             ended: p.state == PartitionState::Ended,
         })
@@ -295,8 +309,8 @@ impl Scan {
     }
 
     /// Lowest (watermark, rows) of the partitions that can go on, with its index; partitions waiting for a live
-    /// source's next record do not hold others back.
-    pub fn lowest(&self) -> Option<(i64, u64, usize)> {
+    /// source's next record do not hold others back, nor do those that `leash` lets wait.
+    pub fn lowest(&self, leash: Leash) -> Option<(i64, u64, usize)> {
         if self.closed {
             return None;
         }
@@ -304,11 +318,24 @@ impl Scan {
             .iter()
             .enumerate()
             .filter(|(_, p)| !matches!(p.state, PartitionState::Ended | PartitionState::Pending))
+            .filter(|(_, p)| !p.is_held_back(leash))
             .map(|(i, p)| match self.in_step {
                 true => (WM_NONE, u64::try_from(p.decoder.next_offset()).unwrap_or(0), i),
                 false => (p.clock.as_ref().map_or(WM_NONE, PartitionClock::watermark), p.rows, i),
             })
             .min()
+    }
+
+    /// Lowest time that partitions have come to which wait for their next record. Idle ones have nothing to say, nor have
+    /// those that never gave a row: these are idle, too.
+    pub fn waits_at(&self) -> Option<i64> {
+        let waits = |p: &&Partition| p.state == PartitionState::Pending && !p.idle;
+        self.partitions.iter().filter(waits).filter(|_| !self.closed).map(Partition::time).min()
+    }
+
+    /// TRUE when a partition waits for others that it meets.
+    pub fn is_held_back(&self, leash: Leash) -> bool {
+        !self.closed && self.partitions.iter().any(|p| p.is_held_back(leash))
     }
 
     /// How far ahead of other shards partition `index` may read: as far as its own last batch went.
@@ -326,6 +353,7 @@ impl Scan {
             }
             SourcePoll::Pending => {
                 p.state = PartitionState::Pending;
+                p.backlog = 0;
                 // What ends by itself is there as a whole at its end.
                 p.loaded |= !self.plan.load.bounded;
             }
@@ -455,6 +483,7 @@ impl Scan {
             }
         }
         p.rows += decoded.rows as u64;
+        p.backlog += decoded.rows as u64;
         if plan.max_records.is_some_and(|max| p.rows >= max) {
             p.state = PartitionState::Ended;
             p.cursor = None;
