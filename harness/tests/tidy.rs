@@ -17,6 +17,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("velostream-kafka", &["velostream-types"]),
     ("velostream-exec", &["velostream-types", "velostream-functions", "velostream-sql", "velostream-state"]),
     ("velostream-runtime", &["velostream-types", "velostream-sql", "velostream-state", "velostream-exec"]),
+    ("velostream-spec", &["velostream-types", "velostream-functions", "velostream-sql"]),
     (
         "velostream-harness",
         &[
@@ -28,6 +29,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
             "velostream-kafka",
             "velostream-broker",
             "velostream-runtime",
+            "velostream-spec",
         ],
     ),
     ("velo-sql", BELOW_BINARIES),
@@ -54,6 +56,7 @@ const BELOW_BINARIES: &[&str] = &[
     "velostream-broker",
     "velostream-runtime",
     "velostream-harness",
+    "velostream-spec",
 ];
 
 /// Wrapped so that they can be replaced: each has at most one importer.
