@@ -186,6 +186,10 @@ impl Broker {
         Ok(())
     }
 
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// `host:port` of every node, separated by commas: what clients call bootstrap.servers.
     pub fn bootstrap(&self) -> String {
         self.addresses().join(",")

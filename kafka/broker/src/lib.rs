@@ -9,12 +9,14 @@
 //! journal    the file that remembers topics, groups, offsets and transactions
 //! fault      what goes wrong on demand
 //! broker     configuration, start and stop
+//! direct     calls from the same process, without a socket
 //! ```
 //!
 //! A broker has one store and as many nodes as asked for: each is a listener with a node id, leads some partitions and
 //! answers NOT_LEADER_OR_FOLLOWER for the others, so that leaders can move without data moving.
 
 mod broker;
+mod direct;
 pub mod errors;
 mod fault;
 pub mod group;
@@ -25,6 +27,8 @@ mod topics;
 pub mod txn;
 
 pub use broker::{Broker, BrokerConfig, BrokerError, Stats};
+pub use direct::{Direct, DirectError};
 pub use fault::{Fault, FaultError};
+pub use store::{BatchBuilder, StoredRecord};
 pub use server::FRAME_BYTES_MAX;
 pub use topics::{TOPIC_NAME_MAX, TopicNameError, check_topic_name};

@@ -37,6 +37,7 @@ use std::{io, thread};
 pub use frame::FRAME_BYTES_MAX;
 pub(crate) use housekeeping::run as keep_house;
 pub(crate) use inject::inject;
+pub(crate) use topic_admin::{create_topic, delete_topic};
 pub(crate) use transactions::write_markers;
 
 use crate::broker::BrokerConfig;

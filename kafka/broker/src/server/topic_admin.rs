@@ -28,7 +28,7 @@ const PARTITIONS_MAX: i32 = 10_000;
 const INVALID_REPLICA_ASSIGNMENT: i16 = 39;
 
 /// Kafka's code and what to tell people.
-type Refused = (i16, String);
+pub(crate) type Refused = (i16, String);
 
 /// What a request asks for, before it is judged.
 #[derive(Default)]
@@ -93,6 +93,23 @@ fn created(call: &Call<'_>, answer: CreatableTopicResult, record: &TopicRecord) 
         .with_replication_factor(record.replication)
         .with_configs(Some(configs.collect()));
     if call.version >= 7 { answer.with_topic_id(record.id.to_vec().try_into().unwrap_or_default()) } else { answer }
+}
+
+/// Creates a topic for a caller in this process.
+pub(crate) fn create_topic(
+    shared: &Shared,
+    name: &str,
+    partitions: u32,
+    config: BTreeMap<String, String>,
+) -> Result<(), Refused> {
+    let partitions = i32::try_from(partitions).unwrap_or(i32::MAX);
+    let wish = Wish { name: name.to_owned(), partitions, replication: -1, config, ..Wish::default() };
+    create_one(shared, &wish, false).map(drop)
+}
+
+/// Deletes a topic for a caller in this process; answers Kafka's code.
+pub(crate) fn delete_topic(shared: &Shared, name: &str) -> i16 {
+    delete_one(shared, name)
 }
 
 /// Creates a topic because a client mentioned it.

@@ -9,7 +9,7 @@ use bytes::Bytes;
 pub(super) const NONE: i16 = 0;
 const GZIP: i16 = 1;
 const SNAPPY: i16 = 2;
-const LZ4: i16 = 3;
+pub(super) const LZ4: i16 = 3;
 const ZSTD: i16 = 4;
 /// The greatest codec number there is.
 pub(super) const LAST: i16 = ZSTD;

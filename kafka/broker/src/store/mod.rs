@@ -4,7 +4,7 @@
 //! buffers its reads share with other partitions; the server holds it in a mutex and hands the time in as milliseconds since 1970. Its parts:
 //!
 //! ```text
-//! batch      headers of record batches: parse, check, patch, control batches
+//! batch      headers of record batches: parse, check, patch, control batches; build makes whole ones
 //! records    the records inside a batch; codec inflates them
 //! producers  sequences, open transactions, aborted ranges
 //! epochs     which leader epoch began at which offset
@@ -22,6 +22,7 @@
 
 mod batch;
 mod buffers;
+mod build;
 mod checkpoint;
 mod codec;
 mod compact;
@@ -44,6 +45,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 
 pub use buffers::Buffers;
+pub use build::{BatchBuilder, StoredRecord, for_each_record};
 pub use config::{ConfigEntry, LogConfig};
 pub use error::{AppendError, ReadError};
 pub use log::PartitionLog;

@@ -11,6 +11,8 @@ pub(super) struct Record<'a> {
     pub offset_delta: i32,
     pub key: Option<&'a [u8]>,
     pub value: Option<&'a [u8]>,
+    /// Their number, and each name and value, as stored.
+    pub headers: &'a [u8],
     attributes: u8,
     /// Offset delta and everything behind it, as stored.
     tail: &'a [u8],
@@ -53,15 +55,16 @@ fn take_record<'a>(rest: &mut &'a [u8]) -> Result<Record<'a>, &'static str> {
     let offset_delta = i32::try_from(offset_delta).map_err(|_| "its offset is too large")?;
     let key = nullable(&mut inner).ok_or("its key does not fit")?;
     let value = nullable(&mut inner).ok_or("its value does not fit")?;
-    let headers = varint(&mut inner).filter(|n| *n >= 0).ok_or("its number of headers cannot be")?;
-    for _ in 0..headers {
+    let headers = inner;
+    let count = varint(&mut inner).filter(|n| *n >= 0).ok_or("its number of headers cannot be")?;
+    for _ in 0..count {
         nullable(&mut inner).flatten().ok_or("a header's name does not fit")?;
         nullable(&mut inner).ok_or("a header's value does not fit")?;
     }
     if !inner.is_empty() {
         return Err("it is shorter than its length");
     }
-    Ok(Record { timestamp_delta, offset_delta, key, value, attributes, tail })
+    Ok(Record { timestamp_delta, offset_delta, key, value, headers, attributes, tail })
 }
 
 fn take<'a>(rest: &mut &'a [u8], n: usize) -> Option<&'a [u8]> {
@@ -121,18 +124,27 @@ impl Record<'_> {
     }
 }
 
-/// Appends a record without headers to `out`.
-#[cfg(test)]
-pub(super) fn write_new(out: &mut Vec<u8>, deltas: (i64, i32), key: Option<&[u8]>, value: Option<&[u8]>) {
-    let mut tail = Vec::new();
-    put_varint(&mut tail, i64::from(deltas.1));
+/// Appends a new record to `out`; `headers` as they are stored, none where there are no bytes.
+pub(super) fn write_new(
+    out: &mut Vec<u8>,
+    (timestamp_delta, offset_delta): (i64, i32),
+    key: Option<&[u8]>,
+    value: Option<&[u8]>,
+    headers: &[u8],
+) {
+    const NO_HEADERS: &[u8] = &[0];
+    let headers = if headers.is_empty() { NO_HEADERS } else { headers };
+    let part_len = |part: Option<&[u8]>| part.map_or(1, |part| varint_len(part.len() as i64) + part.len());
+    let deltas = varint_len(timestamp_delta) + varint_len(i64::from(offset_delta));
+    put_varint(out, (1 + deltas + part_len(key) + part_len(value) + headers.len()) as i64);
+    out.push(0);
+    put_varint(out, timestamp_delta);
+    put_varint(out, i64::from(offset_delta));
     for part in [key, value] {
-        put_varint(&mut tail, part.map_or(-1, |p| p.len() as i64));
-        tail.extend_from_slice(part.unwrap_or_default());
+        put_varint(out, part.map_or(-1, |part| part.len() as i64));
+        out.extend_from_slice(part.unwrap_or_default());
     }
-    put_varint(&mut tail, 0);
-    Record { timestamp_delta: 0, offset_delta: 0, key: None, value: None, attributes: 0, tail: &tail }
-        .write(out, deltas.0);
+    out.extend_from_slice(headers);
 }
 
 #[cfg(test)]
@@ -162,16 +174,18 @@ mod tests {
     #[test]
     fn a_record_survives_being_written_anew() {
         let mut body = Vec::new();
-        write_new(&mut body, (5, 0), Some(b"k"), None);
-        write_new(&mut body, (900, 1), None, Some(b""));
+        write_new(&mut body, (5, 0), Some(b"k"), None, &[]);
+        write_new(&mut body, (900, 1), None, Some(b""), b"\x02\x02a\x01");
         let mut again = Vec::new();
         for record in Walk::new(&body) {
             let record = record.unwrap();
             record.write(&mut again, record.timestamp_delta);
         }
         assert_eq!(again, body);
-        let read: Vec<_> = Walk::new(&body).map(|r| r.map(|r| (r.timestamp_delta, r.key, r.value))).collect();
-        assert_eq!(read, [Ok((5, Some(&b"k"[..]), None)), Ok((900, None, Some(&b""[..])))]);
+        let read: Vec<_> =
+            Walk::new(&body).map(|r| r.map(|r| (r.timestamp_delta, r.key, r.value, r.headers))).collect();
+        let first = (5, Some(&b"k"[..]), None, &b"\0"[..]);
+        assert_eq!(read, [Ok(first), Ok((900, None, Some(&b""[..]), &b"\x02\x02a\x01"[..]))]);
     }
 
     #[test]

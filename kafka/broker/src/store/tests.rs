@@ -63,7 +63,7 @@ impl Batch {
         let mut plain = Vec::new();
         for (i, (ts, key, value)) in self.records.iter().enumerate() {
             let delta = ts - self.records[0].0;
-            records::write_new(&mut plain, (delta, i as i32), key.as_deref(), value.as_deref());
+            records::write_new(&mut plain, (delta, i as i32), key.as_deref(), value.as_deref(), &[]);
         }
         deflate(self.codec, &plain)
     }
