@@ -1,5 +1,6 @@
 //! Encoded rows on their way from the shard that made them to the one writer of their sink.
 
+use crate::headers::{HeaderBuilder, event_time};
 use crate::within::Within;
 
 /// Whole rows in the sink's format, ready to be appended.
@@ -40,6 +41,26 @@ impl Chunk {
     pub fn row(&self, i: usize) -> &[u8] {
         let start = if i == 0 { 0 } else { self.ends[i - 1] as usize };
         &self.bytes[start..self.ends[i] as usize]
+    }
+
+    /// Bytes of row `i` as a record's value: without its terminator.
+    pub fn record_value(&self, i: usize) -> &[u8] {
+        let bytes = self.row(i);
+        if self.framed { bytes } else { bytes.strip_suffix(b"\n").unwrap_or(bytes) }
+    }
+
+    /// Headers of row `i` as a record's: its own and those of its event time, in the record format.
+    pub fn record_headers(&self, i: usize) -> Option<Vec<u8>> {
+        let (own, event_ns) = (self.headers.get(i).and_then(Option::as_deref), self.event_ns.get(i));
+        if own.is_none() && event_ns.is_none() {
+            return None;
+        }
+        let mut headers = HeaderBuilder::default();
+        headers.extend(own.unwrap_or_default(), |_| true);
+        for (name, value) in event_ns.into_iter().flat_map(|event_ns| event_time(*event_ns)) {
+            headers.push(name.as_bytes(), Some(value.to_string().as_bytes()));
+        }
+        Some(headers.finish())
     }
 
     /// Forgets the rows and keeps the memory.

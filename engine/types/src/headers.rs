@@ -12,6 +12,12 @@ use crate::time::NS_PER_MS;
 pub const EVENT_TIME: &str = "_EVENT_TIME";
 /// The same in nanoseconds, where there is a part below the millisecond.
 pub const EVENT_TIME_NS: &str = "_EVENT_TIME_NS";
+/// The headers that tell an event time: in ms, and in ns where it is no whole ms.
+pub fn event_time(event_ns: i64) -> impl Iterator<Item = (&'static str, i64)> {
+    let exact = (event_ns.rem_euclid(NS_PER_MS) != 0).then_some((EVENT_TIME_NS, event_ns));
+    std::iter::once((EVENT_TIME, event_ns.div_euclid(NS_PER_MS))).chain(exact)
+}
+
 /// By this header a producer says that no earlier event will follow: epoch milliseconds or RFC 3339.
 pub const WATERMARK: &str = "watermark";
 /// Names the engine writes itself, in any case: what came under them is not handed on.

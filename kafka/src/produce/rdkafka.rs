@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use velostream_types::headers::{EVENT_TIME, EVENT_TIME_NS, HeaderBuilder};
+use velostream_types::headers::event_time;
 use velostream_types::topic::{Produce, ProduceSpec, Rejected, Wake};
 use velostream_types::{Chunk, Fatal, Remedy};
 
@@ -202,7 +202,7 @@ impl RdkafkaProduce {
         let headers = self.headers(rows, row)?;
         let key = rows.keys.get(row).and_then(Option::as_deref);
         let is_delete = rows.deletes.get(row).copied().unwrap_or(false);
-        let value = (!is_delete).then(|| value_of(rows, row));
+        let value = (!is_delete).then(|| rows.record_value(row));
         let group = self.marks.group();
         let timestamp_ms = rows.times_ms.get(row).copied();
         let record = Outgoing { key, value, timestamp_ms, headers, group, is_alone: false };
@@ -216,7 +216,7 @@ impl RdkafkaProduce {
                 self.marks.sent();
                 self.marks.refused(group);
                 let (key, value) = (key.map(<[u8]>::to_vec), value.map(<[u8]>::to_vec));
-                let headers = row_headers(rows, row);
+                let headers = rows.record_headers(row);
                 self.rejected.push(Rejected { topic, reason: code.to_string(), key, value, headers, timestamp_ms });
                 Ok(true)
             }
@@ -289,32 +289,6 @@ impl Produce for RdkafkaProduce {
     fn notices(&mut self) -> Vec<String> {
         self.handle.notices().take()
     }
-}
-
-/// A row's own headers and those of its event time, in the record format.
-fn row_headers(rows: &Chunk, row: usize) -> Option<Vec<u8>> {
-    let (own, event_ns) = (rows.headers.get(row).and_then(Option::as_deref), rows.event_ns.get(row));
-    if own.is_none() && event_ns.is_none() {
-        return None;
-    }
-    let mut headers = HeaderBuilder::default();
-    headers.extend(own.unwrap_or_default(), |_| true);
-    for (key, value) in event_ns.into_iter().flat_map(|event_ns| event_time(*event_ns)) {
-        headers.push(key.as_bytes(), Some(value.to_string().as_bytes()));
-    }
-    Some(headers.finish())
-}
-
-/// The headers that tell an event time: in ms, and in ns where it is no whole ms.
-fn event_time(event_ns: i64) -> impl Iterator<Item = (&'static str, i64)> {
-    let exact = (event_ns.rem_euclid(1_000_000) != 0).then_some((EVENT_TIME_NS, event_ns));
-    std::iter::once((EVENT_TIME, event_ns.div_euclid(1_000_000))).chain(exact)
-}
-
-/// A row without its terminator.
-fn value_of(rows: &Chunk, row: usize) -> &[u8] {
-    let bytes = rows.row(row);
-    if rows.framed { bytes } else { bytes.strip_suffix(b"\n").unwrap_or(bytes) }
 }
 
 fn text(number: &mut String, value: i64) -> &[u8] {
