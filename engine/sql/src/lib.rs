@@ -11,6 +11,7 @@ pub mod duration;
 pub mod endpoint;
 pub mod explain;
 pub mod lint;
+pub mod outline;
 mod parse;
 pub mod plan;
 pub mod props;
