@@ -5,7 +5,9 @@
 //! through paths that the caller gives; the harness runs apps, brokers and captures.
 
 pub mod assertion;
+pub mod data_file;
 pub mod outcome;
 pub mod record;
+pub mod record_text;
 pub mod schema;
 pub mod spec;
