@@ -159,6 +159,11 @@ fn unquoted(token: &str) -> Value {
     }
 }
 
+/// This text, unquoted in CSV, is read as itself.
+pub(crate) fn reads_as_text(text: &str) -> bool {
+    matches!(unquoted(text), Value::Str(_))
+}
+
 /// Puts a value at a position of a row, under a name that is shared if it is the one of the record before. TRUE if it was.
 fn put(out: &mut Row, at: usize, name: &str, value: Value) -> bool {
     match out.fields.get_mut(at) {

@@ -6,6 +6,7 @@
 
 pub mod assertion;
 pub mod data_file;
+pub mod generate;
 pub mod outcome;
 pub mod record;
 pub mod record_text;
