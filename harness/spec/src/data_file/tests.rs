@@ -168,3 +168,36 @@ fn forms_follow_from_extensions() {
         ]
     );
 }
+
+#[test]
+fn no_bytes_stop_the_readers() {
+    const PIECES: [&[u8]; 16] = [
+        b"a",
+        b"\"",
+        b",",
+        b"\n",
+        b"\r",
+        b"{",
+        b"}",
+        b"[",
+        b"]",
+        b":",
+        b"1e9",
+        b"\"a\":",
+        b"-0.",
+        b"\\u12",
+        "é".as_bytes(),
+        b"\xc3",
+    ];
+    // Every text of four pieces.
+    for n in 0..PIECES.len().pow(4) {
+        let text: Vec<u8> = (0..4).flat_map(|i| PIECES[n >> (4 * i) & 15].iter().copied()).collect();
+        let mut row = Row::default();
+        for format in [FileFormat::Csv, FileFormat::CsvNoHeader, FileFormat::JsonLines, FileFormat::Json] {
+            let Ok(mut file) = DataFile::open(&text, format) else { continue };
+            let records = std::iter::from_fn(|| file.next_into(&mut row).unwrap_or(false).then_some(()));
+            assert!(records.count() < 5, "{text:?}");
+        }
+        assert!(json_row(&text, &mut row).is_err() || text.contains(&b'{'), "{text:?}");
+    }
+}

@@ -394,6 +394,29 @@ mod tests {
     }
 
     #[test]
+    fn whatever_is_taken_as_a_pattern_gives_texts_that_match() {
+        const PIECES: [&str; 30] = [
+            "a", "b", "é", "[", "]", "^", "-", "\\", "d", "W", "s", "(", ")", "(?:", "{", "}", "{2}", "{1,3}", "?",
+            "*", "+", "|", ".", ",", "0", "9", "$", "[a-z]", "[^", "/",
+        ];
+        let mut random = Random::of(12, &[]);
+        let mut taken = 0;
+        for _ in 0..20_000 {
+            let text: String =
+                (0..1 + random.below(8)).map(|_| PIECES[random.below(PIECES.len() as u64) as usize]).collect();
+            let Ok(pattern) = Pattern::parse(&text) else { continue };
+            taken += 1;
+            let matcher = regex::Regex::new(&format!("^(?:{text})$")).expect("a regular expression");
+            for _ in 0..3 {
+                let mut out = String::new();
+                pattern.write(&mut random, &mut out);
+                assert!(matcher.is_match(&out), "{text} gave {out:?}");
+            }
+        }
+        assert!(taken > 2_000, "{taken}");
+    }
+
+    #[test]
     fn choices_are_all_made() {
         let pattern = Pattern::parse("(a|[bc])x{0,2}").expect("a pattern");
         let mut seen = std::collections::BTreeSet::new();

@@ -240,3 +240,22 @@ fn mistakes_are_found_before_the_first_record() {
     assert_eq!(near.hint.as_deref(), Some("did you mean \"price\"?"));
     assert_eq!(near.detail.as_deref(), Some("schema trades has the fields n, f, price, fee, side, ok, at, day, none"));
 }
+
+#[test]
+fn no_text_stops_the_parser_and_what_it_takes_can_be_computed() {
+    const PIECES: [&str; 30] = [
+        "n", "f", "price", "side", "at", "day", "none", "1", "0", "2.5", "1e", "'é'", "'", "\"", "(", ")", ",", " ",
+        "+", "-", "*", "/", "%", "<", "==", "min(", "round(", "random(", "concat(", "é",
+    ];
+    let (mut random, row) = (Random::of(4, &[]), row());
+    let mut taken = 0;
+    for _ in 0..20_000 {
+        let text: String = (0..1 + random.below(7)).map(|_| PIECES[random.below(30) as usize]).collect();
+        if let Ok(derived) = Derived::parse(&text, &schema(), FieldType::Decimal(2)) {
+            let value = derived.value(&row, &mut random);
+            assert!(matches!(value, Value::Null | Value::Decimal { scale: 2, .. }), "{text} gave {value:?}");
+            taken += 1;
+        }
+    }
+    assert!(taken > 1_000, "{taken}");
+}
