@@ -5,6 +5,7 @@
 //! through paths that the caller gives; the harness runs apps, brokers and captures.
 
 pub mod assertion;
+pub mod check;
 pub mod data_file;
 pub mod generate;
 pub mod outcome;

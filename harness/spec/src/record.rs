@@ -34,6 +34,8 @@ pub struct Record<'a> {
     pub offset: i64,
     /// Message timestamp, ms.
     pub timestamp_ms: Option<i64>,
+    /// When it was captured, ms; `None` for inputs and records of files.
+    pub arrival_ms: Option<i64>,
     /// Headers in their order.
     pub headers: &'a [Header],
 }
