@@ -33,6 +33,7 @@ mod windows;
 
 pub use expression::{Context, Expression, SyntaxError, parse_expression};
 pub use facts::{DeadLetter, Facts, Memory, Series};
+pub(crate) use outcomes::counted;
 
 use crate::assertion::{Assertion, AssertionKind as Kind};
 use crate::outcome::Outcome;

@@ -11,5 +11,6 @@ pub mod generate;
 pub mod outcome;
 pub mod record;
 pub mod record_text;
+pub mod report;
 pub mod schema;
 pub mod spec;

@@ -4,6 +4,8 @@ mod bounds;
 mod cases;
 mod speed;
 
+pub(crate) use cases::outcomes;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
