@@ -210,6 +210,28 @@ fn hostile_texts_are_refused_not_run_into() {
     }
 }
 
+/// Words in any order are an expression or a mistake, never a panic.
+#[test]
+fn any_words_have_a_value_or_an_error() {
+    const WORDS: [&str; 36] = [
+        "1", "0", "2.5", "'t'", "true", "null", "r", "records", "price", "inputs", "orders", "count", "limit", "all",
+        "sum", "min", "for", "in", "if", "and", "or", "not", "(", ")", "[", "]", "{{", "}}", ".", "+", "-", "*", "/",
+        "==", "<", "r.price",
+    ];
+    let mut state = 1u64;
+    let mut below = |n: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % n
+    };
+    let mut parsed = 0;
+    for _ in 0..20_000 {
+        let words: Vec<&str> = (0..=below(9)).map(|_| WORDS[below(WORDS.len())]).collect();
+        let text = words.join(if below(2) == 0 { " " } else { "" });
+        parsed += u32::from(!value(&text).starts_with("error at"));
+    }
+    assert!(parsed > 500, "only {parsed} of the texts were expressions");
+}
+
 #[test]
 fn times_have_an_order() {
     let parsed = parse_expression("all(r.a < r.b and r.a == '1970-01-01 00:00:00' for r in records)").expect("parsed");
