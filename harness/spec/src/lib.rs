@@ -7,6 +7,7 @@
 pub mod assertion;
 pub mod check;
 pub mod data_file;
+pub mod findings;
 pub mod generate;
 pub mod outcome;
 pub mod record;
