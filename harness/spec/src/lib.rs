@@ -9,6 +9,7 @@ pub mod check;
 pub mod data_file;
 pub mod findings;
 pub mod generate;
+pub mod load;
 pub mod outcome;
 pub mod record;
 pub mod record_text;

@@ -1,6 +1,6 @@
 //! A test spec: which queries of an app are tested, with which inputs, and what has to be true of their outputs.
 //!
-//! Passive values with the places they were written at, for messages. [`load`] reads them from YAML.
+//! Passive values with the places they were written at, for messages. [`crate::load`] reads them from YAML.
 
 use std::path::PathBuf;
 
