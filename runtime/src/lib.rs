@@ -11,7 +11,7 @@ pub mod clock;
 pub mod driver;
 pub mod io;
 pub mod job;
-mod memory;
+pub mod memory;
 pub mod mesh;
 pub mod ring;
 pub mod stop;

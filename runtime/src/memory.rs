@@ -44,6 +44,18 @@ fn total_of(meminfo: &str) -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
+/// Resident memory of this process now, bytes; `None` where the system does not tell.
+#[cfg(target_os = "linux")]
+pub fn resident_bytes() -> Option<u64> {
+    procfs::process::Process::myself().ok()?.status().ok()?.vmrss.map(|kib| kib * 1024)
+}
+
+/// Resident memory of this process now, bytes; `None` where the system does not tell.
+#[cfg(not(target_os = "linux"))]
+pub fn resident_bytes() -> Option<u64> {
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,7 @@
-//! `velo-test`: tests of SQL apps. This version runs scenario files, and the embedded broker on a port.
+//! `velo-test`: tests of SQL apps by specs, scenario files, and the embedded broker on a port.
 
 mod broker;
+mod run;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -19,6 +20,8 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the tests of an app, or of every app in a folder
+    Run(run::RunArgs),
     /// Run scenario files (.slt): SQL, fed rows and expected rows, for every shard count, batch size and restart
     Scenario {
         /// Files to run
@@ -34,6 +37,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Args::parse().command {
+        Command::Run(args) => run::run(&args),
         Command::Scenario { files, bless } => scenarios(&files, bless),
         Command::Broker(args) => broker::run(args),
     };

@@ -177,7 +177,11 @@ SELECT * FROM two UNION ALL SELECT * FROM three;
     fn what_is_left_stands_where_it_stood() {
         let left = only(APP, &|o| o.kind == OutlineKind::Table || o.kind == OutlineKind::Set);
         assert_eq!(left.len(), APP.len());
-        assert!(left.starts_with("-- @app: é\nSET 'a.b' = 'c';\n") && !left.contains("@metric") && !left.contains("src.csv"));
+        assert!(
+            left.starts_with("-- @app: é\nSET 'a.b' = 'c';\n")
+                && !left.contains("@metric")
+                && !left.contains("src.csv")
+        );
         let at = |text: &str| text.find("CREATE TABLE two").expect("it is there");
         assert_eq!(at(&left), at(APP));
         assert_eq!(left.matches(';').count(), APP.matches(';').count());

@@ -152,7 +152,13 @@ mod tests {
         assert!(super::super::batch::is_whole(&batch), "the checksum is right");
         let mut seen = Vec::new();
         let mut each = |r: StoredRecord<'_>| {
-            seen.push((r.offset, r.timestamp_ms, r.key.map(<[u8]>::to_vec), r.value.map(<[u8]>::len), r.headers.to_vec()));
+            seen.push((
+                r.offset,
+                r.timestamp_ms,
+                r.key.map(<[u8]>::to_vec),
+                r.value.map(<[u8]>::len),
+                r.headers.to_vec(),
+            ));
         };
         assert_eq!(for_each_record(&batch, 0, &mut each), Ok(Some(2)));
         assert_eq!(for_each_record(&batch, 1, &mut each), Ok(Some(2)));

@@ -1,0 +1,280 @@
+//! The inputs of a query test on their way into its topics.
+//!
+//! Records are generated, read from a file or taken over from an earlier query, encoded as the source's format says, and
+//! appended in batches, all of them before the statement is deployed. A topic has one partition unless the spec's topics
+//! say otherwise; keys decide which.
+
+use std::path::{Path, PathBuf};
+
+use velostream_broker::{BatchBuilder, StoredRecord};
+use velostream_kafka::partition_of;
+use velostream_spec::data_file::{DataFile, format_of};
+use velostream_spec::generate::{Generator, SourceSpec as Wanted, encode};
+use velostream_spec::record::{Published, Row};
+use velostream_spec::schema::DataSchema;
+use velostream_spec::spec::{Input, InputFrom};
+use velostream_sql::diag::{Diagnostic, line};
+use velostream_sql::endpoint::SourceSpec;
+use velostream_sql::plan::{Format, SourceConnector};
+use velostream_types::headers::{EVENT_TIME, HeaderBuilder};
+
+use super::local::Local;
+
+/// Records of inputs that say nothing of their number.
+const RECORDS: u64 = 1_000;
+/// A batch is appended when it holds so many bytes.
+const BATCH_BYTES: usize = 256 << 10;
+
+/// What generating needs to know of the whole test.
+pub struct Origin<'t> {
+    /// Name of the app.
+    pub application: &'t str,
+    /// Name of the query test.
+    pub query: &'t str,
+    /// The spec's default number of records.
+    pub default_records: Option<u64>,
+    /// Data schemas by name; of one name the last counts.
+    pub schemas: &'t [LoadedSchema],
+    /// Folder that paths of the spec resolve from.
+    pub folder: &'t Path,
+}
+
+/// A data schema and the file it is from.
+#[derive(Clone, Debug)]
+pub struct LoadedSchema {
+    /// The schema.
+    pub schema: DataSchema,
+    /// The file, as shown.
+    pub shown: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// Where an input goes.
+pub struct Target<'t> {
+    /// The topics of this query test.
+    pub local: &'t Local,
+    /// The topic, as the SQL calls it.
+    pub topic: &'t str,
+    /// How its values are encoded.
+    pub encoding: Encoding,
+}
+
+/// Encoding of published values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// An object each.
+    Json,
+    /// A line each, without header.
+    Csv,
+}
+
+impl Encoding {
+    /// That of a source; who takes a record's value as it is gets the object's text.
+    pub fn of(format: &Format) -> Encoding {
+        match format {
+            Format::JsonLines | Format::Raw(_) => Encoding::Json,
+            Format::Csv { .. } => Encoding::Csv,
+        }
+    }
+}
+
+/// Earlier queries and where their records are.
+pub type Earlier<'e> = &'e dyn Fn(&str) -> Option<(Local, String)>;
+
+/// The topic of a source that reads one.
+pub fn topic_of(spec: &SourceSpec) -> Option<&str> {
+    match &spec.connector {
+        SourceConnector::Kafka(kafka) => Some(&kafka.topic),
+        _ => None,
+    }
+}
+
+/// Publishes an input; answers how many records, and what its author should know.
+pub fn publish(
+    input: &Input,
+    target: &Target<'_>,
+    origin: &Origin<'_>,
+    generator: &mut Generator,
+    earlier: Earlier<'_>,
+) -> Result<(u64, Vec<String>), String> {
+    let mut batches = Batches::new(target)?;
+    let count = match &input.from {
+        InputFrom::Generated => return generate(input, target, origin, generator, batches),
+        InputFrom::Previous(query) => {
+            let (local, topic) = earlier(query).ok_or_else(|| {
+                format!("input \"{}\": the query \"{query}\" gave nothing that could be published", input.source)
+            })?;
+            let mut failed = None;
+            local
+                .scan(&topic, &mut |_, record| {
+                    if failed.is_none() {
+                        failed = batches.take_over(&record).err();
+                    }
+                })
+                .map_err(|fatal| fatal.message.clone())?;
+            failed.map_or(Ok(batches.count), Err)
+        }
+        InputFrom::DataFile(path) | InputFrom::File { path, .. } => {
+            read_file(input, &origin.folder.join(path), &mut batches)
+        }
+    }?;
+    batches.flush()?;
+    Ok((count, Vec::new()))
+}
+
+fn generate(
+    input: &Input,
+    target: &Target<'_>,
+    origin: &Origin<'_>,
+    generator: &mut Generator,
+    mut batches: Batches<'_>,
+) -> Result<(u64, Vec<String>), String> {
+    let name = input.schema.as_deref().unwrap_or(&input.source);
+    let loaded = schema_named(origin.schemas, name).ok_or_else(|| no_schema(input, name, origin.schemas))?;
+    let records = input.records.or(loaded.schema.record_count).or(origin.default_records).unwrap_or(RECORDS);
+    let wanted = Wanted {
+        source: &input.source,
+        application: origin.application,
+        query: origin.query,
+        records,
+        time: input.time.as_ref(),
+        key_field: input.key_field.as_deref(),
+        null_probability: input.null_probability,
+    };
+    let said = |finding: &Diagnostic| line(finding, &loaded.shown, &loaded.text, false);
+    let told = |found: Vec<Diagnostic>| {
+        let lines: Vec<String> = found.iter().map(said).collect();
+        format!("input \"{}\": {}", input.source, lines.join("\n"))
+    };
+    let mut source = generator.source(&loaded.schema, &wanted).map_err(told)?;
+    let warnings = source.warnings().iter().map(said).collect();
+    let mut record = Published::default();
+    let mut value = Vec::new();
+    while source.next_into(&mut record) {
+        value.clear();
+        match target.encoding {
+            Encoding::Json => encode::json(&record.row, &mut value),
+            Encoding::Csv => encode::csv_line(&record.row, &mut value),
+        }
+        let key = record.key.as_deref().map(str::as_bytes);
+        batches.push(key, trimmed(&value), record.event_time_ms)?;
+    }
+    batches.flush()?;
+    Ok((batches.count, warnings))
+}
+
+/// The schema of this name: the last that was loaded.
+pub fn schema_named<'s>(schemas: &'s [LoadedSchema], name: &str) -> Option<&'s LoadedSchema> {
+    let stem = Path::new(name).file_name().and_then(|name| name.to_str()).unwrap_or(name);
+    let stem = stem.strip_suffix(".yaml").or(stem.strip_suffix(".yml")).unwrap_or(stem);
+    let stem = stem.strip_suffix(".schema").unwrap_or(stem);
+    let is_file = |loaded: &&LoadedSchema| {
+        let file = PathBuf::from(&loaded.shown);
+        let own = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        own.split('.').next() == Some(stem)
+    };
+    schemas.iter().rfind(|loaded| loaded.schema.name == name).or_else(|| schemas.iter().rfind(is_file))
+}
+
+fn no_schema(input: &Input, name: &str, schemas: &[LoadedSchema]) -> String {
+    let names: Vec<&str> = schemas.iter().map(|loaded| loaded.schema.name.as_str()).collect();
+    let known = if names.is_empty() { "none was found".to_owned() } else { format!("known are {}", names.join(", ")) };
+    let near = velostream_sql::suggest::did_you_mean(name, names.iter().copied());
+    let near = near.map_or(String::new(), |near| format!("; {near}"));
+    format!("input \"{}\": there is no data schema \"{name}\"; {known}{near}", input.source)
+}
+
+fn read_file(input: &Input, path: &Path, batches: &mut Batches<'_>) -> Result<u64, String> {
+    let shown = path.display();
+    let bytes = std::fs::read(path).map_err(|error| format!("input \"{}\": {shown}: {error}", input.source))?;
+    let failed = |error: velostream_spec::data_file::DataError| format!("{shown}: {}", error.with_caret());
+    let mut file = DataFile::open(&bytes, format_of(path)).map_err(failed)?;
+    let (mut row, mut value) = (Row::default(), Vec::new());
+    while file.next_into(&mut row).map_err(failed)? {
+        value.clear();
+        match batches.encoding {
+            Encoding::Json => encode::json(&row, &mut value),
+            Encoding::Csv => encode::csv_line(&row, &mut value),
+        }
+        let key = input.key_field.as_deref().and_then(|field| row.get(field)).filter(|value| !value.is_null());
+        let key = key.map(|value| velostream_spec::record_text::text(value).into_owned());
+        batches.push(key.as_deref().map(str::as_bytes), trimmed(&value), None)?;
+    }
+    Ok(batches.count)
+}
+
+/// A record has no line end.
+fn trimmed(value: &[u8]) -> &[u8] {
+    value.strip_suffix(b"\n").unwrap_or(value)
+}
+
+/// Records of one topic that are not appended yet.
+struct Batches<'t> {
+    local: &'t Local,
+    topic: &'t str,
+    encoding: Encoding,
+    partitions: Vec<BatchBuilder>,
+    headers: Vec<u8>,
+    count: u64,
+}
+
+impl<'t> Batches<'t> {
+    fn new(target: &Target<'t>) -> Result<Batches<'t>, String> {
+        let partitions = target.local.count(target.topic).unwrap_or(1).max(1);
+        Ok(Batches {
+            local: target.local,
+            topic: target.topic,
+            encoding: target.encoding,
+            partitions: (0..partitions).map(|_| BatchBuilder::default()).collect(),
+            headers: Vec::new(),
+            count: 0,
+        })
+    }
+
+    /// A new record; its event time is its timestamp and a header.
+    fn push(&mut self, key: Option<&[u8]>, value: &[u8], event_time_ms: Option<i64>) -> Result<(), String> {
+        self.headers.clear();
+        if let Some(ms) = event_time_ms {
+            let mut headers = HeaderBuilder::default();
+            headers.push(EVENT_TIME.as_bytes(), Some(ms.to_string().as_bytes()));
+            self.headers = headers.finish();
+        }
+        let headers = std::mem::take(&mut self.headers);
+        let timestamp = event_time_ms.unwrap_or_else(|| self.local.now_ms());
+        self.append(timestamp, key, Some(value), &headers)?;
+        self.headers = headers;
+        Ok(())
+    }
+
+    /// A record of an earlier query, as it is.
+    fn take_over(&mut self, record: &StoredRecord<'_>) -> Result<(), String> {
+        self.append(record.timestamp_ms, record.key, record.value, record.headers)
+    }
+
+    fn append(
+        &mut self,
+        timestamp_ms: i64,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: &[u8],
+    ) -> Result<(), String> {
+        let partitions = self.partitions.len();
+        let partition = match key {
+            Some(key) => partition_of(key, partitions as u32) as usize,
+            None => self.count as usize % partitions,
+        };
+        self.partitions[partition].push(timestamp_ms, key, value, headers);
+        self.count += 1;
+        if self.partitions[partition].bytes() >= BATCH_BYTES { self.send(partition) } else { Ok(()) }
+    }
+
+    fn send(&mut self, partition: usize) -> Result<(), String> {
+        let sent = self.local.publish(self.topic, partition as u32, &mut self.partitions[partition]);
+        sent.map_err(|fatal| fatal.message.clone())
+    }
+
+    fn flush(&mut self) -> Result<(), String> {
+        (0..self.partitions.len()).try_for_each(|partition| self.send(partition))
+    }
+}
