@@ -31,6 +31,7 @@ fn bound(text: &str) -> Result<Expr, String> {
         base_dir: folder.path().to_path_buf(),
         stdout_format: SinkFormat::JsonLines,
         follow: false,
+        until_end: false,
         strict: false,
     };
     let compiled = compile(&sql, &options, &mut endpoints, &mut catalog);

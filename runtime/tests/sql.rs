@@ -26,6 +26,7 @@ fn plan(dir: &Path, sql: &str) -> AppPlan {
         base_dir: dir.to_path_buf(),
         stdout_format: SinkFormat::JsonLines,
         follow: false,
+        until_end: false,
         strict: false,
     };
     let compiled = compile(sql, &options, &mut endpoints, &mut catalog);

@@ -124,6 +124,7 @@ fn compile_for(
         base_dir: source.base_dir.clone(),
         stdout_format,
         follow: args.follow,
+        until_end: false,
         strict: args.strict,
     };
     let catalog = FileCatalog::with_topics(topics.clone()).with_broker(Arc::new(Kafka), Box::new(waiter()));

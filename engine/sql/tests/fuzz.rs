@@ -18,6 +18,7 @@ fn check(text: &str) -> Result<(), Vec<Diagnostic>> {
         base_dir: ".".into(),
         stdout_format: SinkFormat::JsonLines,
         follow: !text.len().is_multiple_of(2),
+        until_end: false,
         strict: false,
     };
     let compiled = compile(text, &options, &mut World, &mut World);

@@ -22,6 +22,7 @@ fn compiled(text: &str) -> Compiled {
         base_dir: ".".into(),
         stdout_format: SinkFormat::JsonLines,
         follow: false,
+        until_end: false,
         strict: false,
     };
     compile(text, &options, &mut World, &mut World)

@@ -115,6 +115,7 @@ fn bind_options(app: &App) -> BindOptions {
         base_dir: app.base_dir.clone(),
         stdout_format: SinkFormat::JsonLines,
         follow: false,
+        until_end: true,
         strict: false,
     }
 }

@@ -19,7 +19,7 @@ use velostream_spec::check::{About, Context, DeadLetter, Facts, Fold, Memory, fo
 use velostream_spec::generate::Generator;
 use velostream_spec::outcome::Outcome;
 use velostream_spec::report::{QueryReport, Status};
-use velostream_spec::spec::{InputFrom, QueryTest, Spec};
+use velostream_spec::spec::{Endpoint, InputFrom, QueryTest, Spec};
 use velostream_sql::diag::{Diagnostic, Severity, render};
 use velostream_sql::plan::{AppPlan, SinkConnector, SinkPlan, SourceConnector};
 
@@ -30,6 +30,10 @@ use super::naming::{NameParts, test_topic};
 use super::publish::{self, Encoding, LoadedSchema, Origin, Target, topic_of};
 use super::statements::{Deployed, deployed};
 
+/// Code of the finding that a name is taken for a topic.
+const TAKEN_FOR_A_TOPIC: &str = "W0503";
+/// Records that tell the types of an input without any.
+const SAMPLED: u64 = 10;
 /// How long a query test may take when nobody says.
 const TIMEOUT_MS: u64 = 30_000;
 
@@ -143,15 +147,15 @@ impl Session<'_> {
     ) -> Result<(), String> {
         let deployed = deployed(&self.test.app.text, query)?;
         let app = App { text: deployed.text.clone(), ..self.test.app.clone() };
-        let mut settings = self.settings(&deployed, query);
+        let mut settings = deploy::settings(self.test.spec.config.iter().map(|(k, v)| (k.as_str(), v.as_str())));
         let wires = deploy::wiring(&app, self.test.env, &settings);
         let local = self.local(number);
         self.publish(query, &wires, &local, run)?;
+        let local = self.with_samples(query, &wires, local)?;
         let mut bound = deploy::compile(&app, Arc::new(local.clone()), self.test.env, &settings);
         let unwritten = bound.plan.as_ref().map(deploy::without_sink).unwrap_or_default();
         if !unwritten.is_empty() {
-            let more = unwritten.iter().map(|name| (format!("{name}.type"), "kafka_sink".to_owned()));
-            let more: Vec<(String, String)> = more.collect();
+            let more: Vec<(String, String)> = unwritten.iter().flat_map(|name| self.sink_of(query, name)).collect();
             settings.extend(deploy::settings(more.iter().map(|(key, value)| (key.as_str(), value.as_str()))));
             bound = deploy::compile(&app, Arc::new(local.clone()), self.test.env, &settings);
         }
@@ -186,14 +190,20 @@ impl Session<'_> {
         self.judge(query, &deployed, &wires, &judged, run)
     }
 
-    /// Properties laid over the app's: those of the spec, for every source and sink.
-    fn settings(&self, deployed: &Deployed, query: &QueryTest) -> Vec<velostream_sql::endpoint::WithEntry> {
-        let mut all: Vec<(String, String)> = self.test.spec.config.clone();
-        if let Some(velostream_spec::spec::Endpoint::File { path, .. }) = &query.output {
-            let path = self.test.spec.folder.join(path);
-            all.push((format!("{}.path", deployed.tested), path.display().to_string()));
+    /// Properties of a sink that the SQL says nothing of: what the spec says, else a topic of its name.
+    fn sink_of(&self, query: &QueryTest, name: &str) -> Vec<(String, String)> {
+        let of = |key: &str, value: String| (format!("{name}.{key}"), value);
+        match &query.output {
+            Some(Endpoint::File { path, .. }) => {
+                let path = self.test.spec.folder.join(path);
+                let path = std::path::absolute(&path).unwrap_or(path);
+                vec![of("type", "file_sink".to_owned()), of("path", path.display().to_string())]
+            }
+            Some(Endpoint::Kafka { topic: Some(topic) }) => {
+                vec![of("type", "kafka_sink".to_owned()), of("topic", topic.clone())]
+            }
+            Some(Endpoint::Kafka { topic: None }) | None => vec![of("type", "kafka_sink".to_owned())],
         }
-        deploy::settings(all.iter().map(|(key, value)| (key.as_str(), value.as_str())))
     }
 
     /// The topics of a query test.
@@ -251,6 +261,25 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// The same topics, where those without records have the types of their data schemas.
+    fn with_samples(&self, query: &QueryTest, wires: &[Wire], local: Local) -> Result<Local, String> {
+        let mut samples = BTreeMap::new();
+        for wire in wires {
+            let Some(topic) = topic_of(&wire.spec) else { continue };
+            if local.len(topic).map_err(|fatal| fatal.message.clone())? > 0 {
+                continue;
+            }
+            let input = query.inputs.iter().find(|input| input.source == wire.source);
+            let name = input.and_then(|input| input.schema.as_deref()).unwrap_or(&wire.source);
+            if let Some(loaded) = publish::schema_named(self.test.schemas, name) {
+                let encoding = Encoding::of(&wire.spec.format);
+                let own = Generator::new(self.test.seed, self.test.now_ms, [&loaded.schema]);
+                samples.insert(topic.to_owned(), publish::sample(own, loaded, encoding, SAMPLED));
+            }
+        }
+        Ok(local.with_samples(samples))
+    }
+
     /// The plan, or what is wrong with the text.
     fn planned(&self, app: &App, bound: Bound, run: &mut QueryReport) -> Result<AppPlan, String> {
         let shown =
@@ -258,7 +287,9 @@ impl Session<'_> {
         let errors: Vec<String> = bound.findings.iter().filter(|d| d.severity == Severity::Error).map(shown).collect();
         match bound.plan {
             Some(plan) => {
-                let notices = bound.findings.iter().filter(|d| d.severity == Severity::Warning);
+                // Which topics there are is the test's to say.
+                let is_told = |d: &&Diagnostic| d.severity == Severity::Warning && d.code != TAKEN_FOR_A_TOPIC;
+                let notices = bound.findings.iter().filter(is_told);
                 run.warnings
                     .extend(notices.map(|d| velostream_sql::diag::line(d, &app.shown, &self.test.app.text, false)));
                 Ok(plan)

@@ -17,6 +17,7 @@ use velostream_sql::diag::{Diagnostic, line};
 use velostream_sql::endpoint::SourceSpec;
 use velostream_sql::plan::{Format, SourceConnector};
 use velostream_types::headers::{EVENT_TIME, HeaderBuilder};
+use velostream_types::topic::TopicRecord;
 
 use super::local::Local;
 
@@ -75,6 +76,14 @@ impl Encoding {
         match format {
             Format::JsonLines | Format::Raw(_) => Encoding::Json,
             Format::Csv { .. } => Encoding::Csv,
+        }
+    }
+
+    /// Appends a row.
+    fn write(self, row: &Row, out: &mut Vec<u8>) {
+        match self {
+            Encoding::Json => encode::json(row, out),
+            Encoding::Csv => encode::csv_line(row, out),
         }
     }
 }
@@ -153,15 +162,35 @@ fn generate(
     let mut value = Vec::new();
     while source.next_into(&mut record) {
         value.clear();
-        match target.encoding {
-            Encoding::Json => encode::json(&record.row, &mut value),
-            Encoding::Csv => encode::csv_line(&record.row, &mut value),
-        }
+        target.encoding.write(&record.row, &mut value);
         let key = record.key.as_deref().map(str::as_bytes);
         batches.push(key, trimmed(&value), record.event_time_ms)?;
     }
     batches.flush()?;
     Ok((batches.count, warnings))
+}
+
+/// Records of a schema that nobody publishes: they tell its types. None where it cannot be drawn from.
+pub fn sample(mut generator: Generator, loaded: &LoadedSchema, encoding: Encoding, records: u64) -> Vec<TopicRecord> {
+    let wanted = Wanted {
+        source: &loaded.schema.name,
+        application: "",
+        query: "",
+        records,
+        time: None,
+        key_field: None,
+        null_probability: None,
+    };
+    let Ok(mut source) = generator.source(&loaded.schema, &wanted) else { return Vec::new() };
+    let (mut record, mut samples) = (Published::default(), Vec::new());
+    while source.next_into(&mut record) {
+        let mut value = Vec::new();
+        encoding.write(&record.row, &mut value);
+        let (offset, timestamp_ms) = (samples.len() as i64, record.event_time_ms.unwrap_or(0));
+        let value = Some(trimmed(&value).to_vec());
+        samples.push(TopicRecord { partition: 0, offset, timestamp_ms, key: None, value, headers: Vec::new() });
+    }
+    samples
 }
 
 /// The schema of this name: the last that was loaded.
@@ -193,10 +222,7 @@ fn read_file(input: &Input, path: &Path, batches: &mut Batches<'_>) -> Result<u6
     let (mut row, mut value) = (Row::default(), Vec::new());
     while file.next_into(&mut row).map_err(failed)? {
         value.clear();
-        match batches.encoding {
-            Encoding::Json => encode::json(&row, &mut value),
-            Encoding::Csv => encode::csv_line(&row, &mut value),
-        }
+        batches.encoding.write(&row, &mut value);
         let key = input.key_field.as_deref().and_then(|field| row.get(field)).filter(|value| !value.is_null());
         let key = key.map(|value| velostream_spec::record_text::text(value).into_owned());
         batches.push(key.as_deref().map(str::as_bytes), trimmed(&value), None)?;

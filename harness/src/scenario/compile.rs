@@ -69,6 +69,7 @@ fn compile_for(
         base_dir: dir,
         stdout_format: SinkFormat::JsonLines,
         follow: false,
+        until_end: false,
         strict: false,
     };
     let compiled = compile(sql, &options, &mut endpoints, &mut catalog);

@@ -41,6 +41,7 @@ fn a_run_tells_where_its_partitions_stand() {
         base_dir: Path::new("").into(),
         stdout_format: SinkFormat::JsonLines,
         follow: false,
+        until_end: false,
         strict: false,
     };
     let mut catalog = FileCatalog::with_topics(Topics::default());

@@ -78,6 +78,8 @@ pub struct BindOptions {
     pub stdout_format: SinkFormat,
     /// Inputs are followed after their end: nothing is bounded.
     pub follow: bool,
+    /// Topics end where they end when the run begins: they are bounded, as files are.
+    pub until_end: bool,
     /// Warnings are errors.
     pub strict: bool,
 }

@@ -341,7 +341,11 @@ impl<'a> Binder<'a> {
         if self.graph.sources.len() >= usize::from(u16::MAX) {
             return Rel::poisoned(name);
         }
-        let watch = !matches!(spec.connector, SourceConnector::File { watch: false, .. });
+        let goes_on = match spec.connector {
+            SourceConnector::File { watch, .. } => watch,
+            SourceConnector::Kafka(_) => !self.options.until_end,
+            SourceConnector::Memory { .. } | SourceConnector::OneRow => true,
+        };
         let plan = SourcePlan {
             name: name.into(),
             connector: spec.connector.clone(),
@@ -357,7 +361,7 @@ impl<'a> Binder<'a> {
             dlq: DlqId(0),
             load: LoadPlan { patience: Some(spec.patience), ..LoadPlan::default() },
         };
-        let bounded = !watch && !self.options.follow;
+        let bounded = !goes_on && !self.options.follow;
         let source = self.graph.add_source(plan, Some(spec), bounded, self.statement);
         self.scan(source, name)
     }

@@ -153,6 +153,7 @@ pub(super) fn options() -> BindOptions {
         base_dir: "base".into(),
         stdout_format: SinkFormat::Table,
         follow: false,
+        until_end: false,
         strict: false,
     }
 }
