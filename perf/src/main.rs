@@ -14,6 +14,7 @@ mod interval;
 mod kafka;
 mod kafka_latency;
 mod limit;
+mod lookups;
 mod measure;
 mod memory;
 mod mixed;

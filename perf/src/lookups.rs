@@ -1,13 +1,14 @@
-//! Look-ups per second on one core and bytes per row of a looked-up table, the numbers `goals.md` judges.
+//! What a look-up costs by itself: the operator of a join, fed with batches that are in memory already.
 //!
-//! `cargo run --release -p velostream-exec --example lookup_bench [look-ups [table]]`; a table is named by a part of what
-//! is printed. Batches are made before the clock starts and hold 8,192 rows, nine of ten with a match; each table is asked
-//! three times, the best counts. Reads the clock: it is no part of the engine.
-#![allow(clippy::disallowed_methods)]
+//! Part of `perf table`. Batches hold as many rows as the engine's own by default, nine of ten with a match; each table is
+//! asked three times, the best counts. The rest of a pipeline (reading, decoding, exchanges, aggregates) is not in it.
+#![allow(clippy::disallowed_methods, reason = "measuring is reading the clock; nothing here runs on a shard")]
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use anyhow::{Result, anyhow, bail};
+use serde::Serialize;
 use velostream_exec::expr::EvalContext;
 use velostream_exec::op::aggregate::Place;
 use velostream_exec::op::join;
@@ -15,7 +16,10 @@ use velostream_exec::operator::{Msg, NodeCounters, OpCx, Operator};
 use velostream_sql::plan::{Apart, Fallback, JoinColumn, JoinKind, JoinMode, JoinSpec, Placement, Side};
 use velostream_types::{Batch, Column, DataType, DlqId, Field, NodeId, RowMeta, Schema, SchemaRef, ShardId, SourceId};
 
-const BATCH: usize = 8192;
+use crate::data::Rng;
+
+/// Rows of a batch: the engine's default.
+const BATCH: usize = 1_024;
 
 /// Keys that are texts or integers, of a declared table, whose rows replace each other in the join, or of one that tells
 /// which rows it takes back.
@@ -25,19 +29,6 @@ const KINDS: [(&str, (bool, bool)); 4] = [
     ("texts", (true, true)),
     ("texts, query's table", (true, false)),
 ];
-
-/// SplitMix64: repeatable numbers without a dependency.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-}
 
 fn key(text: bool, numbers: impl Iterator<Item = u64>) -> Column {
     match text {
@@ -62,25 +53,44 @@ fn spec(replaces: bool) -> JoinSpec {
 }
 
 /// Pushes a batch through and answers how many rows left.
-fn turn(operator: &mut dyn Operator, port: usize, batch: &Batch, counters: &mut NodeCounters) -> usize {
+fn turn(operator: &mut dyn Operator, port: usize, batch: &Batch, counters: &mut NodeCounters) -> Result<usize> {
     let (mut dead, mut spare) = (Vec::new(), Vec::new());
     let mut cx = OpCx { now_ns: 0, batch_rows: BATCH, dead: &mut dead, counters, spare: &mut spare };
-    operator.push(port, Msg::Batch(batch.clone()), &mut cx).expect("taken");
+    operator.push(port, Msg::Batch(batch.clone()), &mut cx).map_err(|fatal| anyhow!("{fatal}"))?;
     let mut rows = 0;
-    while let Some(msg) = operator.pull(&mut cx).expect("given") {
+    while let Some(msg) = operator.pull(&mut cx).map_err(|fatal| anyhow!("{fatal}"))? {
         if let Msg::Batch(batch) = msg {
             rows += batch.rows;
         }
     }
-    rows
+    Ok(rows)
 }
 
-fn run(name: &str, rows: usize, asked: usize, (text, replaces): (bool, bool)) {
+/// Rows of the stream that ask.
+const ASKED: usize = 8_000_000;
+
+/// Figures of one table.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Lookups {
+    /// Look-ups a second of one core.
+    pub per_s: f64,
+    /// Rows loaded a second of one core.
+    pub loaded_per_s: f64,
+    /// Bytes of state a row, its own left out.
+    pub bytes_beyond_row: f64,
+}
+
+/// Looks up rows in tables of this size, by kind of table.
+pub fn measure(rows: usize) -> Result<Vec<(&'static str, Lookups)>> {
+    KINDS.iter().map(|(name, kind)| Ok((*name, one(rows, ASKED, *kind)?))).collect()
+}
+
+fn one(rows: usize, asked: usize, (text, replaces): (bool, bool)) -> Result<Lookups> {
     let data_type = if text { DataType::String } else { DataType::Integer };
     let schema = |value: &str| -> SchemaRef {
         Arc::new(Schema::new(vec![Field::new("k", data_type.clone()), Field::new(value, DataType::Integer)]))
     };
-    let mut random = Random(7);
+    let mut random = Rng::new(7, 9);
     let values = |first: usize, n: usize| Column::ints((first..first + n).map(|i| i as i64).collect(), None);
     let batches = |total: usize, next: &mut dyn FnMut(usize) -> u64| -> Vec<Batch> {
         let cut = (0..total).step_by(BATCH).map(|first| (first, BATCH.min(total - first)));
@@ -91,7 +101,7 @@ fn run(name: &str, rows: usize, asked: usize, (text, replaces): (bool, bool)) {
         .collect()
     };
     let table = batches(rows, &mut |row| row as u64 * 10 / 9);
-    let stream = batches(asked, &mut |_| random.next() % (rows as u64 * 10 / 9));
+    let stream = batches(asked, &mut |_| random.below(rows as u64 * 10 / 9));
     let place = Place {
         node: NodeId(1),
         dlq: DlqId(0),
@@ -105,33 +115,36 @@ fn run(name: &str, rows: usize, asked: usize, (text, replaces): (bool, bool)) {
     let mut counters = NodeCounters::default();
     let start = Instant::now();
     for batch in &table {
-        turn(operator.as_mut(), 1, batch, &mut counters);
+        turn(operator.as_mut(), 1, batch, &mut counters)?;
     }
     let loaded = start.elapsed().as_secs_f64();
     let own = rows * (8 + if text { 17 } else { 8 });
     let (mut best, mut matched) = (f64::MAX, 0);
     for _ in 0..3 {
         let start = Instant::now();
-        matched = stream.iter().map(|batch| turn(operator.as_mut(), 0, batch, &mut counters)).sum();
+        matched = stream.iter().map(|batch| turn(operator.as_mut(), 0, batch, &mut counters)).sum::<Result<usize>>()?;
         best = best.min(start.elapsed().as_secs_f64());
     }
-    println!(
-        "{name:<30} {:>6.1} M look-ups/s  {:>5.1} M rows/s loaded  {:>5.1} bytes/row beside its own  {matched} matched",
-        asked as f64 / best / 1e6,
-        rows as f64 / loaded / 1e6,
-        (counters.state_bytes as f64 - own as f64) / rows as f64,
-    );
+    if matched == 0 {
+        bail!("nine of ten keys are there, and none was found");
+    }
+    Ok(Lookups {
+        per_s: asked as f64 / best,
+        loaded_per_s: rows as f64 / loaded,
+        bytes_beyond_row: (counters.state_bytes as f64 - own as f64) / rows as f64,
+    })
 }
 
-fn main() {
-    let asked: usize = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(8_000_000);
-    let wanted = std::env::args().nth(2).unwrap_or_default();
-    for (rows, name) in [(10_000, "10 k"), (1_000_000, "1 M")] {
-        for (keys, kind) in KINDS {
-            let name = format!("{name} {keys}");
-            if name.contains(&wanted) {
-                run(&name, rows, asked, kind);
-            }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_table_is_looked_up() {
+        for (name, kind) in KINDS {
+            let found = one(5_000, 20_000, kind).expect("it runs");
+            assert!(found.per_s > 0.0 && found.loaded_per_s > 0.0, "{name}: {found:?}");
+            assert!(found.bytes_beyond_row < 100.0, "{name}: {found:?}");
         }
     }
 }
