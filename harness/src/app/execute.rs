@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use velostream_broker::Direct;
+use velostream_kafka::Kafka;
 use velostream_runtime::clock::monotonic;
 use velostream_runtime::job::RunReport;
 use velostream_runtime::stop::StopHandle;
@@ -22,12 +23,14 @@ use velostream_spec::report::{QueryReport, Status};
 use velostream_spec::spec::{Endpoint, InputFrom, QueryTest, Spec};
 use velostream_sql::diag::{Diagnostic, Severity, render};
 use velostream_sql::plan::{AppPlan, SinkConnector, SinkPlan, SourceConnector};
+use velostream_types::topic::Broker;
 
 use super::capture;
 use super::deploy::{self, App, Bound, Env, JobEnd, JobOptions, Wire};
 use super::local::Local;
 use super::naming::{NameParts, test_topic};
 use super::publish::{self, Encoding, LoadedSchema, Origin, Target, topic_of};
+use super::renamed::Renamed;
 use super::statements::{Deployed, deployed};
 
 /// Code of the finding that a name is taken for a topic.
@@ -61,6 +64,8 @@ pub struct AppTest<'t> {
     pub env: Env<'t>,
     /// Folder for dead letters and other files of the run.
     pub scratch: PathBuf,
+    /// Addresses of the broker where jobs go through the production client; none: by direct calls.
+    pub production: Option<String>,
 }
 
 /// Where the records of a query are, for those that come after it.
@@ -152,12 +157,16 @@ impl Session<'_> {
         let local = self.local(number);
         self.publish(query, &wires, &local, run)?;
         let local = self.with_samples(query, &wires, local)?;
-        let mut bound = deploy::compile(&app, Arc::new(local.clone()), self.test.env, &settings);
+        let broker: Arc<dyn Broker> = match &self.test.production {
+            Some(bootstrap) => Arc::new(Renamed::new(Arc::new(Kafka), local.clone(), bootstrap.clone())),
+            None => Arc::new(local.clone()),
+        };
+        let mut bound = deploy::compile(&app, Arc::clone(&broker), self.test.env, &settings);
         let unwritten = bound.plan.as_ref().map(deploy::without_sink).unwrap_or_default();
         if !unwritten.is_empty() {
             let more: Vec<(String, String)> = unwritten.iter().flat_map(|name| self.sink_of(query, name)).collect();
             settings.extend(deploy::settings(more.iter().map(|(key, value)| (key.as_str(), value.as_str()))));
-            bound = deploy::compile(&app, Arc::new(local.clone()), self.test.env, &settings);
+            bound = deploy::compile(&app, Arc::clone(&broker), self.test.env, &settings);
         }
         let plan = self.planned(&app, bound, run)?;
         let sinks: Vec<Sink> = deploy::sinks_of(&plan, &deployed.tested).map(sink_of).collect();
@@ -175,7 +184,7 @@ impl Session<'_> {
             timeout: Duration::from_millis(timeout_ms.unwrap_or(TIMEOUT_MS)),
         };
         let before = memory();
-        let report = match deploy::run(plan, Arc::new(local.clone()), options, &folder, stop) {
+        let report = match deploy::run(plan, broker, options, &folder, stop) {
             JobEnd::Done(report) => report,
             JobEnd::Failed(fatal) => return Err(format!("the job failed: {}", fatal.message)),
             JobEnd::Stopped => return Err("the run was stopped".to_owned()),

@@ -22,6 +22,11 @@ use velostream_types::{Chunk, Fatal, RecordRef, Slab, SlabKind, SourcePoll};
 const TOPIC_CONFIG: [(&str, &str); 2] =
     [("retention.ms", "-1"), ("message.timestamp.after.max.ms", "9223372036854775807")];
 
+/// [`TOPIC_CONFIG`] as topics are made with.
+pub(super) fn topic_config() -> BTreeMap<String, String> {
+    TOPIC_CONFIG.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
 /// What a topic is called in the broker.
 pub type Rename = dyn Fn(&str) -> String + Send + Sync;
 
@@ -48,6 +53,16 @@ impl Local {
         self
     }
 
+    /// What a topic is called in the broker.
+    pub fn real(&self, topic: &str) -> String {
+        (self.rename)(topic)
+    }
+
+    /// How topics are renamed.
+    pub fn rename(&self) -> Arc<Rename> {
+        Arc::clone(&self.rename)
+    }
+
     /// Timestamp of records that have none, ms.
     pub fn now_ms(&self) -> i64 {
         self.now_ms
@@ -63,8 +78,7 @@ impl Local {
 
     /// Makes a topic, if it is not there.
     pub fn make(&self, topic: &str, partitions: u32) -> Result<(), Fatal> {
-        let config = TOPIC_CONFIG.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        self.direct.create(&(self.rename)(topic), partitions, config).map(drop).map_err(fatal)
+        self.direct.create(&(self.rename)(topic), partitions, topic_config()).map(drop).map_err(fatal)
     }
 
     /// Number of partitions; `None` without the topic.
@@ -125,7 +139,7 @@ impl Broker for Local {
 
     fn create(&self, _client: &Client, topic: &NewTopic, _patience: Duration) -> Result<bool, Fatal> {
         let mut config = topic.config.clone();
-        config.extend(TOPIC_CONFIG.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+        config.extend(topic_config());
         self.direct.create(&(self.rename)(&topic.name), topic.partitions.max(1), config).map_err(fatal)
     }
 

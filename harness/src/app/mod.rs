@@ -9,4 +9,5 @@ pub mod execute;
 pub mod local;
 pub mod naming;
 pub mod publish;
+pub mod renamed;
 pub mod statements;

@@ -61,6 +61,9 @@ pub struct RunArgs {
     /// Shards of each job
     #[arg(long, value_name = "N", default_value_t = 1)]
     shards: u16,
+    /// Let jobs read and write through the production client and its sockets instead of direct calls
+    #[arg(long)]
+    production_client: bool,
     /// Answer questions with yes; there are none where no terminal is
     #[arg(short, long)]
     yes: bool,

@@ -26,6 +26,7 @@ pub struct Options {
     shards: u16,
     timeout_ms: Option<u64>,
     only: Option<String>,
+    production: bool,
 }
 
 impl Options {
@@ -37,6 +38,7 @@ impl Options {
             shards: args.shards,
             timeout_ms: args.timeout_ms,
             only: args.query.clone(),
+            production: args.production_client,
         }
     }
 }
@@ -81,6 +83,7 @@ impl Session {
             only: options.only.clone(),
             env: &env,
             scratch: self.scratch.path().join(&run_id),
+            production: options.production.then(|| self.broker.bootstrap()),
         };
         let (start_time, begun) = (now_text(), monotonic());
         let queries = execute::run(&test, &self.broker.direct(), &self.stop, tell);

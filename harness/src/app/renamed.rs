@@ -1,0 +1,149 @@
+//! The production client over the topics of a query test: the same names as [`Local`] gives, through sockets.
+//!
+//! Groups, fetches and producers are those of production; they connect to the embedded broker whatever brokers the app
+//! names, and what the app calls `orders` is the test's own topic there. Samples for inference are taken directly: an empty
+//! topic has none to fetch.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use velostream_types::Fatal;
+use velostream_types::topic::{
+    Broker, Client, Commit, CommitError, Committed, Fetch, FetchSpec, GroupMember, LogBounds, MemberEvent, MemberSpec,
+    NewTopic, Produce, ProduceSpec, TopicPartition, TopicRecord, Wake,
+};
+
+use super::local::{Local, Rename};
+
+/// A client whose topics have other names.
+pub struct Renamed {
+    client: Arc<dyn Broker>,
+    local: Local,
+    bootstrap: String,
+}
+
+impl Renamed {
+    /// The topics of `local` through `client`, at these addresses.
+    pub fn new(client: Arc<dyn Broker>, local: Local, bootstrap: String) -> Renamed {
+        Renamed { client, local, bootstrap }
+    }
+
+    /// The app's settings without its brokers and how to be let in there.
+    fn at(&self, client: &Client) -> Client {
+        let mut client = client.clone();
+        client
+            .settings
+            .retain(|key, _| !key.starts_with("sasl.") && !key.starts_with("ssl.") && key != "security.protocol");
+        client.settings.insert("bootstrap.servers".to_owned(), self.bootstrap.clone());
+        client
+    }
+
+    fn real(&self, topic: &str) -> String {
+        self.local.real(topic)
+    }
+}
+
+impl Broker for Renamed {
+    fn partitions(&self, client: &Client, topic: &str, patience: Duration) -> Result<Option<u32>, Fatal> {
+        self.client.partitions(&self.at(client), &self.real(topic), patience)
+    }
+
+    fn create(&self, client: &Client, topic: &NewTopic, patience: Duration) -> Result<bool, Fatal> {
+        let name = self.real(&topic.name);
+        let mut own = NewTopic { name, ..topic.clone() };
+        own.config.extend(super::local::topic_config());
+        self.client.create(&self.at(client), &own, patience)
+    }
+
+    fn bounds(&self, client: &Client, topic: &str, partitions: u32) -> Result<Vec<LogBounds>, Fatal> {
+        self.client.bounds(&self.at(client), &self.real(topic), partitions)
+    }
+
+    fn offsets_at(&self, client: &Client, topic: &str, partitions: u32, at_ms: i64) -> Result<Vec<Option<i64>>, Fatal> {
+        self.client.offsets_at(&self.at(client), &self.real(topic), partitions, at_ms)
+    }
+
+    fn sample(&self, client: &Client, topic: &str, per_partition: usize) -> Result<Vec<TopicRecord>, Fatal> {
+        self.local.sample(client, topic, per_partition)
+    }
+
+    fn join(&self, spec: MemberSpec) -> Result<Box<dyn GroupMember>, Fatal> {
+        let logical = spec.topics.clone();
+        let own = MemberSpec {
+            client: self.at(&spec.client),
+            group: self.real(&spec.group),
+            instance: spec.instance,
+            topics: logical.iter().map(|topic| self.real(topic)).collect(),
+        };
+        let member = self.client.join(own)?;
+        Ok(Box::new(RenamedMember { member, logical, rename: self.local.rename() }))
+    }
+
+    fn fetch(&self, mut spec: FetchSpec, wake: Wake) -> Result<Box<dyn Fetch>, Fatal> {
+        spec.client = self.at(&spec.client);
+        spec.group = self.real(&spec.group);
+        for from in &mut spec.partitions {
+            from.at.topic = self.real(&from.at.topic);
+        }
+        self.client.fetch(spec, wake)
+    }
+
+    fn produce(&self, mut spec: ProduceSpec, wake: Wake) -> Result<Box<dyn Produce>, Fatal> {
+        spec.client = self.at(&spec.client);
+        spec.topics = spec.topics.iter().map(|topic| self.real(topic)).collect();
+        self.client.produce(spec, wake)
+    }
+}
+
+/// A member that speaks of topics as the app does.
+struct RenamedMember {
+    member: Box<dyn GroupMember>,
+    /// Topics as the app calls them.
+    logical: Vec<String>,
+    rename: Arc<Rename>,
+}
+
+impl RenamedMember {
+    fn inward(&self, partitions: Vec<TopicPartition>) -> Vec<TopicPartition> {
+        let logical = |at: TopicPartition| {
+            let own = self.logical.iter().find(|topic| (self.rename)(topic) == at.topic).cloned();
+            TopicPartition { topic: own.unwrap_or(at.topic), partition: at.partition }
+        };
+        partitions.into_iter().map(logical).collect()
+    }
+
+    fn outward(&self, at: &TopicPartition) -> TopicPartition {
+        TopicPartition { topic: (self.rename)(&at.topic), partition: at.partition }
+    }
+}
+
+impl GroupMember for RenamedMember {
+    fn poll(&mut self, wait: Duration) -> Result<Option<MemberEvent>, Fatal> {
+        let event = self.member.poll(wait)?;
+        Ok(event.map(|event| match event {
+            MemberEvent::Assigned(partitions) => MemberEvent::Assigned(self.inward(partitions)),
+            MemberEvent::Revoking(partitions) => MemberEvent::Revoking(self.inward(partitions)),
+            MemberEvent::Lost(partitions) => MemberEvent::Lost(self.inward(partitions)),
+            MemberEvent::Notice(text) => MemberEvent::Notice(text),
+        }))
+    }
+
+    fn committed(&mut self, of: &[TopicPartition]) -> Result<Vec<Option<Committed>>, Fatal> {
+        let of: Vec<TopicPartition> = of.iter().map(|at| self.outward(at)).collect();
+        self.member.committed(&of)
+    }
+
+    fn commit(&mut self, commits: &[Commit], wait: Option<Duration>) -> Result<(), CommitError> {
+        let own = |commit: &Commit| Commit { at: self.outward(&commit.at), committed: commit.committed.clone() };
+        let commits: Vec<Commit> = commits.iter().map(own).collect();
+        self.member.commit(&commits, wait)
+    }
+
+    fn release(&mut self) {
+        self.member.release();
+    }
+
+    fn leave(self: Box<Self>) {
+        self.member.leave();
+    }
+}
