@@ -389,3 +389,6 @@ impl Produce for Writer {
         Vec::new()
     }
 }
+
+#[cfg(test)]
+mod tests;
