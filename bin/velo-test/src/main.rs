@@ -1,7 +1,10 @@
 //! `velo-test`: tests of SQL apps by specs, scenario files, and the embedded broker on a port.
 
 mod broker;
+mod output;
 mod run;
+mod schema;
+mod validate;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -22,6 +25,12 @@ struct Args {
 enum Command {
     /// Run the tests of an app, or of every app in a folder
     Run(run::RunArgs),
+    /// Run the tests of all apps that a pattern names
+    RunAll(run::RunAllArgs),
+    /// Say which statements of which apps are wrong, without running them
+    Validate(validate::ValidateArgs),
+    /// Print the schema of specs, data schemas or reports, for editors and programs
+    Schema(schema::SchemaArgs),
     /// Run scenario files (.slt): SQL, fed rows and expected rows, for every shard count, batch size and restart
     Scenario {
         /// Files to run
@@ -38,6 +47,9 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Args::parse().command {
         Command::Run(args) => run::run(&args),
+        Command::RunAll(args) => run::run_all(&args),
+        Command::Validate(args) => validate::run(&args),
+        Command::Schema(args) => schema::schema(&args),
         Command::Scenario { files, bless } => scenarios(&files, bless),
         Command::Broker(args) => broker::run(args),
     };

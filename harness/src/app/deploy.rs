@@ -139,10 +139,15 @@ pub struct Bound {
 
 /// Binds the text over what is in the broker.
 pub fn compile(app: &App, broker: Arc<dyn Broker>, env: Env<'_>, settings: &[WithEntry]) -> Bound {
-    let mut endpoints = resolver(app, env, settings);
     let mut catalog =
         FileCatalog::with_topics(Topics::default()).with_broker(broker, Box::new(|_: &str, _: Option<Duration>| false));
-    let compiled = velostream_sql::compile(&app.text, &bind_options(app), &mut endpoints, &mut catalog);
+    bind(app, &mut catalog, env, settings)
+}
+
+/// Binds the text over what a catalog knows.
+pub fn bind(app: &App, catalog: &mut dyn Catalog, env: Env<'_>, settings: &[WithEntry]) -> Bound {
+    let mut endpoints = resolver(app, env, settings);
+    let compiled = velostream_sql::compile(&app.text, &bind_options(app), &mut endpoints, catalog);
     let Compiled { mut plan, mut blocked, diagnostics: mut findings, cannot_run, .. } = compiled;
     findings.extend(cannot_run);
     findings.extend(endpoints.finish());

@@ -20,7 +20,7 @@ use velostream_spec::check::{About, Context, DeadLetter, Facts, Fold, Memory, fo
 use velostream_spec::generate::Generator;
 use velostream_spec::outcome::Outcome;
 use velostream_spec::report::{QueryReport, Status};
-use velostream_spec::spec::{Endpoint, InputFrom, QueryTest, Spec};
+use velostream_spec::spec::{Endpoint, Input, InputFrom, QueryTest, Spec};
 use velostream_sql::diag::{Diagnostic, Severity, render};
 use velostream_sql::plan::{AppPlan, SinkConnector, SinkPlan, SourceConnector};
 use velostream_types::topic::Broker;
@@ -60,6 +60,8 @@ pub struct AppTest<'t> {
     pub timeout_ms: Option<u64>,
     /// Only this query test.
     pub only: Option<String>,
+    /// Inputs are published, and nothing else is done.
+    pub publish_only: bool,
     /// Environment variables.
     pub env: Env<'t>,
     /// Folder for dead letters and other files of the run.
@@ -135,12 +137,31 @@ impl Session<'_> {
         if query.skip && self.test.only.is_none() {
             return run;
         }
-        match self.try_query(number, query, stop, &mut run) {
+        let ended = match self.test.publish_only {
+            true => self.try_publish(number, query, &mut run),
+            false => self.try_query(number, query, stop, &mut run),
+        };
+        match ended {
             Ok(()) if run.assertions.iter().all(|outcome| outcome.passed) => run.status = Status::Passed,
             Ok(()) => run.status = Status::Failed,
             Err(error) => (run.status, run.error) = (Status::Error, Some(error)),
         }
         run
+    }
+
+    /// Publishes the inputs that need no query to run first.
+    fn try_publish(&mut self, number: usize, query: &QueryTest, run: &mut QueryReport) -> Result<(), String> {
+        let deployed = deployed(&self.test.app.text, query)?;
+        let app = App { text: deployed.text, ..self.test.app.clone() };
+        let settings =
+            deploy::settings(self.test.spec.config.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+        let wires = deploy::wiring(&app, self.test.env, &settings);
+        let (previous, own) = query.inputs.iter().cloned().partition(|i| matches!(i.from, InputFrom::Previous(_)));
+        let previous: Vec<Input> = previous;
+        let left_out = |input: &Input| format!("\"{}\" takes over what a query gives, and none runs", input.source);
+        run.warnings.extend(previous.iter().map(left_out));
+        let local = self.local(number);
+        self.publish(&QueryTest { inputs: own, ..query.clone() }, &wires, &local, run)
     }
 
     fn try_query(

@@ -2,6 +2,7 @@
 //!
 //! `execute` leads through a test: `statements` says what is deployed, `deploy` compiles and runs it, `publish` fills its
 //! topics, `capture` shows what came out. `local` is the broker between them, `naming` its topics' names.
+//! `validate` compiles without any of it.
 
 pub mod capture;
 pub mod deploy;
@@ -11,3 +12,4 @@ pub mod naming;
 pub mod publish;
 pub mod renamed;
 pub mod statements;
+pub mod validate;

@@ -25,6 +25,13 @@ pub struct AppFiles {
     pub warnings: Vec<String>,
 }
 
+impl AppFiles {
+    /// The spec has a test of this name.
+    pub fn has_query(&self, name: &str) -> bool {
+        self.spec.queries.iter().any(|query| query.name == name)
+    }
+}
+
 /// Reads an app with its spec and schemas; the error is what to tell.
 pub fn load(sql: &Path, spec: Option<&Path>, schemas: Option<&Path>) -> Result<AppFiles, String> {
     let exists = |path: &Path| path.exists();

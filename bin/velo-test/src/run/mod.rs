@@ -1,23 +1,24 @@
-//! `velo-test run`: the tests of an app, or of all apps of a folder, on the production engine and a broker inside this
-//! process.
+//! `velo-test run` and `run-all`: the tests of an app, of the apps of a folder, or of those a pattern names, on the
+//! production engine and a broker inside this process.
 
+mod all;
 mod load;
 mod one;
+mod published;
+mod suite;
 
-use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use clap::{Args, ValueEnum};
-use velostream_runtime::clock::monotonic;
+use clap::Args;
 use velostream_runtime::stop::{StopHandle, StopReason};
-use velostream_spec::report::{
-    AppResult, QueryReport, Style, Suite, json, junit, suite_json, suite_junit, suite_text, text,
-};
 use velostream_types::time::{NS_PER_MS, parse_instant};
 
-use one::Session;
+use crate::output::OutputForm;
+use one::{Options, Session};
+
+pub use all::{RunAllArgs, run_all};
 
 const NOTES: &str = "Examples:
   velo-test run app.sql
@@ -26,6 +27,8 @@ const NOTES: &str = "Examples:
       one query of it, as a document for programs
   velo-test run demo/test_harness_examples/tier1_basic -o junit > report.xml
       every app of a folder that has a spec, in one report
+  velo-test run app.sql --data-only
+      how many records the spec's inputs are, without running the SQL
 
 Specs and data schemas: docs/velo-test.md.
 
@@ -40,18 +43,28 @@ pub struct RunArgs {
     /// The spec [default: found beside the SQL file]
     #[arg(short, long, value_name = "FILE")]
     spec: Option<PathBuf>,
-    /// Folder of the data schemas [default: schemas/ beside the SQL file]
-    #[arg(long, value_name = "FOLDER")]
-    schemas: Option<PathBuf>,
     /// Run only this query test, even one that is to be skipped
     #[arg(short, long, value_name = "NAME")]
     query: Option<String>,
-    /// Form of the report
-    #[arg(short, long, value_enum, default_value = "text")]
-    output: OutputForm,
     /// How long a query may take where the spec does not say [default: 30000]
     #[arg(long, value_name = "MS")]
     timeout_ms: Option<u64>,
+    /// Publish the inputs, run no SQL, and print how many records each source got
+    #[arg(long)]
+    data_only: bool,
+    #[command(flatten)]
+    shared: SharedArgs,
+}
+
+/// What all apps of a command have in common.
+#[derive(Debug, Args)]
+struct SharedArgs {
+    /// Folder of the data schemas [default: schemas/ beside the SQL file]
+    #[arg(long, value_name = "FOLDER")]
+    schemas: Option<PathBuf>,
+    /// Form of the report
+    #[arg(short, long, value_enum, default_value = "text")]
+    output: OutputForm,
     /// Seed of the generated records [default: that of the schemas, else 0]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -69,16 +82,16 @@ pub struct RunArgs {
     yes: bool,
 }
 
-/// Forms of a report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum OutputForm {
-    /// For people
-    Text,
-    /// For programs
-    Json,
-    /// For build servers
-    #[value(alias = "xml")]
-    Junit,
+impl SharedArgs {
+    fn options(&self) -> Options {
+        Options {
+            seed: self.seed,
+            now_ms: self.now,
+            shards: self.shards,
+            production: self.production_client,
+            ..Options::default()
+        }
+    }
 }
 
 fn instant(text: &str) -> Result<i64, String> {
@@ -89,27 +102,47 @@ fn instant(text: &str) -> Result<i64, String> {
 
 /// Runs the command.
 pub fn run(args: &RunArgs) -> Result<ExitCode> {
+    in_session(|session| if args.sql.is_dir() { folder(args, session) } else { app(args, session) })
+}
+
+/// Starts the broker, and does the work until it is done or a signal comes.
+fn in_session(work: impl FnOnce(&Session) -> Result<ExitCode>) -> Result<ExitCode> {
     let stop = StopHandle::new();
     stop.install_signals().context("cannot listen to INT and TERM")?;
     let session = Session::start(stop.clone()).context("the embedded broker did not start")?;
-    let code = if args.sql.is_dir() { folder(args, &session)? } else { app(args, &session)? };
+    let code = work(&session)?;
     Ok(match stop.reason() {
         Some(StopReason::Signal(signal)) => ExitCode::from(u8::try_from(128 + signal).unwrap_or(1)),
         _ => code,
     })
 }
 
+impl RunArgs {
+    fn options(&self) -> Options {
+        Options {
+            timeout_ms: self.timeout_ms,
+            only: self.query.clone(),
+            publish_only: self.data_only,
+            ..self.shared.options()
+        }
+    }
+}
+
 fn app(args: &RunArgs, session: &Session) -> Result<ExitCode> {
-    let files = match load::load(&args.sql, args.spec.as_deref(), args.schemas.as_deref()) {
+    let files = match load::load(&args.sql, args.spec.as_deref(), args.shared.schemas.as_deref()) {
         Ok(files) => files,
         Err(error) => return refused(&error),
     };
-    if let Some(name) = args.query.as_ref().filter(|name| files.spec.queries.iter().all(|q| q.name != **name)) {
+    if let Some(name) = args.query.as_ref().filter(|name| !files.has_query(name)) {
         let names: Vec<&str> = files.spec.queries.iter().map(|q| q.name.as_str()).collect();
         return refused(&format!("error: the spec has no query \"{name}\"; its queries are {}", names.join(", ")));
     }
-    let report = session.run(&files, &one::Options::of(args), &mut progress(args.output));
-    show(args.output, text(&report, style()), || json(&report), || junit(&report))?;
+    let output = args.shared.output;
+    let report = session.run(&files, &args.options(), &mut output.progress());
+    match args.data_only {
+        true => published::show(output, &[&report])?,
+        false => output.show(&report)?,
+    }
     Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -122,26 +155,23 @@ fn folder(args: &RunArgs, session: &Session) -> Result<ExitCode> {
             args.sql.display()
         ));
     }
-    let begun = monotonic();
-    let start_time = one::now_text();
-    let mut apps = Vec::new();
-    for (sql, spec) in found {
-        if session.is_stopped() {
-            break;
+    let apps = found.into_iter().map(|(sql, spec)| (sql, Some(spec))).collect();
+    let mut suite = suite::run(session, args.sql.display().to_string(), apps, &args.shared, &args.options());
+    if let Some(name) = &args.query {
+        suite.apps.retain(|app| app.report.as_ref().is_none_or(|report| !report.queries.is_empty()));
+        if suite.apps.is_empty() && !session.is_stopped() {
+            return refused(&format!("error: no spec of {} has a query \"{name}\"", args.sql.display()));
         }
-        let began = monotonic();
-        let name = sql.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-        let mut result = AppResult { name, ..AppResult::default() };
-        match load::load(&sql, Some(&spec), args.schemas.as_deref()) {
-            Ok(files) => result.report = Some(session.run(&files, &one::Options::of(args), &mut progress(args.output))),
-            Err(error) => result.error = Some(error),
-        }
-        result.duration_ms = one::millis(began.elapsed());
-        apps.push(result);
     }
-    let title = args.sql.display().to_string();
-    let suite = Suite { title, start_time, end_time: one::now_text(), duration_ms: one::millis(begun.elapsed()), apps };
-    show(args.output, suite_text(&suite, style()), || suite_json(&suite), || suite_junit(&suite))?;
+    match args.data_only {
+        true => {
+            let broken = suite.apps.iter().filter_map(|app| app.error.as_ref());
+            broken.for_each(|error| eprintln!("{error}"));
+            let reports: Vec<_> = suite.apps.iter().filter_map(|app| app.report.as_ref()).collect();
+            published::show(args.shared.output, &reports)?;
+        }
+        false => args.shared.output.show_suite(&suite)?,
+    }
     Ok(if suite.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -149,41 +179,6 @@ fn folder(args: &RunArgs, session: &Session) -> Result<ExitCode> {
 fn refused(error: &str) -> Result<ExitCode> {
     eprintln!("{error}");
     Ok(ExitCode::FAILURE)
-}
-
-fn style() -> Style {
-    let is_plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
-    Style { colour: std::io::stdout().is_terminal() && !is_plain }
-}
-
-/// Only the document goes to standard output.
-fn show(form: OutputForm, text: String, json: impl FnOnce() -> String, junit: impl FnOnce() -> String) -> Result<()> {
-    let document = match form {
-        OutputForm::Text => text,
-        OutputForm::Json => json(),
-        OutputForm::Junit => junit(),
-    };
-    let mut out = std::io::stdout().lock();
-    let end = if document.ends_with('\n') { "" } else { "\n" };
-    match write!(out, "{document}{end}").and_then(|()| out.flush()) {
-        // Whoever read it has seen enough.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        result => result.context("cannot write the report"),
-    }
-}
-
-/// Lines about queries while they run, on a terminal only.
-fn progress(form: OutputForm) -> impl FnMut(&str, Option<&QueryReport>) {
-    let shown = form == OutputForm::Text && std::io::stderr().is_terminal();
-    move |name, ended| {
-        if !shown {
-            return;
-        }
-        match ended {
-            None => eprint!("  {name} …"),
-            Some(query) => eprintln!("\r  {name}: {} in {} ms", query.status.name(), query.duration_ms),
-        }
-    }
 }
 
 #[cfg(test)]

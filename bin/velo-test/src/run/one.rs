@@ -12,35 +12,30 @@ use velostream_spec::report::{QueryReport, Report};
 use velostream_types::Clock;
 use velostream_types::time::{NS_PER_MS, timestamp_text};
 
-use super::RunArgs;
 use super::load::AppFiles;
 
 /// `now` of a run whose seed was given and whose time was not: 2025-01-01T12:00:00Z.
 const SEEDED_NOW_MS: i64 = 1_735_732_800_000;
 
 /// What the command line says about every app.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
-    seed: Option<u64>,
-    now_ms: Option<i64>,
-    shards: u16,
-    timeout_ms: Option<u64>,
-    only: Option<String>,
-    production: bool,
-}
-
-impl Options {
-    /// Of a command line.
-    pub fn of(args: &RunArgs) -> Options {
-        Options {
-            seed: args.seed,
-            now_ms: args.now,
-            shards: args.shards,
-            timeout_ms: args.timeout_ms,
-            only: args.query.clone(),
-            production: args.production_client,
-        }
-    }
+    /// Seed of the generated records.
+    pub seed: Option<u64>,
+    /// Time of day, ms.
+    pub now_ms: Option<i64>,
+    /// Shards of each job.
+    pub shards: u16,
+    /// How long a query may take that does not say itself.
+    pub timeout_ms: Option<u64>,
+    /// The same where neither the command line nor the spec says.
+    pub default_timeout_ms: Option<u64>,
+    /// Only this query test.
+    pub only: Option<String>,
+    /// Inputs are published, and no SQL is run.
+    pub publish_only: bool,
+    /// Jobs go through the production client.
+    pub production: bool,
 }
 
 /// What all apps of a command share.
@@ -79,8 +74,9 @@ impl Session {
             now_ms,
             run_id: run_id.clone(),
             shards: options.shards,
-            timeout_ms: options.timeout_ms,
+            timeout_ms: options.timeout_ms.or(files.spec.default_timeout_ms).or(options.default_timeout_ms),
             only: options.only.clone(),
+            publish_only: options.publish_only,
             env: &env,
             scratch: self.scratch.path().join(&run_id),
             production: options.production.then(|| self.broker.bootstrap()),
