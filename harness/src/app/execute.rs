@@ -385,8 +385,7 @@ impl Session<'_> {
         let about = About { sink: name, query: &query.name, context };
         let mut folds: Vec<Box<dyn Fold>> = assertions.iter().map(|assertion| fold(assertion, &about)).collect();
         for input in &query.inputs {
-            let wants = |fold: &Box<dyn Fold>| fold.inputs().has(&input.source);
-            if !folds.iter().any(wants) {
+            if !folds.iter().any(|fold| fold.inputs().has(&input.source)) {
                 continue;
             }
             let topic = wires.iter().find(|wire| wire.source == input.source).and_then(|wire| topic_of(&wire.spec));
@@ -431,13 +430,12 @@ struct Judged<'j> {
     memory: Option<Memory>,
 }
 
+/// Assertions about one sink.
+type Group<'q> = (Option<&'q Sink>, Vec<&'q Assertion>);
+
 /// Which assertions are about which sink: entries of `outputs` about theirs, the others about the first.
-fn groups<'q>(
-    query: &'q QueryTest,
-    deployed: &Deployed,
-    sinks: &'q [Sink],
-) -> Result<Vec<(Option<&'q Sink>, Vec<&'q Assertion>)>, String> {
-    let mut groups: Vec<(Option<&Sink>, Vec<&Assertion>)> = Vec::new();
+fn groups<'q>(query: &'q QueryTest, deployed: &Deployed, sinks: &'q [Sink]) -> Result<Vec<Group<'q>>, String> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
     let general = query.assertions.iter().chain(&query.metric_assertions).collect::<Vec<_>>();
     groups.push((sinks.first(), general));
     for output in &query.outputs {
