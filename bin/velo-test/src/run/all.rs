@@ -61,7 +61,7 @@ pub fn run_all(args: &RunAllArgs) -> Result<ExitCode> {
 fn matching(dir: &Path, pattern: &str, skip: &[Pattern]) -> Result<Vec<PathBuf>> {
     // The folder is a name, whatever characters it has.
     let whole = format!("{}/{pattern}", Pattern::escape(&dir.to_string_lossy()));
-    let strict = MatchOptions { require_literal_separator: true, ..MatchOptions::default() };
+    let strict = MatchOptions { require_literal_separator: true, ..MatchOptions::new() };
     let mut found = Vec::new();
     for path in glob::glob_with(&whole, strict).with_context(|| format!("the pattern {pattern} is malformed"))? {
         let path = path.context("cannot look for apps")?;
