@@ -1,0 +1,105 @@
+//! A folder of files and the binary run in it, and the small app that most tests are about.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Orders from a topic, the large ones into another one.
+pub const ORDERS: &str = "\
+CREATE STREAM orders (id BIGINT NOT NULL, region STRING, amount DECIMAL(10,2))
+WITH ('type' = 'kafka_source', 'topic' = 'orders', 'format' = 'json');
+
+CREATE STREAM large_orders AS
+SELECT id, region, amount FROM orders WHERE amount >= 100
+WITH ('large_orders.type' = 'kafka_sink', 'large_orders.topic' = 'large', 'large_orders.format' = 'json');
+";
+
+/// What [`ORDERS`] reads.
+pub const SCHEMA: &str = "\
+name: orders
+key_field: id
+fields:
+  - name: id
+    type: integer
+    constraints: {range: {min: 1, max: 1000000}}
+  - name: region
+    type: string
+    constraints: {enum_values: {values: [north, south]}}
+  - name: amount
+    type: {decimal: {precision: 2}}
+    constraints: {range: {min: 1, max: 200}}
+";
+
+/// A spec of [`ORDERS`] with one query, these records and these assertions, each a line of flow style.
+pub fn spec(records: u32, assertions: &[&str]) -> String {
+    let lines: String = assertions.iter().map(|assertion| format!("      - {{{assertion}}}\n")).collect();
+    format!(
+        "application: shop\nqueries:\n  - name: large_orders\n    inputs:\n      - {{source: orders, records: \
+         {records}}}\n    assertions:\n{lines}"
+    )
+}
+
+/// A folder that is removed at the end.
+pub struct World {
+    dir: TempDir,
+}
+
+/// What a run left behind.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+impl Ran {
+    /// The report for programs.
+    pub fn report(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error} in {}\n{}", self.out, self.err))
+    }
+
+    /// The report of a run that must have passed.
+    pub fn passed(&self) -> Value {
+        assert_eq!(self.code, Some(0), "{}\n{}", self.out, self.err);
+        self.report()
+    }
+}
+
+impl World {
+    /// A folder with these files.
+    pub fn with(files: &[(&str, &str)]) -> World {
+        let world = World { dir: TempDir::new().expect("a temporary folder can be made") };
+        for (name, text) in files {
+            let path = world.path(name);
+            std::fs::create_dir_all(path.parent().expect("it is in a folder")).expect("folders can be made");
+            std::fs::write(path, text).expect("files can be written");
+        }
+        world
+    }
+
+    /// [`ORDERS`] with its data schema and this spec.
+    pub fn shop(spec: &str) -> World {
+        World::with(&[("shop.sql", ORDERS), ("schemas/orders.yaml", SCHEMA), ("shop.test.yaml", spec)])
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).expect("the file is there")
+    }
+
+    /// Runs `velo-test` with these words in the folder.
+    pub fn run(&self, words: &[&str]) -> Ran {
+        let output = Command::new(env!("CARGO_BIN_EXE_velo-test"))
+            .args(words)
+            .current_dir(self.dir.path())
+            .output()
+            .expect("the binary starts");
+        let text = |bytes| String::from_utf8(bytes).expect("what is printed is text");
+        Ran { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+}
