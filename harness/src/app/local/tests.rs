@@ -26,8 +26,11 @@ fn chunk(values: &[&str]) -> Chunk {
     chunk
 }
 
-/// All records of a partition as the engine reads them: key, value, headers, timestamp.
-fn read(local: &Local, topic: &str, partition: u32, until: i64) -> Vec<(Option<Vec<u8>>, Option<Vec<u8>>, bool, i64)> {
+/// A record as the engine reads it: key, value, whether it has headers, timestamp.
+type Read = (Option<Vec<u8>>, Option<Vec<u8>>, bool, i64);
+
+/// All records of a partition.
+fn read(local: &Local, topic: &str, partition: u32, until: i64) -> Vec<Read> {
     let at = TopicPartition { topic: topic.to_owned(), partition };
     let from = FetchFrom { at, from: 0, until: Some(until) };
     let spec = FetchSpec {
