@@ -224,7 +224,7 @@ mod tests {
         assert!(about(Some("shop"), "x", &[]), "the SQL gives the app's name");
         assert!(!about(Some("other"), "x", &[("orders", None)]), "no query is the same");
         assert!(about(None, "x", &[("totals", None)]));
-        assert!(about(None, "x", &[("totals", Some(Path::new("/tmp/totals.csv")))]));
-        assert!(!about(None, "x", &[("totals", Some(Path::new("/tmp/other.csv")))]), "it writes another file");
+        assert!(about(None, "x", &[("totals", Some(Path::new("elsewhere/totals.csv")))]));
+        assert!(!about(None, "x", &[("totals", Some(Path::new("out/other.csv")))]), "it writes another file");
     }
 }
