@@ -111,6 +111,12 @@ pub trait Endpoints {
 
     /// Where rows written under this name go; `None` when nothing says where to.
     fn sink(&mut self, name: &str, span: Span, with: &[WithEntry]) -> Result<Option<SinkSpec>, Vec<Diagnostic>>;
+
+    /// Value of a variable that annotations may name.
+    fn variable(&self, name: &str) -> Option<String> {
+        let _ = name;
+        None
+    }
 }
 
 /// Why a source could not be sampled.

@@ -7,6 +7,7 @@
 mod acls;
 mod endpoint;
 mod expr;
+mod metric;
 mod node;
 mod relation;
 
@@ -76,6 +77,9 @@ impl<'p> Statement<'p> {
             let _ = writeln!(out, "  writes {}: {}", expr::name(&sink.name), endpoint::sink(sink));
             let _ = writeln!(out, "    columns: {}", node::columns(&sink.schema));
             for line in endpoint::kafka_sink(sink, self.verbose) {
+                let _ = writeln!(out, "    {line}");
+            }
+            for line in metric::lines(self.plan, sink) {
                 let _ = writeln!(out, "    {line}");
             }
         }

@@ -13,6 +13,7 @@ mod expr;
 mod join;
 mod keep_once;
 mod load;
+mod metric;
 mod over;
 mod subquery;
 mod unnest;
@@ -32,6 +33,7 @@ pub use join::{
     Apart, EVERYWHERE_BYTES_MAX, Fallback, JoinColumn, JoinKind, JoinMode, JoinSpec, Placement, Side, Version,
 };
 pub use load::{LoadPlan, Patience, second_group};
+pub use metric::{MetricKind, MetricLabel, MetricSpec};
 pub use over::{Frame, FrameBound, OverCall, OverFn, OverKind, OverSpec};
 pub use subquery::{FoldSpec, SubqueryKind, SubquerySpec, SubqueryState};
 pub use unnest::UnnestSpec;
@@ -705,6 +707,8 @@ pub struct SinkPlan {
     pub pass_through: bool,
     /// What the rows of a topic take along from the records they stem from.
     pub carried: Carried,
+    /// What is counted and measured of its rows.
+    pub metrics: Vec<MetricSpec>,
     /// Statement that feeds it.
     pub statement: usize,
 }

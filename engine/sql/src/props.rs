@@ -393,6 +393,10 @@ impl Endpoints for Resolver<'_> {
         let target = Target { name, span, side: Side::Sink };
         self.resolve(&target, with, sink::build)
     }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        (self.env)(name)
+    }
 }
 
 /// Rank of a value from `--set` that would have `rank` in the text: above everything there.

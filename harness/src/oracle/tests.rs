@@ -127,6 +127,7 @@ impl Plan {
         self.0.sinks.push(SinkPlan {
             envelope: false,
             carried: Default::default(),
+            metrics: Vec::new(),
             name: "out".into(),
             connector: SinkConnector::Stdout,
             format: SinkFormat::JsonLines,

@@ -192,6 +192,7 @@ fn plan(source: SourceConnector, sink: SinkConnector, dlq: PathBuf) -> AppPlan {
         }],
         sinks: vec![SinkPlan {
             carried: Default::default(),
+            metrics: Vec::new(),
             name: "copy".into(),
             connector: sink,
             format: SinkFormat::Csv { delimiter: b',', header: true },

@@ -214,6 +214,7 @@ mod tests {
     fn passed(raw: Option<[&str; 2]>, filtered: bool) -> Result<Option<Msg>, Fatal> {
         let plan = SinkPlan {
             carried: Default::default(),
+            metrics: Vec::new(),
             name: "out".into(),
             connector: SinkConnector::Memory { topic: "out".into(), partitions: 1 },
             format: SinkFormat::JsonLines,
@@ -270,6 +271,7 @@ mod tests {
         let schema = Schema::new(vec![Field::new("k", DataType::String), Field::new("n", DataType::Integer)]);
         let plan = SinkPlan {
             carried: Default::default(),
+            metrics: Vec::new(),
             name: "out".into(),
             connector: SinkConnector::Kafka(Box::new(kafka)),
             format: SinkFormat::JsonLines,

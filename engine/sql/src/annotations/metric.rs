@@ -32,8 +32,12 @@ pub struct Metric {
     pub help: Option<String>,
     /// Columns whose values become labels; dots reach into nested columns.
     pub labels: Vec<String>,
+    /// The line of the labels; without labels the metric's own.
+    pub labels_span: Span,
     /// Column measured; counters have none.
     pub field: Option<String>,
+    /// The line of the field; without one the metric's own.
+    pub field_span: Span,
     /// SQL condition over the output row, and the line it stands in.
     pub condition: Option<(String, Span)>,
     /// Share of rows looked at, above 0 and at most 1.
@@ -119,6 +123,7 @@ fn complete(head: &Annotation, parts: &[Annotation]) -> Result<Metric, &'static 
     if kind != MetricKind::Counter && field.is_none() {
         return Err("metric_field");
     }
+    let line = |name: &str| part(name).map_or(head.span, |p| p.span);
     let labels = text("metric_labels").unwrap_or_default();
     Ok(Metric {
         name: head.value.clone(),
@@ -126,7 +131,9 @@ fn complete(head: &Annotation, parts: &[Annotation]) -> Result<Metric, &'static 
         kind,
         help: text("metric_help"),
         labels: labels.split(',').map(|l| l.trim().to_owned()).filter(|l| !l.is_empty()).collect(),
+        labels_span: line("metric_labels"),
         field,
+        field_span: line("metric_field"),
         condition: part("metric_condition").map(|p| (p.value.clone(), p.span)),
         sample_rate: text("metric_sample_rate").and_then(|r| r.parse().ok()).unwrap_or(1.0),
         buckets: text("metric_buckets").and_then(|b| keys::buckets(&b)).unwrap_or_else(|| DEFAULT_BUCKETS.to_vec()),

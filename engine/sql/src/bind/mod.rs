@@ -22,6 +22,7 @@ mod insert;
 mod join;
 mod joined;
 mod memory;
+mod metrics;
 mod nearest;
 mod order;
 mod over;
@@ -52,6 +53,7 @@ pub(crate) use headers::FUNCTIONS as HEADER_CALLS;
 use velostream_types::Span;
 pub(crate) use window::BOUNDS as BOUND_CALLS;
 
+use crate::annotations::Metric;
 use crate::diag::{Diagnostic, Severity};
 use crate::endpoint::{Catalog, Endpoints, WithEntry};
 use crate::parse::ast::{Change, Declare, Ident, InsertRows, Relation, Role, Statement, StatementKind};
@@ -124,6 +126,10 @@ enum Object<'a> {
 /// State while an app is bound.
 struct Binder<'a> {
     options: &'a BindOptions,
+    /// The script.
+    text: &'a str,
+    /// Metrics of statements that were not bound yet, by the statements' numbers.
+    metrics: BTreeMap<usize, Vec<Metric>>,
     endpoints: &'a mut dyn Endpoints,
     catalog: &'a mut dyn Catalog,
     diagnostics: Vec<Diagnostic>,
@@ -176,6 +182,8 @@ pub fn compile(
     let statements = unnest::unnest(insert::adopt(statements));
     let mut binder = Binder {
         options,
+        text,
+        metrics: metrics::of_statements(text, &statements, endpoints),
         endpoints,
         catalog,
         diagnostics: Vec::new(),
@@ -470,6 +478,7 @@ impl<'a> Binder<'a> {
 
     fn finish(mut self, (explain, explain_verbose): (Vec<usize>, bool)) -> Compiled {
         self.refuse_kept_tables();
+        self.idle_metrics();
         let failed = self.diagnostics.iter().any(|d| d.severity == Severity::Error);
         let plan = (!failed).then(|| self.plan()).flatten();
         let failed = self.diagnostics.iter().any(|d| d.severity == Severity::Error);

@@ -9,6 +9,7 @@ use velostream_types::{DataType, DlqId, EdgeId, Field, Schema, SchemaRef, Span};
 use super::Binder;
 use super::change::Amended;
 use super::identity::{Keyed, headers_at, topic_of};
+use super::metrics::Measured;
 use super::query::{Flow, Items, Output, Target};
 use super::source::raw_type;
 use crate::diag::Diagnostic;
@@ -47,12 +48,25 @@ impl Binder<'_> {
             Some((_, spec)) => self.sink_key(key, spec, &items, target.span)?,
             None => key,
         };
+        if sink.is_some() && query.limit.is_some() && !flow.sorted {
+            self.metrics_behind_limit();
+        }
+        let mut measured = match &sink {
+            Some((name, _)) => self.measured(name, flow.node, &items.fields),
+            None => Measured::default(),
+        };
         let pass_through = sink.as_ref().is_some_and(|(_, spec)| self.passes_through(query, &flow, &key, spec));
         let scattered = target.is_table && flow.changelog && self.is_rekeyed(&flow, &items, &key);
         let rekeyed = scattered && !target.is_inline;
         let needs_tokens = (flow.raw || flow.sorted) && sink.is_some() && !pass_through && !rekeyed;
+        let values = items.exprs.clone();
+        let mut fields = items.fields.clone();
         if needs_tokens && !target.has_readers {
             self.tokens(&mut items.exprs, flow.node, &key);
+            if self.is_amended(target) {
+                measured.prefer_values(&values, &mut items.exprs);
+            }
+            measured.keep_values(&values, &mut items.exprs, &mut fields);
         }
         if let Some((_, spec)) = &sink {
             self.doubt_file_key(query, target, spec);
@@ -60,15 +74,20 @@ impl Binder<'_> {
         let schema = Arc::new(Schema::new(items.fields.clone()));
         let statement = self.statement;
         let mut node = flow.node;
-        // Records that pass through to a topic need a Project of their own, for their keys and headers.
+        // Records that pass through need a Project of their own: to a topic for their keys and headers, and for metrics.
         let is_topic = sink.as_ref().is_some_and(|(_, spec)| matches!(spec.connector, SinkConnector::Kafka(_)));
-        let beside = NodeKind::Project { exprs: Vec::new(), event_time: None };
-        if pass_through && !target.has_readers && is_topic {
-            node = self.graph.add(beside.clone(), Some(node), Vec::new(), flow.changelog, statement);
+        let (beside, beside_fields) = match pass_through && (!target.has_readers || query.limit.is_none()) {
+            true => measured.alone(&values, &items.fields),
+            false => (Vec::new(), Vec::new()),
+        };
+        let needs_beside = is_topic || !beside.is_empty();
+        let beside = NodeKind::Project { exprs: beside, event_time: None };
+        if pass_through && !target.has_readers && needs_beside {
+            node = self.graph.add(beside.clone(), Some(node), beside_fields.clone(), flow.changelog, statement);
         }
         if !pass_through || target.has_readers {
             let project = NodeKind::Project { exprs: items.exprs, event_time: items.event_time };
-            node = self.graph.add(project, Some(flow.node), items.fields.clone(), flow.changelog, statement);
+            node = self.graph.add(project, Some(flow.node), fields.clone(), flow.changelog, statement);
             if !items.edits.is_empty() {
                 self.graph.edits.insert(node, items.edits);
             }
@@ -118,14 +137,16 @@ impl Binder<'_> {
                 span: target.span,
             };
             let mut exprs: Vec<Expr> = schema.fields.iter().enumerate().map(column).collect();
+            let values = exprs.clone();
             self.tokens(&mut exprs, node, &key);
+            measured.keep_values(&values, &mut exprs, &mut fields);
             let project = NodeKind::Project { exprs, event_time: None };
-            node = self.graph.add(project, Some(node), items.fields, changelog, statement);
+            node = self.graph.add(project, Some(node), fields, changelog, statement);
         }
         if pass_through && query.limit.is_none() && target.has_readers {
             node = flow.node;
-            if is_topic {
-                node = self.graph.add(beside, Some(node), Vec::new(), changelog, statement);
+            if needs_beside {
+                node = self.graph.add(beside, Some(node), beside_fields, changelog, statement);
             }
         }
         let carried = if is_topic { self.carried(node, &output) } else { Carried::default() };
@@ -169,6 +190,7 @@ impl Binder<'_> {
             ordered,
             pass_through,
             carried,
+            metrics: measured.0,
             statement,
         });
         Some(output)

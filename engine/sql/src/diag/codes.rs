@@ -163,6 +163,7 @@ pub const CODES: &[Code] = &[
     code("E0703", "metric defined twice", "Two `@metric` annotations of the app have the same name. Metric names are shared by all statements of an app."),
     code("E0704", "metric detail without a metric", "A `@metric_…` annotation stands before the first `@metric` of its statement, so it belongs to none."),
     code("E0705", "incomplete metric", "A metric lacks a part it needs: every metric a `@metric_type`, gauges and histograms also a `@metric_field`."),
+    code("E0706", "metric of something else than the result", "A part of a metric does not fit: a `@metric_field` that is no number or time, a label without text, or a name that is no column of the result, such as a system column or a header. Metrics look at one row of the result at a time."),
     code("E0902", "not supported yet", "A connector, format or property value is known but not built yet. Nothing is ignored silently, so the app does not start with it."),
     code("W0511", "event time without a watermark strategy", "`event.time.field` is given, but no `watermark.strategy`. The bound is then 0: every row older than the newest one of its partition is late for windows that have ended. Give `watermark.strategy` and, for disordered input, `watermark.max_out_of_orderness`."),
     code("W0512", "property overridden by another spelling", "Two spellings of one property stand at the same place with the same meaning but different values; the first in the key table wins."),
@@ -179,6 +180,7 @@ pub const CODES: &[Code] = &[
     code("A0808", "window by the time of writing", "A window over a topic without `event.time.field` goes by the timestamps of the records, which is when they were written unless the producer set them. Name a column to go by the time of the events."),
     code("W0701", "unknown annotation", "A comment line looks like an annotation (`-- @name`), but the name is not known. It has no effect."),
     code("W0702", "annotation in the wrong place", "An annotation has no effect where it stands: it names the app but does not stand at the head of the file, or it stands behind the last statement."),
+    code("W0703", "metric that counts nothing", "Metrics count the rows that a statement writes. This one writes none of its own: it has no sink, or its rows go to the sink of another statement."),
 ];
 
 /// What is known of a code.

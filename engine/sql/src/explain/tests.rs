@@ -85,6 +85,7 @@ fn source(watch: bool) -> SourcePlan {
 fn sink(name: &str, statement: usize, columns: &SchemaRef, key: Vec<usize>, upsert: bool) -> SinkPlan {
     SinkPlan {
         carried: Default::default(),
+        metrics: Vec::new(),
         name: name.into(),
         connector: SinkConnector::File {
             path: format!("out/{name}.csv.gz").into(),

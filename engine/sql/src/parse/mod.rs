@@ -28,7 +28,7 @@ mod walk;
 mod window;
 
 use crate::diag::Diagnostic;
-use ast::Statement;
+use ast::{Expr, Statement};
 
 /// Deepest nesting of parentheses and of a tree.
 pub(crate) const MAX_DEPTH: u16 = 256;
@@ -42,6 +42,18 @@ pub(crate) struct Script {
     pub diagnostics: Vec<Diagnostic>,
     /// First byte of every statement, failed ones included.
     pub starts: Vec<u32>,
+}
+
+/// Parses a text that is one expression.
+pub(crate) fn parse_expr(text: &str) -> (Option<Expr>, Vec<Diagnostic>) {
+    let (tokens, diagnostics) = lex::lex(text);
+    let mut parser = cursor::Parser::new(text, &tokens, diagnostics);
+    let mut parsed = parser.expr().ok();
+    if parsed.is_some() && *parser.peek() != lex::Tok::End {
+        let cursor::Failed = parser.expected("the end of the expression");
+        parsed = None;
+    }
+    (parsed, parser.diagnostics)
 }
 
 /// Parses `text`.
