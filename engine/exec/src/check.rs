@@ -10,6 +10,7 @@ use velostream_state::snapshot::{SnapshotError, SnapshotReader, SnapshotWriter};
 use velostream_types::time::{WM_END, WM_NONE};
 use velostream_types::{Batch, Fatal, Offsets, RowOrder};
 
+use crate::op::metrics::SeriesPart;
 use crate::operator::{Msg, NodeCounters, OpCx, OpenWindows, Operator};
 use crate::shard::STOP_BARRIER;
 
@@ -187,6 +188,10 @@ impl Operator for Checked {
 
     fn open_windows(&self) -> Option<OpenWindows> {
         self.inner.open_windows()
+    }
+
+    fn series(&self) -> Vec<SeriesPart> {
+        self.inner.series()
     }
 
     fn released(&mut self, watermark: i64) {

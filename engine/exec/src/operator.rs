@@ -11,6 +11,8 @@
 use velostream_state::snapshot::{SnapshotError, SnapshotReader, SnapshotWriter};
 use velostream_types::{Batch, Chunk, DeadLetter, DlqId, Fatal, SourceId};
 
+use crate::op::metrics::SeriesPart;
+
 /// What flows along an edge of the graph.
 #[derive(Clone, Debug)]
 pub enum Msg {
@@ -187,6 +189,11 @@ pub trait Operator {
     /// For operators with windows: what is open now. Costs a walk over the groups; only for who asks.
     fn open_windows(&self) -> Option<OpenWindows> {
         None
+    }
+
+    /// What it counted of rows for metrics.
+    fn series(&self) -> Vec<SeriesPart> {
+        Vec::new()
     }
 
     /// Everything that was there on input `port` when the run began was taken.

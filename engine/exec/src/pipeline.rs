@@ -1,7 +1,8 @@
 //! Lowering: one shard's stages from the app's plan.
 //!
 //! Every plan node becomes one stage, an Exchange two (sending and receiving side), a Sink three: the encoder, the
-//! sending side of its edge and, on the sink's home shard, the writer. Stages stand in topological order.
+//! sending side of its edge and, on the sink's home shard, the writer; where its rows are counted for metrics, one more in front
+//! of the encoder. Stages stand in topological order.
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use crate::op::filter::Filter;
 use crate::op::join;
 use crate::op::limit::Limit;
 use crate::op::materialize::Materialize;
+use crate::op::metrics::Metrics;
 use crate::op::over::{Over, Until};
 use crate::op::pass::Pass;
 use crate::op::project::{Project, Spans};
@@ -410,8 +412,12 @@ impl Lowering<'_> {
         let with_order = rule.limit.is_some() || (rule.ordered && self.shards > 1);
         let encode = Encode::new(plan, with_order, self.options.run_start_ms);
         let encode = self.watched(Box::new(encode), node);
+        let metrics = self.metrics(node, sink);
         let encode = self.push(StageKind::Operator(encode), node.id);
-        self.connect(node, encode);
+        match metrics {
+            Some(metrics) => self.out.stages[metrics].consumers.push((encode, 0)),
+            None => self.connect(node, encode),
+        }
         let writers = writers_of(self.plan, sink, self.shards);
         let is_own = writers.len() > 1 || self.shards == 1;
         let home = if is_own { self.id } else { writers[0] };
@@ -428,6 +434,19 @@ impl Lowering<'_> {
             self.out.receive[edge.index()] = Some(write);
         }
         send
+    }
+
+    /// The stage in front of a sink's encoder that counts its rows, where anything is counted.
+    fn metrics(&mut self, node: &Node, sink: usize) -> Option<usize> {
+        let specs = &self.plan.sinks[sink].metrics;
+        if specs.is_empty() {
+            return None;
+        }
+        let ctx = EvalContext { run_start_ms: self.options.run_start_ms, now_ns: 0, seed: self.options.seed };
+        let operator = self.watched(Box::new(Metrics::new(sink, specs, ctx)), node);
+        let stage = self.push(StageKind::Operator(operator), node.id);
+        self.connect(node, stage);
+        Some(stage)
     }
 
     /// Order and limit of a sink, from the nodes that feed it row by row.

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Sender;
 use hdrhistogram::Histogram;
 use velostream_exec::commit::Writer;
+use velostream_exec::op::metrics::SeriesPart;
 use velostream_exec::operator::NodeCounters;
 use velostream_exec::shard::{
     Demand, Inbox, Mark, Outbox, PartitionProgress, Progress, STOP_BARRIER, Saved, Standing, Write,
@@ -188,6 +189,8 @@ pub struct LaneReport {
     pub latency: Histogram<u64>,
     /// Where its partitions and windows stood at the end.
     pub standing: Standing,
+    /// What it counted for metrics.
+    pub series: Vec<SeriesPart>,
 }
 
 /// How a round ended.
@@ -739,6 +742,7 @@ impl Lane {
             credit_waits: self.turn.credit_waits(),
             latency: self.latency.clone(),
             standing: self.turn.standing(),
+            series: self.turn.series(),
         }
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
+use velostream_exec::op::metrics::SeriesPart;
 use velostream_exec::operator::NodeCounters;
 use velostream_exec::shard::{Inbox, Outbox, PartitionProgress, Progress, ScanMark, Shard, Standing};
 use velostream_types::Fatal;
@@ -40,6 +41,10 @@ pub trait Turn {
     fn standing(&self) -> Standing {
         Standing::default()
     }
+    /// What was counted of rows for metrics.
+    fn series(&self) -> Vec<SeriesPart> {
+        Vec::new()
+    }
     /// Where the partitions stand, with what a commit needs to know of their way there.
     fn scan_marks(&mut self) -> Vec<ScanMark>;
 }
@@ -63,6 +68,10 @@ impl Turn for Shard {
 
     fn standing(&self) -> Standing {
         Shard::standing(self)
+    }
+
+    fn series(&self) -> Vec<SeriesPart> {
+        Shard::series(self)
     }
 
     fn scan_marks(&mut self) -> Vec<ScanMark> {

@@ -31,6 +31,7 @@ mod commits;
 mod endpoints;
 mod group;
 mod loading;
+mod metrics;
 mod report;
 mod seen;
 mod standing;
@@ -40,6 +41,7 @@ mod topics;
 
 pub use endpoints::{Input, TopicInput, inputs};
 pub use loading::TableReport;
+pub use metrics::{HistogramReport, MetricSeries};
 pub use report::{
     LateReport, LatencyReport, LogReport, OperatorReport, PartitionReport, RunReport, SinkReport, Snapshot,
     SourceReport, StatementReport,

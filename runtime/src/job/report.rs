@@ -17,6 +17,7 @@ use velostream_types::{PartitionId, SourceId};
 
 use super::checkpoint::CheckpointReport;
 use super::loading::TableReport;
+use super::metrics::{self, MetricSeries};
 use super::standing::{self, WindowReport};
 use crate::driver::{LaneReport, Layout, SinkProgress, World, start_of_run};
 use crate::io::file_sink::partial_path;
@@ -324,6 +325,9 @@ pub struct RunReport {
     pub operators: Vec<OperatorReport>,
     /// By operator with windows: what is open and what the next window waits for.
     pub windows: Vec<WindowReport>,
+    /// Series of the metrics that `@metric` annotations define; absent without them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<MetricSeries>,
     /// By node of the plan, summed over shards.
     #[serde(skip)]
     pub nodes: Vec<NodeCounters>,
@@ -372,6 +376,7 @@ impl RunReport {
             checkpoints: None,
             operators: Vec::new(),
             windows: Vec::new(),
+            metrics: metrics::series(plan, &[]),
             nodes: vec![NodeCounters::default(); plan.nodes.len()],
         }
     }
@@ -426,6 +431,7 @@ impl RunReport {
         for (own, before) in self.statements.iter_mut().zip(&earlier.statements) {
             standing::merge_late(&mut own.late_by_partition, &before.late_by_partition);
         }
+        metrics::go_on(&mut self.metrics, &earlier.metrics);
         self.nodes.iter_mut().zip(&earlier.nodes).for_each(|(own, before)| own.add(before));
         self
     }
@@ -496,6 +502,7 @@ pub(super) fn assemble(facts: Facts<'_>) -> RunReport {
         checkpoints: None,
         operators: operators(plan, &nodes),
         windows: standing::windows(plan, &standings),
+        metrics: metrics::series(plan, &lanes),
         nodes,
     }
 }

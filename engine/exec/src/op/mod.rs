@@ -10,6 +10,7 @@ pub mod inputs;
 pub mod join;
 pub mod limit;
 pub mod materialize;
+pub mod metrics;
 pub mod over;
 pub mod pass;
 pub mod project;

@@ -26,6 +26,7 @@ use velostream_types::time::{WM_END, WM_NONE};
 use velostream_types::{Chunk, DeadLetter, DlqId, EdgeId, Fatal, NodeId, PartitionId, ShardId, SourceId};
 
 use crate::format::{dead_record, encode_dead_letter};
+use crate::op::metrics::SeriesPart;
 use crate::operator::{Msg, NodeCounters, OpCx, Operator};
 use crate::pipeline::{Lowered, Stage, StageKind, lower};
 use saving::Saving;
@@ -798,6 +799,15 @@ impl Shard {
     /// Counters by node.
     pub fn counters(&self) -> &[NodeCounters] {
         &self.counters
+    }
+
+    /// What was counted of rows for metrics.
+    pub fn series(&self) -> Vec<SeriesPart> {
+        let series = |stage: &Stage| match &stage.kind {
+            StageKind::Operator(operator) => operator.series(),
+            _ => Vec::new(),
+        };
+        self.lowered.stages.iter().flat_map(series).collect()
     }
 
     /// Where each owned partition stands.
