@@ -13,16 +13,16 @@ use std::time::Duration;
 use velostream_broker::Direct;
 use velostream_kafka::Kafka;
 use velostream_runtime::clock::monotonic;
-use velostream_runtime::job::RunReport;
+use velostream_runtime::job::{MetricSeries, RunReport};
 use velostream_runtime::stop::StopHandle;
-use velostream_spec::assertion::Assertion;
-use velostream_spec::check::{About, Context, DeadLetter, Facts, Fold, Memory, fold};
+use velostream_spec::assertion::{Assertion, MetricType};
+use velostream_spec::check::{About, Context, DeadLetter, Facts, Fold, Memory, Series, fold};
 use velostream_spec::generate::Generator;
 use velostream_spec::outcome::Outcome;
 use velostream_spec::report::{QueryReport, Status};
 use velostream_spec::spec::{Endpoint, Input, InputFrom, QueryTest, Spec};
 use velostream_sql::diag::{Diagnostic, Severity, render};
-use velostream_sql::plan::{AppPlan, SinkConnector, SinkPlan, SourceConnector};
+use velostream_sql::plan::{AppPlan, MetricKind, SinkConnector, SinkPlan, SourceConnector};
 use velostream_types::topic::Broker;
 
 use super::capture;
@@ -407,6 +407,7 @@ impl Session<'_> {
         run.warnings.extend(scanned.warnings);
         let base = (self.test.spec.folder.clone(), self.test.app.base_dir.clone());
         let files = |path: &Path| resolved(&base, path);
+        let series: Vec<Series> = judged.report.metrics.iter().map(series_of).collect();
         let facts = Facts {
             records: scanned.records,
             context,
@@ -414,7 +415,7 @@ impl Session<'_> {
             elapsed_ms: Some(judged.report.elapsed_s * 1e3),
             memory: judged.memory,
             dead_letters: Some(judged.dead),
-            metrics: None,
+            metrics: Some(&series),
             files: &files,
         };
         Ok(folds.into_iter().map(|fold| fold.finish(&facts)).collect())
@@ -484,6 +485,16 @@ fn resolved((spec, app): &(PathBuf, PathBuf), path: &Path) -> PathBuf {
     let own = spec.join(path);
     let beside = app.join(path);
     if !own.exists() && beside.exists() { beside } else { own }
+}
+
+/// A series as assertions see it.
+fn series_of(series: &MetricSeries) -> Series {
+    let kind = match series.kind {
+        MetricKind::Counter => MetricType::Counter,
+        MetricKind::Gauge => MetricType::Gauge,
+        MetricKind::Histogram => MetricType::Histogram,
+    };
+    Series { name: series.name.clone(), labels: series.labels.clone(), kind, value: series.value }
 }
 
 fn timed_out(report: &RunReport, timeout: Duration) -> String {
