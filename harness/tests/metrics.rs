@@ -55,7 +55,7 @@ fn run(sql: &str, shards: u16) -> (RunReport, Vec<String>) {
     let bound = deploy::compile(&app, Arc::new(local.clone()), &|_| None, &[]);
     let plan = bound.plan.unwrap_or_else(|| panic!("{:#?}", bound.findings));
     let options = JobOptions { shards, now_ms: 1_000, timeout: Duration::from_secs(60) };
-    let end = deploy::run(plan, Arc::new(local.clone()), options, folder.path(), &StopHandle::new());
+    let (end, _) = deploy::run(plan, Arc::new(local.clone()), options, folder.path(), &StopHandle::new(), &|_| {});
     let JobEnd::Done(report) = end else { panic!("{end:?}") };
     let mut written = Vec::new();
     let mut each = |_: u32, record: velostream_broker::StoredRecord<'_>| {

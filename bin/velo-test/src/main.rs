@@ -2,6 +2,7 @@
 
 mod broker;
 mod output;
+mod progress;
 mod run;
 mod schema;
 mod validate;

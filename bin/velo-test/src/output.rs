@@ -4,9 +4,7 @@ use std::io::{ErrorKind, IsTerminal, Write};
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
-use velostream_spec::report::{
-    QueryReport, Report, Style, Suite, json, junit, suite_json, suite_junit, suite_text, text,
-};
+use velostream_spec::report::{Report, Style, Suite, json, junit, suite_json, suite_junit, suite_text, text};
 
 /// Forms of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -37,20 +35,6 @@ impl OutputForm {
             OutputForm::Json => suite_json(suite),
             OutputForm::Junit => suite_junit(suite),
         })
-    }
-
-    /// Hears of queries while they run, and shows lines about them on a terminal.
-    pub fn progress(self) -> impl FnMut(&str, Option<&QueryReport>) {
-        let shown = self == OutputForm::Text && std::io::stderr().is_terminal();
-        move |name, ended| {
-            if !shown {
-                return;
-            }
-            match ended {
-                None => eprint!("  {name} …"),
-                Some(query) => eprintln!("\r  {name}: {} in {} ms", query.status.name(), query.duration_ms),
-            }
-        }
     }
 }
 

@@ -106,6 +106,11 @@ impl Generator {
         }
     }
 
+    /// Fields of a schema that others refer to: what [`Generator::offer`] would take note of.
+    pub fn referred(&self, schema: &str) -> Vec<String> {
+        self.samples.fields_of(schema).map(str::to_owned).collect()
+    }
+
     /// References of the schema that no value is known for yet: those with a file can be given its values now, with
     /// [`Generator::offer`].
     pub fn unmet<'s>(&self, schema: &'s DataSchema) -> impl Iterator<Item = &'s Reference> {

@@ -1,7 +1,6 @@
 //! What became of a run, and how it is written: text for people, JSON for programs, JUnit XML for build servers.
 //!
-//! Two runs of one seed give the same JSON except for `run_id`, `start_time`, `end_time`, every `duration_ms` and
-//! `duration_secs`, and what stands in objects called `measured`.
+//! Two runs of one seed give the same JSON except for what stands in objects called `measured`.
 
 mod json;
 mod junit;
@@ -37,10 +36,63 @@ pub struct Report {
     pub duration_ms: u64,
     /// The seed that gives the same data again.
     pub seed: u64,
+    /// How its jobs ran.
+    pub engine: Engine,
     /// Tests of queries, in their order.
     pub queries: Vec<QueryReport>,
     /// What the author should look at, beside single queries.
     pub warnings: Vec<String>,
+}
+
+/// How the jobs of a run ran.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Engine {
+    /// Shards of each.
+    pub shards: u16,
+    /// What executes them.
+    pub backend: String,
+    /// Each has a CPU of its own.
+    pub pinned: bool,
+    /// How they reach topics.
+    pub client: Client,
+}
+
+impl Default for Engine {
+    fn default() -> Engine {
+        Engine { shards: 1, backend: "threads".to_owned(), pinned: false, client: Client::default() }
+    }
+}
+
+/// How jobs reach topics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Client {
+    /// Direct calls into the embedded broker.
+    #[default]
+    Direct,
+    /// The production client, at the embedded broker.
+    Production,
+    /// The production client, at a cluster.
+    Cluster,
+}
+
+impl Client {
+    /// As JSON has it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Client::Direct => "direct",
+            Client::Production => "production",
+            Client::Cluster => "cluster",
+        }
+    }
+
+    /// For people.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Client::Direct => "direct calls to the embedded broker",
+            Client::Production => "production client to the embedded broker",
+            Client::Cluster => "production client to a cluster",
+        }
+    }
 }
 
 /// What became of the test of a query.

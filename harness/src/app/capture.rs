@@ -8,7 +8,7 @@ use velostream_spec::record::{Header, Record, Row};
 use velostream_spec::spec::FileFormat;
 use velostream_types::headers::Headers;
 
-use super::local::Local;
+use super::topics::Topics;
 
 /// Records that could not be decoded are told of one by one up to this many.
 const TOLD: usize = 3;
@@ -39,8 +39,9 @@ impl Scanned {
     }
 }
 
-/// Shows all records of a topic, partition by partition. Those that are no JSON object are left out and told of.
-pub fn topic(local: &Local, name: &str, each: &mut dyn FnMut(&Record<'_>)) -> Result<Scanned, String> {
+/// Shows all records of a topic, partition by partition. Those that are no JSON object are left out and told of. With
+/// `timed` they have the time they came at, where that is known.
+pub fn topic(topics: &Topics, name: &str, timed: bool, each: &mut dyn FnMut(&Record<'_>)) -> Result<Scanned, String> {
     let (mut row, mut headers, mut scanned) = (Row::default(), Vec::<Header>::new(), Scanned::default());
     let mut show = |partition: u32, stored: StoredRecord<'_>| {
         let decoded = stored.value.map(|value| json_row(value, &mut row)).transpose();
@@ -60,10 +61,10 @@ pub fn topic(local: &Local, name: &str, each: &mut dyn FnMut(&Record<'_>)) -> Re
             offset: stored.offset,
             timestamp_ms: Some(stored.timestamp_ms),
             headers: &headers,
-            arrival_ms: None,
+            arrival_ms: if timed { topics.arrival_ms(name, partition, stored.offset) } else { None },
         });
     };
-    local.scan(name, &mut show).map_err(|fatal| fatal.message.clone())?;
+    topics.scan(name, &mut show)?;
     Ok(scanned.end())
 }
 

@@ -5,14 +5,15 @@
 //! production would, and [`run`] runs the plan to the ends of its inputs.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use velostream_runtime::backend::BackendChoice;
 use velostream_runtime::catalog::FileCatalog;
 use velostream_runtime::clock::RunClock;
 use velostream_runtime::io::memory::Topics;
-use velostream_runtime::job::{self, Begin, KafkaOptions, RunOptions, RunReport};
+use velostream_runtime::job::{self, Begin, Event, KafkaOptions, RunOptions, RunReport};
 use velostream_runtime::stop::StopHandle;
 use velostream_sql::annotations::annotate;
 use velostream_sql::diag::{Diagnostic, Severity};
@@ -26,6 +27,8 @@ use velostream_types::{Fatal, Schema, Span};
 
 /// Brokers of sources that name none: nobody connects to it.
 const EMBEDDED: &str = "embedded:9092";
+/// Notices of a job that are kept.
+const NOTICES: usize = 5;
 
 /// An app's text and where it came from.
 #[derive(Clone, Debug)]
@@ -181,21 +184,24 @@ pub enum JobEnd {
     Stopped,
 }
 
-/// Runs a plan to the ends that its inputs have now. `folder` gets dead letters that have no topic.
+/// Runs a plan to the ends that its inputs have now. `folder` gets dead letters that have no topic; `read` hears now and
+/// then how many rows were read. Answers the first notices of the job, too.
 pub fn run(
     mut plan: AppPlan,
     broker: Arc<dyn Broker>,
     options: JobOptions,
     folder: &Path,
     stop: &StopHandle,
-) -> JobEnd {
+    read: &(dyn Fn(u64) + Sync),
+) -> (JobEnd, Vec<String>) {
     for dlq in plan.dlqs.iter_mut().filter(|dlq| dlq.topic.is_none()) {
         dlq.path = folder.join(dlq.path.file_name().unwrap_or_default());
     }
     let (done_in, done) = std::sync::mpsc::channel::<()>();
     let own = StopHandle::new();
-    let watched = (own.clone(), stop.clone());
-    let watch = std::thread::spawn(move || watch(&watched.0, &watched.1, &done, options.timeout));
+    let rows_in = Arc::new(AtomicU64::new(0));
+    let notices = Arc::new(Mutex::new(Vec::new()));
+    let (counted, noted) = (Arc::clone(&rows_in), Arc::clone(&notices));
     let run_options = RunOptions {
         shards: Some(options.shards),
         cores: Some(Vec::new()),
@@ -203,21 +209,44 @@ pub fn run(
         clock: RunClock::Fixed(options.now_ms.saturating_mul(NS_PER_MS)),
         broker: Some(broker),
         kafka: KafkaOptions { begin: Begin::At(StartAt::Earliest), until_end: true, ..KafkaOptions::default() },
+        observer: Box::new(move |event| match event {
+            Event::Progress(snapshot) => counted.store(snapshot.rows_in, Ordering::Relaxed),
+            Event::Notice(notice) => {
+                let mut noted = noted.lock().unwrap_or_else(PoisonError::into_inner);
+                if noted.len() < NOTICES {
+                    noted.push(notice.to_owned());
+                }
+            }
+            _ => {}
+        }),
         ..RunOptions::default()
     };
-    let outcome = job::run(plan, run_options, &own);
-    drop(done_in);
-    let timed_out = watch.join().unwrap_or(false);
-    match outcome {
+    let (outcome, timed_out) = std::thread::scope(|scope| {
+        let job = &own;
+        let watched = move || watch(job, stop, &done, options.timeout, &|| read(rows_in.load(Ordering::Relaxed)));
+        let watch = scope.spawn(watched);
+        let outcome = job::run(plan, run_options, job);
+        drop(done_in);
+        (outcome, watch.join().unwrap_or(false))
+    });
+    let end = match outcome {
         _ if stop.reason().is_some() => JobEnd::Stopped,
         Err(fatal) => JobEnd::Failed(fatal),
         Ok(report) if timed_out => JobEnd::TimedOut(Box::new(report)),
         Ok(report) => JobEnd::Done(Box::new(report)),
-    }
+    };
+    let notices = std::mem::take(&mut *notices.lock().unwrap_or_else(PoisonError::into_inner));
+    (end, notices)
 }
 
-/// Stops the job when its time is over or the whole run stops; TRUE in the first case.
-fn watch(job: &StopHandle, all: &StopHandle, done: &std::sync::mpsc::Receiver<()>, timeout: Duration) -> bool {
+/// Stops the job when its time is over or the whole run stops; TRUE in the first case. `look` is called meanwhile.
+fn watch(
+    job: &StopHandle,
+    all: &StopHandle,
+    done: &std::sync::mpsc::Receiver<()>,
+    timeout: Duration,
+    look: &dyn Fn(),
+) -> bool {
     const LOOK: Duration = Duration::from_millis(20);
     let begun = velostream_runtime::clock::monotonic();
     loop {
@@ -231,7 +260,7 @@ fn watch(job: &StopHandle, all: &StopHandle, done: &std::sync::mpsc::Receiver<()
                 job.request();
                 return false;
             }
-            Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {}
+            Err(std::sync::mpsc::RecvTimeoutError::Timeout) => look(),
             _ => return false,
         }
     }

@@ -6,32 +6,32 @@
 //! outcomes; only what is called `measured` differs.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use velostream_broker::Direct;
-use velostream_kafka::Kafka;
 use velostream_runtime::clock::monotonic;
-use velostream_runtime::job::{MetricSeries, RunReport};
+use velostream_runtime::job::RunReport;
 use velostream_runtime::stop::StopHandle;
-use velostream_spec::assertion::{Assertion, MetricType};
-use velostream_spec::check::{About, Context, DeadLetter, Facts, Fold, Memory, Series, fold};
+use velostream_spec::check::{Context, Memory};
 use velostream_spec::generate::Generator;
-use velostream_spec::outcome::Outcome;
 use velostream_spec::report::{QueryReport, Status};
 use velostream_spec::spec::{Endpoint, Input, InputFrom, QueryTest, Spec};
 use velostream_sql::diag::{Diagnostic, Severity, render};
-use velostream_sql::plan::{AppPlan, MetricKind, SinkConnector, SinkPlan, SourceConnector};
-use velostream_types::topic::Broker;
+use velostream_sql::plan::{AppPlan, SinkConnector, SourceConnector};
+use velostream_types::topic::TopicRecord;
 
 use super::capture;
 use super::deploy::{self, App, Bound, Env, JobEnd, JobOptions, Wire};
-use super::local::Local;
+use super::judge::{Judged, Sink, SinkPlace, dead_letters, judge, sink_of};
 use super::naming::{NameParts, test_topic};
+use super::order::order;
 use super::publish::{self, Encoding, LoadedSchema, Origin, Target, topic_of};
-use super::renamed::Renamed;
+use super::save::save;
 use super::statements::{Deployed, deployed};
+use super::steps::{Step, Steps};
+use super::told::{Tell, Told};
+use super::topics::{Place, Topics};
 
 /// Code of the finding that a name is taken for a topic.
 const TAKEN_FOR_A_TOPIC: &str = "W0503";
@@ -52,8 +52,8 @@ pub struct AppTest<'t> {
     pub seed: Option<u64>,
     /// Time of day, ms.
     pub now_ms: i64,
-    /// Of this run; part of the names of topics.
-    pub run_id: String,
+    /// Part of the names of topics: nobody else's are called so.
+    pub topics_id: String,
     /// Shards of each job.
     pub shards: u16,
     /// `--timeout-ms`.
@@ -66,14 +66,16 @@ pub struct AppTest<'t> {
     pub env: Env<'t>,
     /// Folder for dead letters and other files of the run.
     pub scratch: PathBuf,
-    /// Addresses of the broker where jobs go through the production client; none: by direct calls.
-    pub production: Option<String>,
+    /// Where the topics are, and how jobs reach them.
+    pub place: Place,
+    /// Folder that the records of outputs are kept in; none: they are not.
+    pub save: Option<PathBuf>,
 }
 
 /// Where the records of a query are, for those that come after it.
 #[derive(Clone)]
 struct Given {
-    local: Local,
+    topics: Topics,
     topic: String,
     records: u64,
 }
@@ -81,50 +83,41 @@ struct Given {
 /// What is known from one query to the next.
 struct Session<'t> {
     test: &'t AppTest<'t>,
-    direct: Direct,
+    tell: Tell<'t>,
     generator: Generator,
     given: BTreeMap<String, Given>,
+    /// Records kept of each output for who steps, and what was kept of the last test.
+    rows: usize,
+    kept: Kept,
 }
 
-/// A statement's output.
-struct Sink {
-    /// As messages name it.
-    name: String,
-    place: Place,
+/// What a step shows beside the report.
+#[derive(Default)]
+struct Kept {
+    statement: String,
+    rows: Vec<(String, Vec<String>)>,
+    notices: Vec<String>,
 }
 
-enum Place {
-    Topic(String),
-    File(PathBuf),
-    /// Neither: nothing can be captured.
-    Other,
-}
-
-/// Runs the tests; `tell` hears of each when it begins and when it ended.
-pub fn run(
-    test: &AppTest<'_>,
-    direct: &Direct,
-    stop: &StopHandle,
-    tell: &mut dyn FnMut(&str, Option<&QueryReport>),
-) -> Vec<QueryReport> {
+/// Runs the tests; `tell` hears how far they are, `steps` stands between them.
+pub fn run(test: &AppTest<'_>, stop: &StopHandle, tell: Tell<'_>, steps: &mut dyn Steps) -> Vec<QueryReport> {
     let schemas = test.schemas.iter().map(|loaded| &loaded.schema);
-    let mut session = Session {
-        test,
-        direct: direct.clone(),
-        generator: Generator::new(test.seed, test.now_ms, schemas),
-        given: BTreeMap::new(),
-    };
-    let mut runs = Vec::new();
-    let queries = test.spec.queries.iter().filter(|query| test.only.as_ref().is_none_or(|only| *only == query.name));
-    for (number, query) in queries.enumerate() {
-        if stop.reason().is_some() {
+    let generator = Generator::new(test.seed, test.now_ms, schemas);
+    let (given, rows, kept) = (BTreeMap::new(), steps.rows(), Kept::default());
+    let mut session = Session { test, tell, generator, given, rows, kept };
+    let mut runs: Vec<QueryReport> = Vec::new();
+    for number in order(&test.spec.queries, test.only.as_deref()) {
+        let query = &test.spec.queries[number];
+        if stop.reason().is_some() || !steps.before(&query.name) {
             break;
         }
-        tell(&query.name, None);
+        tell(Told::Begun { query: &query.name });
         let begun = monotonic();
         let mut run = session.query(number, query, stop);
         run.duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        tell(&query.name, Some(&run));
+        tell(Told::Ended { report: &run });
+        let Kept { statement, rows, notices } = std::mem::take(&mut session.kept);
+        steps.after(&Step { report: &run, statement: &statement, rows: &rows, notices: &notices });
         runs.push(run);
     }
     runs
@@ -160,8 +153,7 @@ impl Session<'_> {
         let previous: Vec<Input> = previous;
         let left_out = |input: &Input| format!("\"{}\" takes over what a query gives, and none runs", input.source);
         run.warnings.extend(previous.iter().map(left_out));
-        let local = self.local(number);
-        self.publish(&QueryTest { inputs: own, ..query.clone() }, &wires, &local, run)
+        self.publish(&QueryTest { inputs: own, ..query.clone() }, &wires, &self.topics(number), run)
     }
 
     fn try_query(
@@ -175,13 +167,10 @@ impl Session<'_> {
         let app = App { text: deployed.text.clone(), ..self.test.app.clone() };
         let mut settings = deploy::settings(self.test.spec.config.iter().map(|(k, v)| (k.as_str(), v.as_str())));
         let wires = deploy::wiring(&app, self.test.env, &settings);
-        let local = self.local(number);
-        self.publish(query, &wires, &local, run)?;
-        let local = self.with_samples(query, &wires, local)?;
-        let broker: Arc<dyn Broker> = match &self.test.production {
-            Some(bootstrap) => Arc::new(Renamed::new(Arc::new(Kafka), local.clone(), bootstrap.clone())),
-            None => Arc::new(local.clone()),
-        };
+        self.kept.statement = deployed.statement.clone();
+        let topics = self.topics(number);
+        self.publish(query, &wires, &topics, run)?;
+        let broker = topics.broker(self.samples(query, &wires, &topics)?);
         let mut bound = deploy::compile(&app, Arc::clone(&broker), self.test.env, &settings);
         let unwritten = bound.plan.as_ref().map(deploy::without_sink).unwrap_or_default();
         if !unwritten.is_empty() {
@@ -205,19 +194,83 @@ impl Session<'_> {
             timeout: Duration::from_millis(timeout_ms.unwrap_or(TIMEOUT_MS)),
         };
         let before = memory();
-        let report = match deploy::run(plan, broker, options, &folder, stop) {
+        let of = run.inputs.iter().map(|(_, records)| records).sum();
+        let read = |records| (self.tell)(Told::Running { query: &query.name, records, of });
+        let (end, notices) = deploy::run(plan, broker, options, &folder, stop, &read);
+        self.kept.notices = notices;
+        let report = match end {
             JobEnd::Done(report) => report,
             JobEnd::Failed(fatal) => return Err(format!("the job failed: {}", fatal.message)),
             JobEnd::Stopped => return Err("the run was stopped".to_owned()),
             JobEnd::TimedOut(report) => return Err(timed_out(&report, options.timeout)),
         };
-        let dead = dead_letters(&local, &letter_topics, &letters)?;
-        let grown = memory().zip(before).map(|(now, before)| Memory {
+        let dead = dead_letters(&topics, &letter_topics, &letters)?;
+        let memory = memory().zip(before).map(|(now, before)| Memory {
             peak_bytes: report.peak_rss_bytes.unwrap_or(now),
             growth_bytes: now as i64 - before as i64,
         });
-        let judged = Judged { local: &local, sinks: &sinks, report: &report, dead: &dead, memory: grown };
-        self.judge(query, &deployed, &wires, &judged, run)
+        self.keep(query, &deployed, &sinks, &topics, run)?;
+        let written = run.outputs.iter().map(|(_, records)| records).sum();
+        let (context, tell) = (self.context(run), self.tell);
+        let (outcomes, warnings) = judge(
+            query,
+            &deployed,
+            &wires,
+            &Judged {
+                topics: &topics,
+                sinks: &sinks,
+                report: &report,
+                dead: &dead,
+                memory,
+                context: &context,
+                now_ms: self.test.now_ms,
+                folders: (self.test.spec.folder.clone(), self.test.app.base_dir.clone()),
+                progress: &|records| tell(Told::Judging { query: &query.name, records, of: written }),
+            },
+        )?;
+        run.assertions = outcomes;
+        run.warnings.extend(warnings);
+        Ok(())
+    }
+
+    /// Counts what the outputs hold, remembers them for later queries, and keeps what is to be shown or saved of them.
+    fn keep(
+        &mut self,
+        query: &QueryTest,
+        deployed: &Deployed,
+        sinks: &[Sink],
+        topics: &Topics,
+        run: &mut QueryReport,
+    ) -> Result<(), String> {
+        for sink in sinks {
+            let records = match &sink.place {
+                SinkPlace::Topic(topic) => topics.len(topic)?,
+                SinkPlace::File(path) => capture::file(path, None, &mut |_| {})?.records,
+                SinkPlace::Other => 0,
+            };
+            run.outputs.push((sink.name.clone(), records));
+            if let SinkPlace::Topic(topic) = &sink.place {
+                let given = Given { topics: topics.clone(), topic: topic.clone(), records };
+                self.given.insert(query.name.clone(), given.clone());
+                self.given.insert(deployed.tested.clone(), given);
+            }
+            if self.rows > 0 {
+                self.kept.rows.push((sink.name.clone(), first_rows(sink, topics, self.rows)?));
+            }
+            if let Some(folder) = &self.test.save {
+                save(folder, &query.name, sink, topics)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn context(&self, run: &QueryReport) -> Context {
+        let mut context = Context::default();
+        context.inputs.extend(run.inputs.iter().cloned());
+        context.outputs.extend(self.given.iter().map(|(name, given)| (name.clone(), given.records)));
+        context.outputs.extend(run.outputs.iter().cloned());
+        context.variables.extend(self.test.spec.variables.iter().cloned());
+        context
     }
 
     /// Properties of a sink that the SQL says nothing of: what the spec says, else a topic of its name.
@@ -237,12 +290,12 @@ impl Session<'_> {
     }
 
     /// The topics of a query test.
-    fn local(&self, number: usize) -> Local {
+    fn topics(&self, number: usize) -> Topics {
         let naming = self.test.spec.topic_naming.clone();
-        let run_id = format!("{}_{number}", self.test.run_id);
+        let run_id = format!("{}_{number}", self.test.topics_id);
         let parts = NameParts::new(&naming, &run_id, self.test.now_ms / 1_000, self.test.env);
         let rename = move |topic: &str| test_topic(&naming, &parts, topic);
-        Local::new(self.direct.clone(), Arc::new(rename), self.test.now_ms)
+        self.test.place.topics(Arc::new(rename), self.test.now_ms)
     }
 
     /// Makes the topics that the statement reads, and fills those of the test's inputs.
@@ -250,11 +303,11 @@ impl Session<'_> {
         &mut self,
         query: &QueryTest,
         wires: &[Wire],
-        local: &Local,
+        topics: &Topics,
         run: &mut QueryReport,
     ) -> Result<(), String> {
         for topic in wires.iter().filter_map(|wire| topic_of(&wire.spec)) {
-            local.make(topic, 1).map_err(|fatal| fatal.message.clone())?;
+            topics.make(topic, 1)?;
         }
         for input in &query.inputs {
             let wire = wires.iter().find(|wire| wire.source == input.source);
@@ -273,17 +326,19 @@ impl Session<'_> {
                     (input.topic.as_deref().unwrap_or(&input.source), Encoding::Json)
                 }
             };
-            local.make(topic, 1).map_err(|fatal| fatal.message.clone())?;
+            topics.make(topic, 1)?;
             let origin = Origin {
                 application: &self.test.spec.application,
                 query: &query.name,
                 default_records: self.test.spec.default_records,
                 schemas: self.test.schemas,
-                folder: &self.test.spec.folder,
+                folders: [&self.test.spec.folder, &self.test.app.base_dir],
             };
             let given = &self.given;
-            let earlier = |name: &str| given.get(name).map(|given| (given.local.clone(), given.topic.clone()));
-            let target = Target { local, topic, encoding };
+            let earlier = |name: &str| given.get(name).map(|given| (given.topics.clone(), given.topic.clone()));
+            let (query, source, tell) = (query.name.as_str(), input.source.as_str(), self.tell);
+            let progress = |records, of| tell(Told::Publishing { query, source, records, of });
+            let target = Target { topics, topic, encoding, progress: &progress };
             let (count, warnings) = publish::publish(input, &target, &origin, &mut self.generator, &earlier)?;
             run.warnings.extend(warnings);
             run.inputs.push((input.source.clone(), count));
@@ -291,12 +346,17 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// The same topics, where those without records have the types of their data schemas.
-    fn with_samples(&self, query: &QueryTest, wires: &[Wire], local: Local) -> Result<Local, String> {
+    /// Records that tell the types of topics without any, by their data schemas.
+    fn samples(
+        &self,
+        query: &QueryTest,
+        wires: &[Wire],
+        topics: &Topics,
+    ) -> Result<BTreeMap<String, Vec<TopicRecord>>, String> {
         let mut samples = BTreeMap::new();
         for wire in wires {
             let Some(topic) = topic_of(&wire.spec) else { continue };
-            if local.len(topic).map_err(|fatal| fatal.message.clone())? > 0 {
+            if topics.len(topic)? > 0 {
                 continue;
             }
             let input = query.inputs.iter().find(|input| input.source == wire.source);
@@ -307,7 +367,7 @@ impl Session<'_> {
                 samples.insert(topic.to_owned(), publish::sample(own, loaded, encoding, SAMPLED));
             }
         }
-        Ok(local.with_samples(samples))
+        Ok(samples)
     }
 
     /// The plan, or what is wrong with the text.
@@ -327,142 +387,6 @@ impl Session<'_> {
             None => Err(errors.join("\n\n")),
         }
     }
-
-    fn judge(
-        &mut self,
-        query: &QueryTest,
-        deployed: &Deployed,
-        wires: &[Wire],
-        judged: &Judged<'_>,
-        run: &mut QueryReport,
-    ) -> Result<(), String> {
-        for sink in judged.sinks {
-            let records = match &sink.place {
-                Place::Topic(topic) => judged.local.len(topic).map_err(|fatal| fatal.message.clone())?,
-                Place::File(path) => capture::file(path, None, &mut |_| {})?.records,
-                Place::Other => 0,
-            };
-            run.outputs.push((sink.name.clone(), records));
-            if let Place::Topic(topic) = &sink.place {
-                let given = Given { local: judged.local.clone(), topic: topic.clone(), records };
-                self.given.insert(query.name.clone(), given.clone());
-                self.given.insert(deployed.tested.clone(), given);
-            }
-        }
-        let context = self.context(run);
-        let groups = groups(query, deployed, judged.sinks)?;
-        if groups.iter().all(|(_, assertions)| assertions.is_empty()) {
-            run.warnings.push("it asserts nothing".to_owned());
-        }
-        for (sink, assertions) in groups {
-            let outcomes = self.outcomes(query, sink, &assertions, wires, judged, &context, run)?;
-            run.assertions.extend(outcomes);
-        }
-        Ok(())
-    }
-
-    fn context(&self, run: &QueryReport) -> Context {
-        let mut context = Context::default();
-        context.inputs.extend(run.inputs.iter().cloned());
-        context.outputs.extend(self.given.iter().map(|(name, given)| (name.clone(), given.records)));
-        context.outputs.extend(run.outputs.iter().cloned());
-        context.variables.extend(self.test.spec.variables.iter().cloned());
-        context
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "each is another part of what assertions judge")]
-    fn outcomes(
-        &self,
-        query: &QueryTest,
-        sink: Option<&Sink>,
-        assertions: &[&Assertion],
-        wires: &[Wire],
-        judged: &Judged<'_>,
-        context: &Context,
-        run: &mut QueryReport,
-    ) -> Result<Vec<Outcome>, String> {
-        let name = sink.map_or(query.name.as_str(), |sink| sink.name.as_str());
-        let about = About { sink: name, query: &query.name, context };
-        let mut folds: Vec<Box<dyn Fold>> = assertions.iter().map(|assertion| fold(assertion, &about)).collect();
-        for input in &query.inputs {
-            if !folds.iter().any(|fold| fold.inputs().has(&input.source)) {
-                continue;
-            }
-            let topic = wires.iter().find(|wire| wire.source == input.source).and_then(|wire| topic_of(&wire.spec));
-            let topic = topic.or(input.topic.as_deref()).unwrap_or(&input.source);
-            capture::topic(judged.local, topic, &mut |record| {
-                folds
-                    .iter_mut()
-                    .filter(|fold| fold.inputs().has(&input.source))
-                    .for_each(|fold| fold.input(&input.source, record));
-            })?;
-        }
-        let mut each =
-            |record: &velostream_spec::record::Record<'_>| folds.iter_mut().for_each(|fold| fold.record(record));
-        let scanned = match sink.map(|sink| &sink.place) {
-            Some(Place::Topic(topic)) => capture::topic(judged.local, topic, &mut each)?,
-            Some(Place::File(path)) => capture::file(path, None, &mut each)?,
-            Some(Place::Other) | None => capture::Scanned::default(),
-        };
-        run.warnings.extend(scanned.warnings);
-        let base = (self.test.spec.folder.clone(), self.test.app.base_dir.clone());
-        let files = |path: &Path| resolved(&base, path);
-        let series: Vec<Series> = judged.report.metrics.iter().map(series_of).collect();
-        let facts = Facts {
-            records: scanned.records,
-            context,
-            now_ms: self.test.now_ms,
-            elapsed_ms: Some(judged.report.elapsed_s * 1e3),
-            memory: judged.memory,
-            dead_letters: Some(judged.dead),
-            metrics: Some(&series),
-            files: &files,
-        };
-        Ok(folds.into_iter().map(|fold| fold.finish(&facts)).collect())
-    }
-}
-
-/// What assertions judge.
-struct Judged<'j> {
-    local: &'j Local,
-    sinks: &'j [Sink],
-    report: &'j RunReport,
-    dead: &'j [DeadLetter],
-    memory: Option<Memory>,
-}
-
-/// Assertions about one sink.
-type Group<'q> = (Option<&'q Sink>, Vec<&'q Assertion>);
-
-/// Which assertions are about which sink: entries of `outputs` about theirs, the others about the first.
-fn groups<'q>(query: &'q QueryTest, deployed: &Deployed, sinks: &'q [Sink]) -> Result<Vec<Group<'q>>, String> {
-    let mut groups: Vec<Group<'_>> = Vec::new();
-    let general = query.assertions.iter().chain(&query.metric_assertions).collect::<Vec<_>>();
-    groups.push((sinks.first(), general));
-    for output in &query.outputs {
-        let is_it = |sink: &&Sink| match &sink.place {
-            Place::Topic(topic) => *topic == output.sink || sink.name == output.sink,
-            Place::File(path) => path.ends_with(&output.sink) || sink.name == output.sink,
-            Place::Other => sink.name == output.sink,
-        };
-        let sink = sinks.iter().find(is_it).or_else(|| {
-            let is_query = output.sink == query.name || output.sink == deployed.tested;
-            sinks.first().filter(|_| is_query)
-        });
-        let names: Vec<&str> = sinks.iter().map(|sink| sink.name.as_str()).collect();
-        let sink =
-            sink.ok_or_else(|| format!("the query has no sink \"{}\"; it writes {}", output.sink, names.join(", ")))?;
-        groups.push((Some(sink), output.assertions.iter().collect()));
-    }
-    Ok(groups)
-}
-
-fn sink_of(plan: &SinkPlan) -> Sink {
-    match &plan.connector {
-        SinkConnector::Kafka(kafka) => Sink { name: kafka.topic.clone(), place: Place::Topic(kafka.topic.clone()) },
-        SinkConnector::File { path, .. } => Sink { name: plan.name.clone(), place: Place::File(path.clone()) },
-        SinkConnector::Memory { .. } | SinkConnector::Stdout => Sink { name: plan.name.clone(), place: Place::Other },
-    }
 }
 
 /// Files of an earlier run would pass for this one's.
@@ -480,23 +404,6 @@ fn remove_stale(plan: &AppPlan) -> Result<(), String> {
     Ok(())
 }
 
-/// A path of a spec: relative to the spec's folder, or to the app's where it is not there.
-fn resolved((spec, app): &(PathBuf, PathBuf), path: &Path) -> PathBuf {
-    let own = spec.join(path);
-    let beside = app.join(path);
-    if !own.exists() && beside.exists() { beside } else { own }
-}
-
-/// A series as assertions see it.
-fn series_of(series: &MetricSeries) -> Series {
-    let kind = match series.kind {
-        MetricKind::Counter => MetricType::Counter,
-        MetricKind::Gauge => MetricType::Gauge,
-        MetricKind::Histogram => MetricType::Histogram,
-    };
-    Series { name: series.name.clone(), labels: series.labels.clone(), kind, value: series.value }
-}
-
 fn timed_out(report: &RunReport, timeout: Duration) -> String {
     format!(
         "it did not end within {} ms: {} records were read and {} written; give it more with timeout_ms",
@@ -506,30 +413,29 @@ fn timed_out(report: &RunReport, timeout: Duration) -> String {
     )
 }
 
-/// Dead letters of the job: those of topics by their headers, those of files by their fields.
-fn dead_letters(local: &Local, topics: &[String], files: &[PathBuf]) -> Result<Vec<DeadLetter>, String> {
-    let mut letters = Vec::new();
-    for topic in topics {
-        let mut each = |_: u32, record: velostream_broker::StoredRecord<'_>| {
-            let mut error_type = String::new();
-            for (name, value) in velostream_types::headers::Headers::new(record.headers) {
-                if name == b"stage" || name == b"error_type" {
-                    error_type = String::from_utf8_lossy(value.unwrap_or_default()).into_owned();
-                }
+/// The first records of an output, a line each.
+fn first_rows(sink: &Sink, topics: &Topics, rows: usize) -> Result<Vec<String>, String> {
+    let mut lines = Vec::new();
+    match &sink.place {
+        SinkPlace::Topic(topic) => topics.scan(topic, &mut |_, record| {
+            if lines.len() < rows {
+                let deleted = || format!("{} deleted", String::from_utf8_lossy(record.key.unwrap_or_default()));
+                let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+                lines.push(record.value.map_or_else(deleted, text));
             }
-            letters.push(DeadLetter { topic: topic.clone(), error_type });
-        };
-        local.scan(topic, &mut each).map_err(|fatal| fatal.message.clone())?;
+        })?,
+        SinkPlace::File(path) => {
+            capture::file(path, None, &mut |record| {
+                if let (Some(row), true) = (record.row, lines.len() < rows) {
+                    let mut line = Vec::new();
+                    velostream_spec::generate::encode::json(row, &mut line);
+                    lines.push(String::from_utf8_lossy(line.trim_ascii_end()).into_owned());
+                }
+            })?;
+        }
+        SinkPlace::Other => {}
     }
-    for path in files {
-        let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-        capture::file(path, Some(velostream_spec::spec::FileFormat::JsonLines), &mut |record| {
-            let stage = record.row.and_then(|row| row.get("stage"));
-            let error_type = stage.map_or_else(String::new, |s| velostream_spec::record_text::text(s).into_owned());
-            letters.push(DeadLetter { topic: name.clone(), error_type });
-        })?;
-    }
-    Ok(letters)
+    Ok(lines)
 }
 
 /// Resident memory of the process now, bytes.

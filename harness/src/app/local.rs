@@ -18,6 +18,8 @@ use velostream_types::topic::{
 };
 use velostream_types::{Chunk, Fatal, RecordRef, Slab, SlabKind, SourcePoll};
 
+use super::arrivals::Arrivals;
+
 /// Settings of every test topic: records of any event time stay, whatever the clock says.
 const TOPIC_CONFIG: [(&str, &str); 2] =
     [("retention.ms", "-1"), ("message.timestamp.after.max.ms", "9223372036854775807")];
@@ -39,23 +41,19 @@ pub struct Local {
     samples: Arc<BTreeMap<String, Vec<TopicRecord>>>,
     /// Timestamp of records that have none, ms.
     now_ms: i64,
+    arrivals: Arc<Arrivals>,
 }
 
 impl Local {
     /// Topics of this broker under these names.
     pub fn new(direct: Direct, rename: Arc<Rename>, now_ms: i64) -> Local {
-        Local { direct, rename, samples: Arc::default(), now_ms }
+        Local { direct, rename, samples: Arc::default(), now_ms, arrivals: Arc::new(Arrivals::new(now_ms)) }
     }
 
     /// The same where empty topics have these types.
     pub fn with_samples(mut self, samples: BTreeMap<String, Vec<TopicRecord>>) -> Local {
         self.samples = Arc::new(samples);
         self
-    }
-
-    /// What a topic is called in the broker.
-    pub fn real(&self, topic: &str) -> String {
-        (self.rename)(topic)
     }
 
     /// How topics are renamed.
@@ -92,6 +90,11 @@ impl Local {
             Some(bytes) => self.direct.append(&(self.rename)(topic), partition, bytes).map(drop).map_err(fatal),
             None => Ok(()),
         }
+    }
+
+    /// When the record at an offset was appended by a job, as the run's clock has it.
+    pub fn arrival_ms(&self, topic: &str, partition: u32, offset: i64) -> Option<i64> {
+        self.arrivals.of(&(self.rename)(topic), partition, offset)
     }
 
     /// Calls `each` with all records of a topic, partition by partition.
@@ -213,6 +216,7 @@ impl Broker for Local {
             direct: self.direct.clone(),
             topics: topics.collect(),
             now_ms: self.now_ms,
+            arrivals: Arc::clone(&self.arrivals),
             marked: 0,
             acknowledged: 0,
         }))
@@ -314,10 +318,11 @@ struct Writing {
 }
 
 impl Writing {
-    fn flush(&mut self, direct: &Direct, at_least: usize) -> Result<(), Fatal> {
+    fn flush(&mut self, direct: &Direct, arrivals: &Arrivals, at_least: usize) -> Result<(), Fatal> {
         for (partition, batch) in self.batches.iter_mut().enumerate().filter(|(_, batch)| batch.bytes() >= at_least) {
             if let Some(bytes) = batch.finish() {
-                direct.append(&self.topic, partition as u32, bytes).map_err(fatal)?;
+                let first = direct.append(&self.topic, partition as u32, bytes).map_err(fatal)?;
+                arrivals.note(&self.topic, partition as u32, first);
             }
         }
         Ok(())
@@ -328,6 +333,7 @@ struct Writer {
     direct: Direct,
     topics: Vec<Writing>,
     now_ms: i64,
+    arrivals: Arc<Arrivals>,
     marked: u64,
     acknowledged: u64,
 }
@@ -350,7 +356,7 @@ impl Produce for Writer {
             let timestamp_ms = rows.times_ms.get(row).copied().unwrap_or(self.now_ms);
             writing.batches[partition].push(timestamp_ms, key, value, &headers);
         }
-        writing.flush(&self.direct, BATCH_BYTES)?;
+        writing.flush(&self.direct, &self.arrivals, BATCH_BYTES)?;
         Ok(rows.rows() - from)
     }
 
@@ -374,7 +380,7 @@ impl Produce for Writer {
     }
 
     fn flush(&mut self, _wait: Duration) -> Result<bool, Fatal> {
-        self.topics.iter_mut().try_for_each(|topic| topic.flush(&self.direct, 0))?;
+        self.topics.iter_mut().try_for_each(|topic| topic.flush(&self.direct, &self.arrivals, 0))?;
         self.acknowledged = self.marked;
         Ok(true)
     }

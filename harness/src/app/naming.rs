@@ -55,8 +55,8 @@ pub fn test_topic(naming: &TopicNaming, parts: &NameParts, base: &str) -> String
     format!("{}{tail}", &name[..end])
 }
 
-/// Characters that topics cannot have become `_`.
-fn plain(text: &str) -> String {
+/// The text where characters that names of topics cannot have became `_`.
+pub fn plain(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     text.chars().map(|c| if is_plain(c) { c } else { '_' }).collect()
 }

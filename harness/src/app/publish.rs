@@ -6,12 +6,12 @@
 
 use std::path::{Path, PathBuf};
 
-use velostream_broker::{BatchBuilder, StoredRecord};
+use velostream_broker::StoredRecord;
 use velostream_kafka::partition_of;
 use velostream_spec::data_file::{DataFile, format_of};
 use velostream_spec::generate::{Generator, SourceSpec as Wanted, encode};
 use velostream_spec::record::{Published, Row};
-use velostream_spec::schema::DataSchema;
+use velostream_spec::schema::{DataSchema, Reference};
 use velostream_spec::spec::{Input, InputFrom};
 use velostream_sql::diag::{Diagnostic, line};
 use velostream_sql::endpoint::SourceSpec;
@@ -19,12 +19,11 @@ use velostream_sql::plan::{Format, SourceConnector};
 use velostream_types::headers::{EVENT_TIME, HeaderBuilder};
 use velostream_types::topic::TopicRecord;
 
-use super::local::Local;
+use super::told::EVERY;
+use super::topics::{TopicWriter, Topics};
 
 /// Records of inputs that say nothing of their number.
 const RECORDS: u64 = 1_000;
-/// A batch is appended when it holds so many bytes.
-const BATCH_BYTES: usize = 256 << 10;
 
 /// What generating needs to know of the whole test.
 pub struct Origin<'t> {
@@ -36,8 +35,8 @@ pub struct Origin<'t> {
     pub default_records: Option<u64>,
     /// Data schemas by name; of one name the last counts.
     pub schemas: &'t [LoadedSchema],
-    /// Folder that paths of the spec resolve from.
-    pub folder: &'t Path,
+    /// Folders that paths resolve from: the spec's, then the app's.
+    pub folders: [&'t Path; 2],
 }
 
 /// A data schema and the file it is from.
@@ -54,11 +53,13 @@ pub struct LoadedSchema {
 /// Where an input goes.
 pub struct Target<'t> {
     /// The topics of this query test.
-    pub local: &'t Local,
+    pub topics: &'t Topics,
     /// The topic, as the SQL calls it.
     pub topic: &'t str,
     /// How its values are encoded.
     pub encoding: Encoding,
+    /// Hears how many records were published, and of how many where that is known.
+    pub progress: &'t dyn Fn(u64, Option<u64>),
 }
 
 /// Encoding of published values.
@@ -89,7 +90,7 @@ impl Encoding {
 }
 
 /// Earlier queries and where their records are.
-pub type Earlier<'e> = &'e dyn Fn(&str) -> Option<(Local, String)>;
+pub type Earlier<'e> = &'e dyn Fn(&str) -> Option<(Topics, String)>;
 
 /// The topic of a source that reads one.
 pub fn topic_of(spec: &SourceSpec) -> Option<&str> {
@@ -111,24 +112,22 @@ pub fn publish(
     let count = match &input.from {
         InputFrom::Generated => return generate(input, target, origin, generator, batches),
         InputFrom::Previous(query) => {
-            let (local, topic) = earlier(query).ok_or_else(|| {
+            let (topics, topic) = earlier(query).ok_or_else(|| {
                 format!("input \"{}\": the query \"{query}\" gave nothing that could be published", input.source)
             })?;
             let mut failed = None;
-            local
-                .scan(&topic, &mut |_, record| {
-                    if failed.is_none() {
-                        failed = batches.take_over(&record).err();
-                    }
-                })
-                .map_err(|fatal| fatal.message.clone())?;
+            topics.scan(&topic, &mut |_, record| {
+                if failed.is_none() {
+                    failed = batches.take_over(&record).err();
+                }
+            })?;
             failed.map_or(Ok(batches.count), Err)
         }
         InputFrom::DataFile(path) | InputFrom::File { path, .. } => {
-            read_file(input, &origin.folder.join(path), &mut batches)
+            read_file(input, &found(path, &origin.folders), &mut batches, generator)
         }
     }?;
-    batches.flush()?;
+    batches.finish()?;
     Ok((count, Vec::new()))
 }
 
@@ -156,8 +155,10 @@ fn generate(
         let lines: Vec<String> = found.iter().map(said).collect();
         format!("input \"{}\": {}", input.source, lines.join("\n"))
     };
+    let mut warnings = offer_files(&loaded.schema, origin, generator);
+    batches.of = Some(records);
     let mut source = generator.source(&loaded.schema, &wanted).map_err(told)?;
-    let warnings = source.warnings().iter().map(said).collect();
+    warnings.extend(source.warnings().iter().map(said));
     let mut record = Published::default();
     let mut value = Vec::new();
     while source.next_into(&mut record) {
@@ -166,8 +167,34 @@ fn generate(
         let key = record.key.as_deref().map(str::as_bytes);
         batches.push(key, trimmed(&value), record.event_time_ms)?;
     }
-    batches.flush()?;
-    Ok((batches.count, warnings))
+    let count = batches.count;
+    batches.finish()?;
+    Ok((count, warnings))
+}
+
+/// Gives references that no published record meets the values of their files. One that cannot be read is warned of:
+/// values are made up then.
+fn offer_files(schema: &DataSchema, origin: &Origin<'_>, generator: &mut Generator) -> Vec<String> {
+    let unmet: Vec<Reference> = generator.unmet(schema).filter(|reference| reference.file.is_some()).cloned().collect();
+    let mut warnings = Vec::new();
+    for reference in unmet {
+        let Some(path) = reference.file.as_ref().map(|file| found(Path::new(file), &origin.folders)) else { continue };
+        let offered = each_row(&path, &mut |row| {
+            if let Some(value) = row.get(&reference.field) {
+                generator.offer(&reference.schema, &reference.field, value);
+            }
+            Ok(())
+        });
+        warnings
+            .extend(offered.err().map(|error| format!("reference {}.{}: {error}", reference.schema, reference.field)));
+    }
+    warnings
+}
+
+/// A path of the spec or of a schema: below the first of these folders that has it.
+fn found(path: &Path, folders: &[&Path]) -> PathBuf {
+    let there = folders.iter().map(|folder| folder.join(path)).find(|path| path.exists());
+    there.unwrap_or_else(|| folders.first().map_or_else(|| path.to_path_buf(), |folder| folder.join(path)))
 }
 
 /// Records of a schema that nobody publishes: they tell its types. None where it cannot be drawn from.
@@ -214,20 +241,37 @@ fn no_schema(input: &Input, name: &str, schemas: &[LoadedSchema]) -> String {
     format!("input \"{}\": there is no data schema \"{name}\"; {known}{near}", input.source)
 }
 
-fn read_file(input: &Input, path: &Path, batches: &mut Batches<'_>) -> Result<u64, String> {
-    let shown = path.display();
-    let bytes = std::fs::read(path).map_err(|error| format!("input \"{}\": {shown}: {error}", input.source))?;
-    let failed = |error: velostream_spec::data_file::DataError| format!("{shown}: {}", error.with_caret());
-    let mut file = DataFile::open(&bytes, format_of(path)).map_err(failed)?;
-    let (mut row, mut value) = (Row::default(), Vec::new());
-    while file.next_into(&mut row).map_err(failed)? {
+fn read_file(input: &Input, path: &Path, batches: &mut Batches<'_>, generator: &mut Generator) -> Result<u64, String> {
+    let schema = input.schema.as_deref().unwrap_or(&input.source);
+    let referred = generator.referred(schema);
+    let mut value = Vec::new();
+    let mut publish = |row: &Row| {
+        for field in &referred {
+            if let Some(value) = row.get(field) {
+                generator.offer(schema, field, value);
+            }
+        }
         value.clear();
-        batches.encoding.write(&row, &mut value);
+        batches.encoding.write(row, &mut value);
         let key = input.key_field.as_deref().and_then(|field| row.get(field)).filter(|value| !value.is_null());
         let key = key.map(|value| velostream_spec::record_text::text(value).into_owned());
-        batches.push(key.as_deref().map(str::as_bytes), trimmed(&value), None)?;
-    }
+        batches.push(key.as_deref().map(str::as_bytes), trimmed(&value), None)
+    };
+    each_row(path, &mut publish).map_err(|error| format!("input \"{}\": {error}", input.source))?;
     Ok(batches.count)
+}
+
+/// Calls `each` with the rows of a file.
+fn each_row(path: &Path, each: &mut dyn FnMut(&Row) -> Result<(), String>) -> Result<(), String> {
+    let shown = path.display();
+    let bytes = std::fs::read(path).map_err(|error| format!("{shown}: {error}"))?;
+    let failed = |error: velostream_spec::data_file::DataError| format!("{shown}: {}", error.with_caret());
+    let mut file = DataFile::open(&bytes, format_of(path)).map_err(failed)?;
+    let mut row = Row::default();
+    while file.next_into(&mut row).map_err(failed)? {
+        each(&row)?;
+    }
+    Ok(())
 }
 
 /// A record has no line end.
@@ -235,26 +279,27 @@ fn trimmed(value: &[u8]) -> &[u8] {
     value.strip_suffix(b"\n").unwrap_or(value)
 }
 
-/// Records of one topic that are not appended yet.
+/// Records on their way into one topic.
 struct Batches<'t> {
-    local: &'t Local,
-    topic: &'t str,
+    writer: TopicWriter<'t>,
     encoding: Encoding,
-    partitions: Vec<BatchBuilder>,
+    now_ms: i64,
     headers: Vec<u8>,
     count: u64,
+    of: Option<u64>,
+    progress: &'t dyn Fn(u64, Option<u64>),
 }
 
 impl<'t> Batches<'t> {
     fn new(target: &Target<'t>) -> Result<Batches<'t>, String> {
-        let partitions = target.local.count(target.topic).unwrap_or(1).max(1);
         Ok(Batches {
-            local: target.local,
-            topic: target.topic,
+            writer: target.topics.writer(target.topic)?,
             encoding: target.encoding,
-            partitions: (0..partitions).map(|_| BatchBuilder::default()).collect(),
+            now_ms: target.topics.now_ms(),
             headers: Vec::new(),
             count: 0,
+            of: None,
+            progress: target.progress,
         })
     }
 
@@ -267,8 +312,7 @@ impl<'t> Batches<'t> {
             self.headers = headers.finish();
         }
         let headers = std::mem::take(&mut self.headers);
-        let timestamp = event_time_ms.unwrap_or_else(|| self.local.now_ms());
-        self.append(timestamp, key, Some(value), &headers)?;
+        self.append(event_time_ms.unwrap_or(self.now_ms), key, Some(value), &headers)?;
         self.headers = headers;
         Ok(())
     }
@@ -285,22 +329,19 @@ impl<'t> Batches<'t> {
         value: Option<&[u8]>,
         headers: &[u8],
     ) -> Result<(), String> {
-        let partitions = self.partitions.len();
+        let partitions = self.writer.partitions();
         let partition = match key {
-            Some(key) => partition_of(key, partitions as u32) as usize,
-            None => self.count as usize % partitions,
+            Some(key) => partition_of(key, partitions),
+            None => (self.count % u64::from(partitions)) as u32,
         };
-        self.partitions[partition].push(timestamp_ms, key, value, headers);
         self.count += 1;
-        if self.partitions[partition].bytes() >= BATCH_BYTES { self.send(partition) } else { Ok(()) }
+        if self.count.is_multiple_of(EVERY) {
+            (self.progress)(self.count, self.of);
+        }
+        self.writer.push(partition, timestamp_ms, key, value, headers)
     }
 
-    fn send(&mut self, partition: usize) -> Result<(), String> {
-        let sent = self.local.publish(self.topic, partition as u32, &mut self.partitions[partition]);
-        sent.map_err(|fatal| fatal.message.clone())
-    }
-
-    fn flush(&mut self) -> Result<(), String> {
-        (0..self.partitions.len()).try_for_each(|partition| self.send(partition))
+    fn finish(self) -> Result<(), String> {
+        self.writer.finish()
     }
 }

@@ -1,9 +1,9 @@
-//! The production client over the topics of a query test: the same names as [`Local`] gives, through sockets.
+//! The production client over the topics of a query test: names of tests, through sockets.
 //!
-//! Groups, fetches and producers are those of production; they connect to the embedded broker whatever brokers the app
-//! names, and what the app calls `orders` is the test's own topic there. Samples for inference are taken directly: an empty
-//! topic has none to fetch.
+//! Groups, fetches and producers are those of production; they connect to the brokers of the test whatever brokers the app
+//! names, and what the app calls `orders` is the test's own topic there.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,19 +13,30 @@ use velostream_types::topic::{
     NewTopic, Produce, ProduceSpec, TopicPartition, TopicRecord, Wake,
 };
 
-use super::local::{Local, Rename};
+use super::cluster::{self, Made};
+use super::local::Rename;
 
 /// A client whose topics have other names.
 pub struct Renamed {
     client: Arc<dyn Broker>,
-    local: Local,
-    bootstrap: String,
+    /// Settings that hold instead of the app's: brokers, and how to be let in there.
+    at: Client,
+    rename: Arc<Rename>,
+    /// By topic as the SQL calls it: records that tell its types while it is empty.
+    samples: BTreeMap<String, Vec<TopicRecord>>,
+    made: Arc<Made>,
 }
 
 impl Renamed {
-    /// The topics of `local` through `client`, at these addresses.
-    pub fn new(client: Arc<dyn Broker>, local: Local, bootstrap: String) -> Renamed {
-        Renamed { client, local, bootstrap }
+    /// Topics under these names through `client`, with the settings `at`; topics and groups that it makes are noted.
+    pub fn new(
+        client: Arc<dyn Broker>,
+        at: Client,
+        rename: Arc<Rename>,
+        samples: BTreeMap<String, Vec<TopicRecord>>,
+        made: Arc<Made>,
+    ) -> Renamed {
+        Renamed { client, at, rename, samples, made }
     }
 
     /// The app's settings without its brokers and how to be let in there.
@@ -34,12 +45,12 @@ impl Renamed {
         client
             .settings
             .retain(|key, _| !key.starts_with("sasl.") && !key.starts_with("ssl.") && key != "security.protocol");
-        client.settings.insert("bootstrap.servers".to_owned(), self.bootstrap.clone());
+        client.settings.extend(self.at.settings.clone());
         client
     }
 
     fn real(&self, topic: &str) -> String {
-        self.local.real(topic)
+        (self.rename)(topic)
     }
 }
 
@@ -50,9 +61,8 @@ impl Broker for Renamed {
 
     fn create(&self, client: &Client, topic: &NewTopic, patience: Duration) -> Result<bool, Fatal> {
         let name = self.real(&topic.name);
-        let mut own = NewTopic { name, ..topic.clone() };
-        own.config.extend(super::local::topic_config());
-        self.client.create(&self.at(client), &own, patience)
+        self.made.topic(&name);
+        cluster::create(&*self.client, &self.at(client), &NewTopic { name, ..topic.clone() }, patience)
     }
 
     fn bounds(&self, client: &Client, topic: &str, partitions: u32) -> Result<Vec<LogBounds>, Fatal> {
@@ -64,19 +74,24 @@ impl Broker for Renamed {
     }
 
     fn sample(&self, client: &Client, topic: &str, per_partition: usize) -> Result<Vec<TopicRecord>, Fatal> {
-        self.local.sample(client, topic, per_partition)
+        let records = self.client.sample(&self.at(client), &self.real(topic), per_partition)?;
+        Ok(match self.samples.get(topic).filter(|_| records.is_empty()) {
+            Some(samples) => samples.clone(),
+            None => records,
+        })
     }
 
     fn join(&self, spec: MemberSpec) -> Result<Box<dyn GroupMember>, Fatal> {
-        let logical = spec.topics.clone();
+        let (logical, group) = (spec.topics.clone(), self.real(&spec.group));
+        self.made.group(&group);
         let own = MemberSpec {
             client: self.at(&spec.client),
-            group: self.real(&spec.group),
+            group,
             instance: spec.instance,
             topics: logical.iter().map(|topic| self.real(topic)).collect(),
         };
         let member = self.client.join(own)?;
-        Ok(Box::new(RenamedMember { member, logical, rename: self.local.rename() }))
+        Ok(Box::new(RenamedMember { member, logical, rename: Arc::clone(&self.rename) }))
     }
 
     fn fetch(&self, mut spec: FetchSpec, wake: Wake) -> Result<Box<dyn Fetch>, Fatal> {

@@ -14,6 +14,8 @@ use velostream_sql::suggest;
 pub struct Deployed {
     /// The statement that is tested, by its name.
     pub tested: String,
+    /// Its text.
+    pub statement: String,
     /// The app's text with all other statements blanked out.
     pub text: String,
     /// Objects of left-out queries that are read as topics.
@@ -62,6 +64,7 @@ pub fn deployed(text: &str, test: &QueryTest) -> Result<Deployed, String> {
     let beside = outlines.iter().filter(|o| o.number != tested.number && o.is_query() && kept.contains(&o.number));
     Ok(Deployed {
         tested: tested.name.clone().unwrap_or_default(),
+        statement: text[tested.span.start as usize..tested.span.end as usize].to_owned(),
         text: only(text, &keeps),
         beside: beside.filter_map(|o| o.name.clone()).collect(),
         as_topics: as_topics.into_iter().collect(),

@@ -9,6 +9,7 @@ use glob::{MatchOptions, Pattern};
 
 use super::one::Options;
 use super::{SharedArgs, in_session, refused, suite};
+use crate::progress::Progress;
 
 /// Apps of a suite share the machine with whatever else a build server does.
 const TIMEOUT_MS: u64 = 90_000;
@@ -49,7 +50,7 @@ pub fn run_all(args: &RunAllArgs) -> Result<ExitCode> {
     }
     let options =
         Options { timeout_ms: args.timeout_ms, default_timeout_ms: Some(TIMEOUT_MS), ..args.shared.options() };
-    in_session(|session| {
+    in_session(&args.shared, Progress::on_terminal(), |session| {
         let apps = apps.into_iter().map(|sql| (sql, None)).collect();
         let suite = suite::run(session, args.dir.display().to_string(), apps, &args.shared, &options);
         args.shared.output.show_suite(&suite)?;

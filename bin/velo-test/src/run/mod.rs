@@ -5,18 +5,25 @@ mod all;
 mod load;
 mod one;
 mod published;
+mod step;
 mod suite;
 
+use std::io::{stderr, stdin};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use velostream_harness::app::cluster::Cluster;
+use velostream_harness::app::steps::AtOnce;
 use velostream_runtime::stop::{StopHandle, StopReason};
 use velostream_types::time::{NS_PER_MS, parse_instant};
 
 use crate::output::OutputForm;
+use crate::progress::Progress;
 use one::{Options, Session};
+use step::Stepper;
 
 pub use all::{RunAllArgs, run_all};
 
@@ -49,6 +56,9 @@ pub struct RunArgs {
     /// How long a query may take where the spec does not say [default: 30000]
     #[arg(long, value_name = "MS")]
     timeout_ms: Option<u64>,
+    /// Ask in front of each query of an app, and show what it gave
+    #[arg(long, conflicts_with = "data_only")]
+    step: bool,
     /// Publish the inputs, run no SQL, and print how many records each source got
     #[arg(long)]
     data_only: bool,
@@ -77,6 +87,18 @@ struct SharedArgs {
     /// Let jobs read and write through the production client and its sockets instead of direct calls
     #[arg(long)]
     production_client: bool,
+    /// Run on the cluster with these brokers: topics and groups of the run are made there, and deleted at its end
+    #[arg(long, value_name = "HOST:PORT,…")]
+    kafka: Option<String>,
+    /// A setting of the clients that connect to --kafka, in librdkafka's names; may be given several times
+    #[arg(long, value_name = "KEY=VALUE", requires = "kafka", value_parser = setting)]
+    kafka_property: Vec<(String, String)>,
+    /// Apps of a folder that run at once [default: one for each CPU]; those that measure time or memory run alone
+    #[arg(long, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
+    /// Keep the records of all outputs in this folder: APP/QUERY.SINK.jsonl
+    #[arg(long, value_name = "FOLDER")]
+    save_outputs: Option<PathBuf>,
     /// Answer questions with yes; there are none where no terminal is
     #[arg(short, long)]
     yes: bool,
@@ -89,9 +111,20 @@ impl SharedArgs {
             now_ms: self.now,
             shards: self.shards,
             production: self.production_client,
+            save: self.save_outputs.clone(),
             ..Options::default()
         }
     }
+
+    fn jobs(&self) -> usize {
+        let cpus = std::thread::available_parallelism();
+        self.jobs.or(cpus.ok()).map_or(1, NonZeroUsize::get)
+    }
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
 }
 
 fn instant(text: &str) -> Result<i64, String> {
@@ -102,14 +135,30 @@ fn instant(text: &str) -> Result<i64, String> {
 
 /// Runs the command.
 pub fn run(args: &RunArgs) -> Result<ExitCode> {
-    in_session(|session| if args.sql.is_dir() { folder(args, session) } else { app(args, session) })
+    let progress = if args.step { Progress::none() } else { Progress::on_terminal() };
+    in_session(&args.shared, progress, |session| match args.sql.is_dir() {
+        true if args.step => {
+            refused("error: --step goes through the queries of one app: name an SQL file, not a folder")
+        }
+        true => folder(args, session),
+        false => app(args, session),
+    })
 }
 
-/// Starts the broker, and does the work until it is done or a signal comes.
-fn in_session(work: impl FnOnce(&Session) -> Result<ExitCode>) -> Result<ExitCode> {
+/// Connects or starts the broker, and does the work until it is done or a signal comes.
+fn in_session(
+    shared: &SharedArgs,
+    progress: Progress,
+    work: impl FnOnce(&Session) -> Result<ExitCode>,
+) -> Result<ExitCode> {
     let stop = StopHandle::new();
     stop.install_signals().context("cannot listen to INT and TERM")?;
-    let session = Session::start(stop.clone()).context("the embedded broker did not start")?;
+    let connect = |brokers: &String| Cluster::connect(brokers, &shared.kafka_property);
+    let cluster = match shared.kafka.as_ref().map(connect).transpose() {
+        Ok(cluster) => cluster,
+        Err(fatal) => return refused(&format!("error: {}", fatal.message)),
+    };
+    let session = Session::start(stop.clone(), cluster, progress).context("the embedded broker did not start")?;
     let code = work(&session)?;
     Ok(match stop.reason() {
         Some(StopReason::Signal(signal)) => ExitCode::from(u8::try_from(128 + signal).unwrap_or(1)),
@@ -138,7 +187,11 @@ fn app(args: &RunArgs, session: &Session) -> Result<ExitCode> {
         return refused(&format!("error: the spec has no query \"{name}\"; its queries are {}", names.join(", ")));
     }
     let output = args.shared.output;
-    let report = session.run(&files, &args.options(), &mut output.progress());
+    let (options, queries) = (args.options(), files.spec.queries.len());
+    let report = match args.step {
+        true => session.run(&files, &options, &mut Stepper::new(stdin().lock(), stderr(), queries)),
+        false => session.run(&files, &options, &mut AtOnce),
+    };
     match args.data_only {
         true => published::show(output, &[&report])?,
         false => output.show(&report)?,

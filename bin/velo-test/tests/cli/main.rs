@@ -1,6 +1,8 @@
 //! The binary from outside: what `run`, `run-all`, `validate` and `schema` print, where, and how they exit.
 
 mod commands;
+mod flow;
 mod mistakes;
+mod places;
 mod run;
 mod world;

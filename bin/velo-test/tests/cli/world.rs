@@ -1,7 +1,8 @@
 //! A folder of files and the binary run in it, and the small app that most tests are about.
 
+use std::io::Write;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -94,11 +95,24 @@ impl World {
 
     /// Runs `velo-test` with these words in the folder.
     pub fn run(&self, words: &[&str]) -> Ran {
-        let output = Command::new(env!("CARGO_BIN_EXE_velo-test"))
+        self.run_with_input(words, "")
+    }
+
+    /// The same with something on its standard input.
+    pub fn run_with_input(&self, words: &[&str], input: &str) -> Ran {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_velo-test"))
             .args(words)
             .current_dir(self.dir.path())
-            .output()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
             .expect("the binary starts");
+        let mut typed = child.stdin.take().expect("its input is piped");
+        // Who needs no input may be gone already.
+        let _ = typed.write_all(input.as_bytes());
+        drop(typed);
+        let output = child.wait_with_output().expect("it ends");
         let text = |bytes| String::from_utf8(bytes).expect("what is printed is text");
         Ran { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
     }

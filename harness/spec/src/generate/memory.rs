@@ -59,6 +59,11 @@ impl Samples {
         self.fields.iter().position(|(s, f, _)| s == schema && f == field)
     }
 
+    /// The schema's fields whose values are kept.
+    pub fn fields_of(&self, schema: &str) -> impl Iterator<Item = &str> {
+        self.fields.iter().filter(move |(of, ..)| of == schema).map(|(_, field, _)| field.as_str())
+    }
+
     /// Takes note of a value; NULL is none.
     pub fn offer(&mut self, position: usize, value: &Value) {
         if let (Some((.., sample)), false) = (self.fields.get_mut(position), value.is_null()) {

@@ -16,9 +16,11 @@ pub fn suite_json(suite: &Suite) -> String {
     let passed = suite.apps.iter().filter(|app| app.passed()).count();
     pretty(&json!({
         "title": suite.title,
-        "start_time": suite.start_time,
-        "end_time": suite.end_time,
-        "duration_secs": seconds(suite.duration_ms),
+        "measured": {
+            "start_time": suite.start_time,
+            "end_time": suite.end_time,
+            "duration_secs": seconds(suite.duration_ms),
+        },
         "apps": suite.apps.iter().map(of_app).collect::<Vec<_>>(),
         "summary": {
             "apps_total": suite.apps.len(),
@@ -54,7 +56,7 @@ fn of_app(app: &AppResult) -> Json {
         "queries_passed": counts.passed,
         "assertions_total": counts.total_assertions,
         "assertions_passed": counts.passed_assertions,
-        "duration_secs": seconds(app.duration_ms),
+        "measured": { "duration_secs": seconds(app.duration_ms) },
     });
     put(&mut json, "error", app.error.as_ref().map(|error| Json::from(error.as_str())));
     put(&mut json, "report", app.report.as_ref().map(of_report));
@@ -66,10 +68,18 @@ fn of_report(report: &Report) -> Json {
     let mut json = json!({
         "application": report.application,
         "run_id": report.run_id,
-        "start_time": report.start_time,
-        "end_time": report.end_time,
-        "duration_ms": report.duration_ms,
+        "measured": {
+            "start_time": report.start_time,
+            "end_time": report.end_time,
+            "duration_ms": report.duration_ms,
+        },
         "seed": report.seed,
+        "engine": {
+            "shards": report.engine.shards,
+            "backend": report.engine.backend,
+            "pinned": report.engine.pinned,
+            "client": report.engine.client.name(),
+        },
         "summary": {
             "total": counts.total,
             "passed": counts.passed,
@@ -90,7 +100,7 @@ fn of_query(query: &QueryReport) -> Json {
     let mut json = json!({
         "name": query.name,
         "status": query.status.name(),
-        "duration_ms": query.duration_ms,
+        "measured": { "duration_ms": query.duration_ms },
     });
     put(&mut json, "error", query.error.as_ref().map(|error| Json::from(error.as_str())));
     let counts = |counts: &[(String, u64)]| -> Map<String, Json> {

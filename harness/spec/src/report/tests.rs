@@ -17,6 +17,7 @@ fn report(queries: Vec<QueryReport>) -> Report {
         end_time: "2026-01-01T00:00:01Z".to_owned(),
         duration_ms: 1_234,
         seed: 42,
+        engine: super::Engine::default(),
         queries,
         warnings: Vec::new(),
     }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::Value as Json;
 
 use super::table::table;
-use super::{QueryReport, Report, Status, Suite};
+use super::{Engine, QueryReport, Report, Status, Suite};
 use crate::check::counted;
 use crate::outcome::{OffendingRow, Outcome};
 use crate::record_text::float_text;
@@ -57,6 +57,9 @@ fn write_report(out: &mut String, report: &Report, style: Style) {
     let counts = report.summary();
     line(out, &style.paint(Colour::Bold, &plain(&report.application)));
     line(out, &format!("  run {}, seed {}, {} ms", plain(&report.run_id), report.seed, report.duration_ms));
+    let Engine { shards, backend, pinned, client } = &report.engine;
+    let (many, pinned) = (if *shards == 1 { "" } else { "s" }, if *pinned { "pinned" } else { "unpinned" });
+    line(out, &format!("  {shards} shard{many} on {}, {pinned}; {}", plain(backend), client.words()));
     let mut queries = format!("  queries: {} of {} passed", counts.passed, counts.total);
     for (n, what) in [(counts.failed, "failed"), (counts.errors, "with errors"), (counts.skipped, "skipped")] {
         if n > 0 {

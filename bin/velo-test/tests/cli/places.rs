@@ -1,0 +1,127 @@
+//! The same test by direct calls, through the production client, and on a cluster; and what its outputs held.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use crate::world::{ORDERS, SCHEMA, World, spec};
+
+/// A broker in a process of its own, as a cluster is.
+struct Cluster {
+    child: Child,
+    bootstrap: String,
+}
+
+impl Cluster {
+    fn start() -> Cluster {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_velo-test"))
+            .args(["broker", "--port", "0"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary starts");
+        let mut line = String::new();
+        let out = child.stdout.take().expect("its output is piped");
+        BufReader::new(out).read_line(&mut line).expect("it names its address");
+        let bootstrap = line.trim().trim_start_matches("listening on ").to_owned();
+        Cluster { child, bootstrap }
+    }
+
+    /// Names of its topics and groups.
+    fn left(&self) -> String {
+        let admin = velostream_kafka::admin::Admin::open(
+            &velostream_types::topic::Client {
+                settings: [("bootstrap.servers".to_owned(), self.bootstrap.clone())].into(),
+                ..Default::default()
+            },
+            std::time::Duration::from_secs(10),
+        )
+        .expect("a client");
+        let topics = admin.topics().expect("it answers");
+        let groups = admin.groups().expect("it answers");
+        let names = topics.iter().filter(|topic| !topic.internal).map(|topic| topic.name.clone());
+        names.chain(groups.into_iter().map(|group| group.name)).collect::<Vec<_>>().join(" ")
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Two queries, one behind the other.
+fn world() -> World {
+    let sql = format!(
+        "{ORDERS}
+CREATE STREAM northern AS SELECT id, amount FROM large_orders WHERE region = 'north'
+WITH ('northern.type' = 'kafka_sink', 'northern.topic' = 'northern', 'northern.format' = 'json');
+"
+    );
+    let test = spec(300, &["type: record_count, greater_than: 100", "type: record_count, equals: 1"])
+        + "  - name: northern
+    inputs: [{source: large_orders, from_previous: large_orders}]
+    assertions: [{type: record_count, greater_than: 0}]
+";
+    World::with(&[("shop.sql", &sql), ("schemas/orders.yaml", SCHEMA), ("shop.test.yaml", &test)])
+}
+
+#[test]
+fn verdicts_and_rows_are_the_same_wherever_topics_are() {
+    let (world, cluster) = (world(), Cluster::start());
+    let run = |name: &str, more: &[&str]| {
+        let mut words = vec!["run", "shop.sql", "--seed", "5", "-o", "json", "--save-outputs", name];
+        words.extend(more);
+        let ran = world.run(&words);
+        let report = ran.report();
+        let verdicts: Vec<bool> = report["queries"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .flat_map(|query| query["assertions"].as_array().into_iter().flatten())
+            .map(|assertion| assertion["passed"] == true)
+            .collect();
+        let rows = ["large_orders.large", "northern.northern"]
+            .map(|output| world.read(&format!("{name}/shop/{output}.jsonl")));
+        (ran.code, report["engine"]["client"].to_string(), verdicts, rows)
+    };
+    let direct = run("direct", &[]);
+    assert_eq!((direct.0, &direct.2), (Some(1), &vec![true, false, true]), "{direct:?}");
+    assert!(direct.3[0].lines().count() > 100 && direct.3[0].contains("\"region\":\"north\""), "{:?}", direct.3);
+    let sockets = run("sockets", &["--production-client"]);
+    assert_eq!((&sockets.1, sockets.2, sockets.3), (&"\"production\"".to_owned(), direct.2.clone(), direct.3.clone()));
+    let remote = run("remote", &["--kafka", &cluster.bootstrap]);
+    assert_eq!((&remote.1, remote.2, remote.3), (&"\"cluster\"".to_owned(), direct.2, direct.3));
+    assert_eq!(cluster.left(), "", "topics and groups of the run are gone");
+}
+
+#[test]
+fn nobody_answers() {
+    let world = world();
+    let ran = world.run(&["run", "shop.sql", "--kafka", "127.0.0.1:1", "--kafka-property", "socket.timeout.ms=1000"]);
+    assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""));
+    assert!(ran.err.contains("127.0.0.1:1"), "{}", ran.err);
+    let ran = world.run(&["run", "shop.sql", "--kafka", "127.0.0.1:1", "--kafka-property", "plain"]);
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.err.contains("expected KEY=VALUE"), "{}", ran.err);
+}
+
+#[test]
+fn latency_counts_from_the_event_time_to_the_output() {
+    let test = "\
+application: shop
+queries:
+  - name: large_orders
+    inputs:
+      - {source: orders, records: 300, time_simulation: {start_time: -10s, end_time: -5s}}
+    assertions:
+      - {type: latency, max_latency_ms: 60000}
+      - {type: latency, p50_latency_ms: 4000}
+";
+    let world = World::with(&[("shop.sql", ORDERS), ("schemas/orders.yaml", SCHEMA), ("shop.test.yaml", test)]);
+    let ran = world.run(&["run", "shop.sql", "-o", "json"]);
+    let report = ran.report();
+    let assertions = &report["queries"][0]["assertions"];
+    assert_eq!((&assertions[0]["passed"], &assertions[1]["passed"]), (&true.into(), &false.into()), "{assertions}");
+    assert!(assertions[0]["measured"]["max_ms"].as_f64().is_some_and(|ms| ms >= 5_000.0), "{assertions}");
+}
