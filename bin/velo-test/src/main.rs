@@ -1,6 +1,7 @@
 //! `velo-test`: tests of SQL apps by specs, scenario files, and the embedded broker on a port.
 
 mod broker;
+mod container;
 mod output;
 mod progress;
 mod run;

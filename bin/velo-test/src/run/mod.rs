@@ -20,6 +20,7 @@ use velostream_harness::app::steps::AtOnce;
 use velostream_runtime::stop::{StopHandle, StopReason};
 use velostream_types::time::{NS_PER_MS, parse_instant};
 
+use crate::container::{self, Container, ContainerArgs};
 use crate::output::OutputForm;
 use crate::progress::Progress;
 use one::{Options, Session};
@@ -36,6 +37,9 @@ const NOTES: &str = "Examples:
       every app of a folder that has a spec, in one report
   velo-test run app.sql --data-only
       how many records the spec's inputs are, without running the SQL
+  velo-test run app.sql --use-testcontainers --reuse-containers
+      at a Kafka that Docker starts once and that stays for the next run; with VELOSTREAM_TEST_CONTAINER=redpanda at a
+      Redpanda
 
 Specs and data schemas: docs/velo-test.md.
 
@@ -99,6 +103,8 @@ struct SharedArgs {
     /// Keep the records of all outputs in this folder: APP/QUERY.SINK.jsonl
     #[arg(long, value_name = "FOLDER")]
     save_outputs: Option<PathBuf>,
+    #[command(flatten)]
+    containers: ContainerArgs,
     /// Answer questions with yes; there are none where no terminal is
     #[arg(short, long)]
     yes: bool,
@@ -153,17 +159,40 @@ fn in_session(
 ) -> Result<ExitCode> {
     let stop = StopHandle::new();
     stop.install_signals().context("cannot listen to INT and TERM")?;
-    let connect = |brokers: &String| Cluster::connect(brokers, &shared.kafka_property);
-    let cluster = match shared.kafka.as_ref().map(connect).transpose() {
-        Ok(cluster) => cluster,
-        Err(fatal) => return refused(&format!("error: {}", fatal.message)),
+    let code = match brokers(shared, &stop) {
+        Ok((cluster, _container)) => {
+            let session =
+                Session::start(stop.clone(), cluster, progress).context("the embedded broker did not start")?;
+            work(&session)?
+        }
+        Err(error) => refused(&format!("error: {error}"))?,
     };
-    let session = Session::start(stop.clone(), cluster, progress).context("the embedded broker did not start")?;
-    let code = work(&session)?;
     Ok(match stop.reason() {
         Some(StopReason::Signal(signal)) => ExitCode::from(u8::try_from(128 + signal).unwrap_or(1)),
         _ => code,
     })
+}
+
+/// The cluster to run on, with the container it is in; neither where the embedded broker is enough. A cluster that is
+/// named takes the place of a container that does not start.
+fn brokers(shared: &SharedArgs, stop: &StopHandle) -> Result<(Option<Cluster>, Option<Container>), String> {
+    let connect = |at: &str, settings: &[(String, String)]| {
+        Cluster::connect(at, settings).map(Some).map_err(|fatal| fatal.message)
+    };
+    let env = |name: &str| std::env::var(name).ok();
+    let container = match (container::start(&shared.containers, &env, stop), &shared.kafka) {
+        (Err(why), Some(kafka)) if stop.reason().is_none() => {
+            eprintln!("warning: no container: {why}; running on {kafka}");
+            None
+        }
+        (started, _) => started?,
+    };
+    let cluster = match (&container, &shared.kafka) {
+        (Some(container), _) => connect(container.bootstrap(), &[])?,
+        (None, Some(kafka)) => connect(kafka, &shared.kafka_property)?,
+        (None, None) => None,
+    };
+    Ok((cluster, container))
 }
 
 impl RunArgs {
@@ -237,6 +266,34 @@ fn refused(error: &str) -> Result<ExitCode> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What these words ask of containers.
+    fn containers(words: &[&str]) -> Result<String, clap::error::ErrorKind> {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            run: RunArgs,
+        }
+        let words = ["run", "app.sql"].iter().chain(words);
+        let line = <Line as clap::Parser>::try_parse_from(words).map_err(|error| error.kind())?;
+        Ok(format!("{:?}", line.run.shared.containers))
+    }
+
+    #[test]
+    fn containers_are_asked_for() {
+        let asked = |used: bool, reused: bool, kept: bool| {
+            Ok(format!(
+                "ContainerArgs {{ use_testcontainers: {used}, reuse_containers: {reused}, keep_containers: {kept} }}"
+            ))
+        };
+        assert_eq!(containers(&[]), asked(false, false, false));
+        assert_eq!(containers(&["--use-testcontainers"]), asked(true, false, false));
+        assert_eq!(containers(&["--use-testcontainers", "--reuse-containers"]), asked(true, true, false));
+        assert_eq!(containers(&["--keep-containers", "--use-testcontainers"]), asked(true, false, true));
+        for alone in ["--reuse-containers", "--keep-containers"] {
+            assert_eq!(containers(&[alone]), Err(clap::error::ErrorKind::MissingRequiredArgument), "{alone}");
+        }
+    }
 
     #[test]
     fn instants_are_ms() {

@@ -71,3 +71,19 @@ fn schemas_of_what_is_read_and_written() {
     assert!(schema("junit").out.contains("testsuites"));
     assert_eq!(schema("other").code, Some(2));
 }
+
+#[test]
+fn containers_are_for_those_who_ask() {
+    let world = World::with(&[]);
+    for command in ["run", "run-all"] {
+        let help = world.run(&[command, "--help"]);
+        for flag in ["--use-testcontainers", "--reuse-containers", "--keep-containers"] {
+            assert!(help.code == Some(0) && help.out.contains(flag), "{command} {flag}: {}", help.out);
+        }
+        for flag in ["--reuse-containers", "--keep-containers"] {
+            let ran = world.run(&[command, "apps", flag]);
+            assert_eq!(ran.code, Some(2), "{}", ran.err);
+            assert!(ran.err.contains("--use-testcontainers"), "{}", ran.err);
+        }
+    }
+}
