@@ -10,6 +10,8 @@ use velostream_spec::spec::Spec;
 use velostream_sql::diag::{Diagnostic, Severity, render};
 use velostream_sql::outline::outline;
 
+use super::sources;
+
 /// A test of one app, ready to run.
 #[derive(Debug)]
 pub struct AppFiles {
@@ -59,6 +61,13 @@ pub fn load(sql: &Path, spec: Option<&Path>, schemas: Option<&Path>) -> Result<A
         None => find::schema_folder(&sql, &exists).ok(),
     };
     let mut schemas = hinted(&app, &mut warnings)?;
+    let (named, missing) = sources::schema_files(&app);
+    warnings.extend(missing);
+    for path in named {
+        let (loaded, more) = schema(&path)?;
+        warnings.extend(more);
+        schemas.push(loaded);
+    }
     for path in folder.iter().flat_map(|folder| schema_files(folder)) {
         // One that cannot be read may be nobody's; who needs it is told that it is not there.
         match schema(&path) {
@@ -142,7 +151,8 @@ fn schema(path: &Path) -> Result<(LoadedSchema, Vec<String>), String> {
     Ok((LoadedSchema { schema, shown: shown.clone(), text: text.clone() }, warnings))
 }
 
-/// What a directory holds: specs with the SQL file beside each, those of its tiers behind its own.
+/// What a directory holds: specs with the SQL file beside each, those of the folders in it behind its own. Hidden folders
+/// and links are passed over.
 pub fn in_folder(folder: &Path) -> Vec<(PathBuf, PathBuf)> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
@@ -156,11 +166,11 @@ pub fn in_folder(folder: &Path) -> Vec<(PathBuf, PathBuf)> {
     if found.is_empty() {
         found.extend(by_generic_spec(folder, &paths));
     }
-    let is_tier = |path: &&PathBuf| {
-        let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        path.is_dir() && (name.starts_with("tier") || name == "getting_started")
+    let is_below = |path: &&PathBuf| {
+        let is_hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        !is_hidden && path.symlink_metadata().is_ok_and(|what| what.is_dir())
     };
-    found.extend(paths.iter().filter(is_tier).flat_map(|tier| in_folder(tier)));
+    found.extend(paths.iter().filter(is_below).flat_map(|below| in_folder(below)));
     found
 }
 

@@ -5,6 +5,7 @@ mod all;
 mod load;
 mod one;
 mod published;
+mod sources;
 mod step;
 mod suite;
 
@@ -232,8 +233,8 @@ fn folder(args: &RunArgs, session: &Session) -> Result<ExitCode> {
     let found = load::in_folder(&args.sql);
     if found.is_empty() {
         return refused(&format!(
-            "error: {} has no spec: looked for NAME.test.yaml with NAME.sql beside it, for test_spec.yaml, and in \
-             folders called tier… and getting_started",
+            "error: {} has no spec: looked for NAME.test.yaml with NAME.sql beside it, and for test_spec.yaml, \
+             in it and in the folders below",
             args.sql.display()
         ));
     }

@@ -161,3 +161,43 @@ queries:
     ]);
     world.run(&["run", "named.sql", "-o", "json"]).passed();
 }
+
+#[test]
+fn a_source_names_its_data_schema() {
+    let of = |least: u32| SCHEMA.replace("min: 1, max: 200", &format!("min: {least}, max: 200"));
+    let test = spec(10, &["type: record_count, equals: 10"]);
+    let in_with = crate::world::ORDERS.replace("'topic' = 'orders'", "'topic' = 'orders', 'schema.file' = 'own.yaml'");
+    let world = World::with(&[("shop.sql", in_with.as_str()), ("own.yaml", &of(100)), ("shop.test.yaml", &test)]);
+    world.run(&["run", "shop.sql", "-o", "json"]).passed();
+    let missing = World::with(&[("shop.sql", in_with.as_str()), ("shop.test.yaml", &test)]).run(&["run", "shop.sql"]);
+    assert_eq!(missing.code, Some(1));
+    assert!(missing.out.contains("the data schema own.yaml that shop.sql names is not there"), "{}", missing.out);
+    let in_config = "\
+CREATE STREAM large_orders AS SELECT id, region, amount FROM orders WHERE amount >= 100
+WITH ('orders.type' = 'kafka_source', 'orders.config_file' = 'conf/orders.yaml',
+      'large_orders.type' = 'kafka_sink', 'large_orders.topic' = 'large', 'large_orders.format' = 'json');
+";
+    let config = "topic: {name: orders}\ndatasource: {schema: {value.schema.file: own.yaml}}\n";
+    let world = World::with(&[
+        ("shop.sql", in_config),
+        ("conf/orders.yaml", config),
+        ("conf/own.yaml", &of(100)),
+        ("shop.test.yaml", &test),
+    ]);
+    world.run(&["run", "shop.sql", "-o", "json"]).passed();
+}
+
+#[test]
+fn a_folder_is_all_that_is_below_it() {
+    let holds = spec(5, &["type: record_count, less_than: 6"]);
+    let mut files = Vec::new();
+    for folder in ["", "below/", "below/deeper/", ".hidden/"] {
+        let names = ["shop.sql", "schemas/orders.yaml", "shop.test.yaml"].map(|name| format!("{folder}{name}"));
+        files.extend(names.into_iter().zip([crate::world::ORDERS, SCHEMA, holds.as_str()]));
+    }
+    let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), *text)).collect();
+    let report = World::with(&files).run(&["run", ".", "-o", "json"]).passed();
+    assert_eq!(report["summary"]["apps_total"], 3);
+    let none = World::with(&[("notes.txt", "")]).run(&["run", "."]);
+    assert!(none.code == Some(1) && none.err.contains("in it and in the folders below"), "{}", none.err);
+}

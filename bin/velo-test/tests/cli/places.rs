@@ -96,6 +96,19 @@ fn verdicts_and_rows_are_the_same_wherever_topics_are() {
 }
 
 #[test]
+fn a_named_cluster_takes_the_place_of_a_container_that_does_not_start() {
+    let (world, cluster) = (world(), Cluster::start());
+    let nowhere = [("PATH", "/nowhere")];
+    let ran = world.run_in(&["run", "shop.sql", "--use-testcontainers"], "", &nowhere);
+    assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""));
+    assert!(ran.err.contains("docker, which is not on PATH") && ran.err.contains("--kafka HOST:PORT"), "{}", ran.err);
+    let words = ["run", "shop.sql", "--use-testcontainers", "--kafka", &cluster.bootstrap, "-o", "json"];
+    let ran = world.run_in(&words, "", &nowhere);
+    assert_eq!(ran.report()["engine"]["client"], "cluster", "{}", ran.err);
+    assert!(ran.err.contains(&format!("running on {}", cluster.bootstrap)), "{}", ran.err);
+}
+
+#[test]
 fn nobody_answers() {
     let world = world();
     let ran = world.run(&["run", "shop.sql", "--kafka", "127.0.0.1:1", "--kafka-property", "socket.timeout.ms=1000"]);

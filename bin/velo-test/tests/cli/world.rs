@@ -100,8 +100,14 @@ impl World {
 
     /// The same with something on its standard input.
     pub fn run_with_input(&self, words: &[&str], input: &str) -> Ran {
+        self.run_in(words, input, &[])
+    }
+
+    /// The same with environment variables.
+    pub fn run_in(&self, words: &[&str], input: &str, env: &[(&str, &str)]) -> Ran {
         let mut child = Command::new(env!("CARGO_BIN_EXE_velo-test"))
             .args(words)
+            .envs(env.iter().copied())
             .current_dir(self.dir.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

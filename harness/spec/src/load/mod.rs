@@ -6,6 +6,7 @@
 
 mod assertion_keys;
 mod assertions;
+pub mod config;
 mod conform;
 mod fields;
 pub mod find;
