@@ -1,7 +1,7 @@
 //! Findings about a spec, a data schema or `@data` hints: diagnostics whose labels point into the file they are about.
 //!
 //! They are those of the SQL crate, so `velostream_sql::diag` draws them, on several lines or on one. Codes are stable:
-//! `T01..` are errors, `T05..` warnings.
+//! `T01..` and, of what is found while tests run, `T02..` are errors, `T05..` warnings.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -52,6 +52,16 @@ pub const KEYS_DISAGREE: &str = "T0113";
 pub const BAD_WEIGHTS: &str = "T0114";
 /// A hint that cannot be read.
 pub const BAD_HINT: &str = "T0115";
+/// A query test that no statement is found for, or a dependency that is none.
+pub const NO_STATEMENT: &str = "T0201";
+/// An input whose data schema is not there.
+pub const NO_SCHEMA: &str = "T0202";
+/// A sink that the query does not write.
+pub const NO_SINK: &str = "T0203";
+/// An input whose file cannot be read.
+pub const BAD_FILE: &str = "T0204";
+/// An input that takes over what no query gave.
+pub const NOTHING_GIVEN: &str = "T0205";
 /// A key that means nothing.
 pub const UNKNOWN_KEY: &str = "T0501";
 /// A key that is known and does nothing yet.
@@ -81,6 +91,11 @@ pub const CODES: &[Code] = &[
     code(KEYS_DISAGREE, "Keys are given of which only one may be, or one is missing that another needs."),
     code(BAD_WEIGHTS, "Weights are as many as the values, none is negative, and one at least is above 0."),
     code(BAD_HINT, "A `-- @data.` line is not written as hints are."),
+    code(NO_STATEMENT, "The app has no statement for the query, or for one that it depends on."),
+    code(NO_SCHEMA, "No data schema has the name that the input gives, or else that of its source."),
+    code(NO_SINK, "The query writes no sink of this name."),
+    code(BAD_FILE, "The input's file is not there or not in its format."),
+    code(NOTHING_GIVEN, "The input takes over what a query gave, and that gave nothing that can be taken."),
     code(UNKNOWN_KEY, "The key means nothing at this place, so what it says is not done."),
     code(LATER, "The key is known and has no effect yet."),
     code(NO_ASSERTIONS, "Nothing is asserted about the query, so its test shows only that it runs."),

@@ -27,6 +27,7 @@ use super::judge::{Judged, Sink, SinkPlace, dead_letters, judge, sink_of};
 use super::naming::{NameParts, test_topic};
 use super::order::order;
 use super::publish::{self, Encoding, LoadedSchema, Origin, Target, topic_of};
+use super::refused::Refused;
 use super::save::save;
 use super::statements::{Deployed, deployed};
 use super::steps::{Step, Steps};
@@ -46,6 +47,8 @@ pub struct AppTest<'t> {
     pub app: App,
     /// The spec.
     pub spec: &'t Spec,
+    /// File of the spec, as shown, and its text.
+    pub spec_text: (&'t str, &'t str),
     /// Data schemas.
     pub schemas: &'t [LoadedSchema],
     /// Seed of the generated records; none: those of the schemas.
@@ -137,13 +140,16 @@ impl Session<'_> {
         match ended {
             Ok(()) if run.assertions.iter().all(|outcome| outcome.passed) => run.status = Status::Passed,
             Ok(()) => run.status = Status::Failed,
-            Err(error) => (run.status, run.error) = (Status::Error, Some(error)),
+            Err(refused) => {
+                let (name, text) = self.test.spec_text;
+                (run.status, run.error) = (Status::Error, Some(refused.shown(name, text)));
+            }
         }
         run
     }
 
     /// Publishes the inputs that need no query to run first.
-    fn try_publish(&mut self, number: usize, query: &QueryTest, run: &mut QueryReport) -> Result<(), String> {
+    fn try_publish(&mut self, number: usize, query: &QueryTest, run: &mut QueryReport) -> Result<(), Refused> {
         let deployed = deployed(&self.test.app.text, query)?;
         let app = App { text: deployed.text, ..self.test.app.clone() };
         let settings =
@@ -162,7 +168,7 @@ impl Session<'_> {
         query: &QueryTest,
         stop: &StopHandle,
         run: &mut QueryReport,
-    ) -> Result<(), String> {
+    ) -> Result<(), Refused> {
         let deployed = deployed(&self.test.app.text, query)?;
         let app = App { text: deployed.text.clone(), ..self.test.app.clone() };
         let mut settings = deploy::settings(self.test.spec.config.iter().map(|(k, v)| (k.as_str(), v.as_str())));
@@ -200,9 +206,9 @@ impl Session<'_> {
         self.kept.notices = notices;
         let report = match end {
             JobEnd::Done(report) => report,
-            JobEnd::Failed(fatal) => return Err(format!("the job failed: {}", fatal.message)),
-            JobEnd::Stopped => return Err("the run was stopped".to_owned()),
-            JobEnd::TimedOut(report) => return Err(timed_out(&report, options.timeout)),
+            JobEnd::Failed(fatal) => return Err(format!("the job failed: {}", fatal.message).into()),
+            JobEnd::Stopped => return Err("the run was stopped".to_owned().into()),
+            JobEnd::TimedOut(report) => return Err(timed_out(&report, options.timeout).into()),
         };
         let dead = dead_letters(&topics, &letter_topics, &letters)?;
         let memory = memory().zip(before).map(|(now, before)| Memory {
@@ -305,7 +311,7 @@ impl Session<'_> {
         wires: &[Wire],
         topics: &Topics,
         run: &mut QueryReport,
-    ) -> Result<(), String> {
+    ) -> Result<(), Refused> {
         for topic in wires.iter().filter_map(|wire| topic_of(&wire.spec)) {
             topics.make(topic, 1)?;
         }

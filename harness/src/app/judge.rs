@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use velostream_runtime::job::{MetricSeries, RunReport};
 use velostream_spec::assertion::{Assertion, AssertionKind, MetricType};
 use velostream_spec::check::{About, Context, DeadLetter, Facts, Fold, Inputs, Memory, Series, fold};
+use velostream_spec::findings::NO_SINK;
 use velostream_spec::outcome::Outcome;
 use velostream_spec::record::Record;
 use velostream_spec::spec::QueryTest;
@@ -14,6 +15,7 @@ use velostream_types::ErrorCode;
 use super::capture;
 use super::deploy::Wire;
 use super::publish::topic_of;
+use super::refused::Refused;
 use super::statements::Deployed;
 use super::told::EVERY;
 use super::topics::Topics;
@@ -77,7 +79,7 @@ pub fn judge(
     deployed: &Deployed,
     wires: &[Wire],
     judged: &Judged<'_>,
-) -> Result<(Vec<Outcome>, Vec<String>), String> {
+) -> Result<(Vec<Outcome>, Vec<String>), Refused> {
     let groups = groups(query, deployed, judged.sinks)?;
     let (mut outcomes, mut warnings) = (Vec::new(), Vec::new());
     if groups.iter().all(|(_, assertions)| assertions.is_empty()) {
@@ -95,7 +97,7 @@ pub fn judge(
 type Group<'q> = (Option<&'q Sink>, Vec<&'q Assertion>);
 
 /// Which assertions are about which sink: entries of `outputs` about theirs, the others about the first.
-fn groups<'q>(query: &'q QueryTest, deployed: &Deployed, sinks: &'q [Sink]) -> Result<Vec<Group<'q>>, String> {
+fn groups<'q>(query: &'q QueryTest, deployed: &Deployed, sinks: &'q [Sink]) -> Result<Vec<Group<'q>>, Refused> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     let general = query.assertions.iter().chain(&query.metric_assertions).collect::<Vec<_>>();
     groups.push((sinks.first(), general));
@@ -110,8 +112,10 @@ fn groups<'q>(query: &'q QueryTest, deployed: &Deployed, sinks: &'q [Sink]) -> R
             sinks.first().filter(|_| is_query)
         });
         let names: Vec<&str> = sinks.iter().map(|sink| sink.name.as_str()).collect();
-        let sink =
-            sink.ok_or_else(|| format!("the query has no sink \"{}\"; it writes {}", output.sink, names.join(", ")))?;
+        let sink = sink.ok_or_else(|| {
+            let message = format!("the query has no sink \"{}\"; it writes {}", output.sink, names.join(", "));
+            Refused::at(NO_SINK, output.span, message)
+        })?;
         groups.push((Some(sink), output.assertions.iter().collect()));
     }
     Ok(groups)

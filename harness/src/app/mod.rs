@@ -14,6 +14,7 @@ pub mod local;
 pub mod naming;
 pub mod order;
 pub mod publish;
+pub mod refused;
 pub mod renamed;
 pub mod save;
 pub mod statements;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use velostream_broker::StoredRecord;
 use velostream_kafka::partition_of;
 use velostream_spec::data_file::{DataFile, format_of};
+use velostream_spec::findings::{BAD_FILE, NO_SCHEMA, NOTHING_GIVEN};
 use velostream_spec::generate::{Generator, SourceSpec as Wanted, encode};
 use velostream_spec::record::{Published, Row};
 use velostream_spec::schema::{DataSchema, Reference};
@@ -19,6 +20,7 @@ use velostream_sql::plan::{Format, SourceConnector};
 use velostream_types::headers::{EVENT_TIME, HeaderBuilder};
 use velostream_types::topic::TopicRecord;
 
+use super::refused::Refused;
 use super::told::EVERY;
 use super::topics::{TopicWriter, Topics};
 
@@ -107,13 +109,14 @@ pub fn publish(
     origin: &Origin<'_>,
     generator: &mut Generator,
     earlier: Earlier<'_>,
-) -> Result<(u64, Vec<String>), String> {
+) -> Result<(u64, Vec<String>), Refused> {
     let mut batches = Batches::new(target)?;
     let count = match &input.from {
         InputFrom::Generated => return generate(input, target, origin, generator, batches),
         InputFrom::Previous(query) => {
             let (topics, topic) = earlier(query).ok_or_else(|| {
-                format!("input \"{}\": the query \"{query}\" gave nothing that could be published", input.source)
+                let message = format!("the query \"{query}\" gave nothing that could be published");
+                Refused::at(NOTHING_GIVEN, input.span, message)
             })?;
             let mut failed = None;
             topics.scan(&topic, &mut |_, record| {
@@ -121,7 +124,7 @@ pub fn publish(
                     failed = batches.take_over(&record).err();
                 }
             })?;
-            failed.map_or(Ok(batches.count), Err)
+            failed.map_or(Ok(batches.count), |message| Err(Refused::from(message)))
         }
         InputFrom::DataFile(path) | InputFrom::File { path, .. } => {
             read_file(input, &found(path, &origin.folders), &mut batches, generator)
@@ -137,7 +140,7 @@ fn generate(
     origin: &Origin<'_>,
     generator: &mut Generator,
     mut batches: Batches<'_>,
-) -> Result<(u64, Vec<String>), String> {
+) -> Result<(u64, Vec<String>), Refused> {
     let name = input.schema.as_deref().unwrap_or(&input.source);
     let loaded = schema_named(origin.schemas, name).ok_or_else(|| no_schema(input, name, origin.schemas))?;
     let records = input.records.or(loaded.schema.record_count).or(origin.default_records).unwrap_or(RECORDS);
@@ -153,7 +156,7 @@ fn generate(
     let said = |finding: &Diagnostic| line(finding, &loaded.shown, &loaded.text, false);
     let told = |found: Vec<Diagnostic>| {
         let lines: Vec<String> = found.iter().map(said).collect();
-        format!("input \"{}\": {}", input.source, lines.join("\n"))
+        Refused::from(format!("input \"{}\": {}", input.source, lines.join("\n")))
     };
     let mut warnings = offer_files(&loaded.schema, origin, generator);
     batches.of = Some(records);
@@ -233,15 +236,15 @@ pub fn schema_named<'s>(schemas: &'s [LoadedSchema], name: &str) -> Option<&'s L
     schemas.iter().rfind(|loaded| loaded.schema.name == name).or_else(|| schemas.iter().rfind(is_file))
 }
 
-fn no_schema(input: &Input, name: &str, schemas: &[LoadedSchema]) -> String {
+fn no_schema(input: &Input, name: &str, schemas: &[LoadedSchema]) -> Refused {
     let names: Vec<&str> = schemas.iter().map(|loaded| loaded.schema.name.as_str()).collect();
     let known = if names.is_empty() { "none was found".to_owned() } else { format!("known are {}", names.join(", ")) };
     let near = velostream_sql::suggest::did_you_mean(name, names.iter().copied());
     let near = near.map_or(String::new(), |near| format!("; {near}"));
-    format!("input \"{}\": there is no data schema \"{name}\"; {known}{near}", input.source)
+    Refused::at(NO_SCHEMA, input.span, format!("there is no data schema \"{name}\"; {known}{near}"))
 }
 
-fn read_file(input: &Input, path: &Path, batches: &mut Batches<'_>, generator: &mut Generator) -> Result<u64, String> {
+fn read_file(input: &Input, path: &Path, batches: &mut Batches<'_>, generator: &mut Generator) -> Result<u64, Refused> {
     let schema = input.schema.as_deref().unwrap_or(&input.source);
     let referred = generator.referred(schema);
     let mut value = Vec::new();
@@ -257,7 +260,7 @@ fn read_file(input: &Input, path: &Path, batches: &mut Batches<'_>, generator: &
         let key = key.map(|value| velostream_spec::record_text::text(value).into_owned());
         batches.push(key.as_deref().map(str::as_bytes), trimmed(&value), None)
     };
-    each_row(path, &mut publish).map_err(|error| format!("input \"{}\": {error}", input.source))?;
+    each_row(path, &mut publish).map_err(|error| Refused::at(BAD_FILE, input.span, error))?;
     Ok(batches.count)
 }
 

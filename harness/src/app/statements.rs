@@ -5,9 +5,12 @@
 
 use std::collections::BTreeSet;
 
+use velostream_spec::findings::NO_STATEMENT;
 use velostream_spec::spec::QueryTest;
 use velostream_sql::outline::{Outline, OutlineKind, only, outline};
 use velostream_sql::suggest;
+
+use super::refused::Refused;
 
 /// What is deployed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +28,7 @@ pub struct Deployed {
 }
 
 /// What a test deploys; the message says why it cannot be told.
-pub fn deployed(text: &str, test: &QueryTest) -> Result<Deployed, String> {
+pub fn deployed(text: &str, test: &QueryTest) -> Result<Deployed, Refused> {
     let outlines = outline(text);
     let tested = tested(&outlines, test)?;
     let makes = |o: &&Outline| o.is_query() || o.kind == OutlineKind::View;
@@ -36,7 +39,7 @@ pub fn deployed(text: &str, test: &QueryTest) -> Result<Deployed, String> {
     for name in &test.dependencies {
         let found: Vec<&Outline> = by_name(&outlines, name).collect();
         if found.is_empty() {
-            return Err(unknown("dependency", name, &outlines));
+            return Err(unknown("dependency", name, test, &outlines));
         }
         open.extend(found);
     }
@@ -77,7 +80,7 @@ fn by_name<'o>(outlines: &'o [Outline], name: &str) -> impl Iterator<Item = &'o 
 
 /// The statement of the test's name; else the only query; else the only one that writes a sink of the test, or reads its
 /// inputs.
-fn tested<'o>(outlines: &'o [Outline], test: &QueryTest) -> Result<&'o Outline, String> {
+fn tested<'o>(outlines: &'o [Outline], test: &QueryTest) -> Result<&'o Outline, Refused> {
     let queries: Vec<&Outline> = outlines.iter().filter(|o| o.is_query()).collect();
     if let Some(named) = queries.iter().find(|o| o.name.as_deref() == Some(&test.name)) {
         return Ok(named);
@@ -94,15 +97,17 @@ fn tested<'o>(outlines: &'o [Outline], test: &QueryTest) -> Result<&'o Outline, 
     let matching = if matching.is_empty() { queries.iter().filter(reads).collect() } else { matching };
     match matching[..] {
         [only] => Ok(only),
-        _ => Err(unknown("query", &test.name, outlines)),
+        _ => Err(unknown("query", &test.name, test, outlines)),
     }
 }
 
-fn unknown(what: &str, name: &str, outlines: &[Outline]) -> String {
+fn unknown(what: &str, name: &str, test: &QueryTest, outlines: &[Outline]) -> Refused {
     let names: Vec<&str> = outlines.iter().filter(|o| o.is_query()).filter_map(|o| o.name.as_deref()).collect();
     let near = suggest::closest(name, names.iter().copied());
     let near = near.map_or(String::new(), |near| format!("; did you mean \"{near}\"?"));
-    format!("the app has no statement for the {what} \"{name}\"; its statements are {}{near}", names.join(", "))
+    let message =
+        format!("the app has no statement for the {what} \"{name}\"; its statements are {}{near}", names.join(", "));
+    Refused::at(NO_STATEMENT, test.span, message)
 }
 
 #[cfg(test)]
@@ -157,9 +162,10 @@ CREATE TABLE names AS SELECT id FROM 'names.csv';
         let mut by_input = test("second", "");
         by_input.inputs = vec![input("two")];
         assert_eq!(deployed(APP, &by_input).map(|d| d.tested), Ok("three".to_owned()));
-        let error = deployed(APP, &test("tree", "")).expect_err("nothing matches");
+        let error = deployed(APP, &test("tree", "")).expect_err("nothing matches").shown("a", "");
         assert!(error.ends_with("one, two, three, names; did you mean \"three\"?"), "{error}");
-        let error = deployed(APP, &test("one", "    dependencies: [nmes]\n")).expect_err("no such statement");
+        let error =
+            deployed(APP, &test("one", "    dependencies: [nmes]\n")).expect_err("no such statement").shown("a", "");
         assert!(error.contains("dependency \"nmes\"") && error.ends_with("\"names\"?"), "{error}");
     }
 

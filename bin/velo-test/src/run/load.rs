@@ -19,6 +19,8 @@ pub struct AppFiles {
     pub app: App,
     /// Its spec.
     pub spec: Spec,
+    /// File of the spec, as shown.
+    pub spec_shown: String,
     /// Text of the spec: part of the run's id.
     pub spec_text: String,
     /// Its data schemas.
@@ -84,7 +86,7 @@ pub fn load(sql: &Path, spec: Option<&Path>, schemas: Option<&Path>) -> Result<A
         loaded.schema.name.clone_from(name);
         schemas.push(loaded);
     }
-    Ok(AppFiles { app, spec, spec_text, schemas, warnings })
+    Ok(AppFiles { app, spec, spec_shown: spec_path.display().to_string(), spec_text, schemas, warnings })
 }
 
 fn read(path: &Path) -> Result<String, String> {

@@ -101,6 +101,7 @@ impl Session {
         let test = AppTest {
             app: files.app.clone(),
             spec: &files.spec,
+            spec_text: (&files.spec_shown, &files.spec_text),
             schemas: &files.schemas,
             seed: options.seed,
             now_ms,

@@ -46,7 +46,60 @@ fn no_data_schema() {
     let test = spec(10, &[ANY]).replace("records: 10", "schema: order, records: 10");
     let ran = World::shop(&test).run(&["run", "shop.sql"]);
     assert_eq!(ran.code, Some(1));
-    assert!(ran.out.contains("there is no data schema \"order\"; known are orders"), "{}", ran.out);
+    let expect = "\
+    error: error[T0202]: there is no data schema \"order\"
+     --> shop.test.yaml:5:18
+      |
+    5 |       - {source: orders, schema: order, records: 10}
+      |                  ^^^^^^
+      |
+      = detail: known are orders; did you mean \"orders\"?
+";
+    assert!(ran.out.contains(expect), "{}", ran.out);
+}
+
+#[test]
+fn what_a_query_needs_is_not_there() {
+    let test = "\
+application: shop
+queries:
+  - name: large_orders
+    inputs: [{source: orders, records: 5}]
+    outputs:
+      - sink: larg
+        assertions: [{type: record_count, equals: 0}]
+  - name: small_orders
+    inputs: [{source: nothing, records: 5}]
+    assertions: [{type: record_count, equals: 0}]
+  - name: good
+    inputs: [{source: orders, data_file: orders.csv}]
+    assertions: [{type: record_count, equals: 0}]
+  - name: better
+    inputs: [{source: orders, records: 5}]
+    assertions: [{type: record_count, greater_than: 0}]
+";
+    let sql = format!(
+        "{ORDERS}
+CREATE STREAM better AS SELECT id FROM orders
+WITH ('better.type' = 'kafka_sink', 'better.topic' = 'better', 'better.format' = 'json');
+CREATE STREAM good AS SELECT id FROM orders
+WITH ('good.type' = 'kafka_sink', 'good.topic' = 'good', 'good.format' = 'json');
+"
+    );
+    let world = World::with(&[("shop.sql", &sql), ("schemas/orders.yaml", SCHEMA), ("shop.test.yaml", test)]);
+    let ran = world.run(&["run", "shop.sql"]);
+    assert_eq!(ran.code, Some(1));
+    for expect in [
+        "error[T0203]: the query has no sink \"larg\"\n     --> shop.test.yaml:6:",
+        "      = detail: it writes large\n",
+        "error[T0201]: the app has no statement for the query \"small_orders\"\n     --> shop.test.yaml:8:",
+        "      = detail: its statements are large_orders, better, good\n",
+        "error[T0204]: orders.csv: No such file or directory",
+        "     --> shop.test.yaml:12:",
+        "✓ better",
+    ] {
+        assert!(ran.out.contains(expect), "no {expect} in {}", ran.out);
+    }
 }
 
 #[test]
