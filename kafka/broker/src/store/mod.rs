@@ -9,7 +9,7 @@
 //! producers  sequences, open transactions, aborted ranges
 //! epochs     which leader epoch began at which offset
 //! buffers    memory of reads from files, used again
-//! segment    a run of batches in memory or in one file, with its sparse index
+//! segment    a run of batches in memory or in one file, with its sparse index; walk goes through one
 //! log        appends; read, maintain, compact, recover are its other halves, one file each
 //! checkpoint producers, epochs and aborted ranges on disk, so that opening reads the last segment only
 //! ```
@@ -39,6 +39,7 @@ mod recover;
 mod segment;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 use std::path::PathBuf;
 
