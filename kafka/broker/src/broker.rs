@@ -13,6 +13,7 @@ use crate::fault::{Fault, FaultError, Faults};
 use crate::group::{GroupConfig, Groups};
 use crate::journal::{Journal, JournalEntry, TopicRecord};
 use crate::server::{self, Counters, Node, Shared, now_ms};
+use crate::store::{Spill, SpillSpace};
 use crate::topics::{Topics, lock};
 use crate::txn::{Transactions, TxnConfig};
 
@@ -41,6 +42,11 @@ pub struct BrokerConfig {
     pub nodes: u16,
     /// Where everything is kept; `None`: in memory.
     pub dir: Option<PathBuf>,
+    /// Where a broker in memory puts closed segments while the batches of all its partitions together are above a bound;
+    /// `None`: all stays in memory. Of no effect with `dir`. What is read does not change, only where it comes from. The
+    /// files last as long as their segments and at most until the broker stops; a process that is killed leaves them. An
+    /// append that would need to spill and cannot is refused with the reason.
+    pub spill: Option<Spill>,
     /// Partitions of a topic whose creator names no number.
     pub default_partitions: u32,
     /// Topics that a client mentions are created, if its request allows it.
@@ -63,6 +69,7 @@ impl Default for BrokerConfig {
             port: 0,
             nodes: 1,
             dir: None,
+            spill: None,
             default_partitions: 1,
             auto_create_topics: false,
             maintain_every_ms: 5_000,
@@ -137,7 +144,9 @@ impl Broker {
         let held = config.dir.as_deref().map(claim).transpose()?;
         let path = config.dir.as_ref().map(|dir| dir.join("journal"));
         let (journal, entries) = Journal::open(path.as_deref()).map_err(BrokerError::Storage)?;
-        let topics = Topics::new(config.dir.as_ref().map(|dir| dir.join("topics")));
+        let spill = config.spill.as_ref().filter(|_| config.dir.is_none()).map(SpillSpace::open);
+        let spill = spill.transpose().map_err(BrokerError::Storage)?;
+        let topics = Topics::new(config.dir.as_ref().map(|dir| dir.join("topics")), spill);
         open_topics(&config, &topics, &entries)?;
         let now_ms = now_ms();
         let groups = Groups::restore(config.groups.clone(), &entries, now_ms);
@@ -220,7 +229,7 @@ impl Broker {
         }
     }
 
-    /// Stops: no new requests, all threads joined, everything synchronised to disk.
+    /// Stops: no new requests, all threads joined, everything synchronised to disk, and what was spilled removed.
     pub fn stop(mut self) -> Stats {
         self.halt();
         self.stats()
@@ -246,6 +255,9 @@ impl Broker {
                     self.shared.log(&format!("{}-{} could not be flushed: {error}", topic.name, partition.index));
                 }
             }
+        }
+        if let Err(error) = self.shared.topics.remove_spilled() {
+            self.shared.log(&format!("what was spilled could not be removed: {error}"));
         }
         if let Err(error) = lock(&self.shared.journal).flush() {
             self.shared.log(&format!("the journal could not be flushed: {error}"));

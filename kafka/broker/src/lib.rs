@@ -30,5 +30,5 @@ pub use broker::{Broker, BrokerConfig, BrokerError, Stats};
 pub use direct::{Direct, DirectError};
 pub use fault::{Fault, FaultError};
 pub use server::FRAME_BYTES_MAX;
-pub use store::{BatchBuilder, StoredRecord};
+pub use store::{BatchBuilder, Spill, StoredRecord};
 pub use topics::{TOPIC_NAME_MAX, TopicNameError, check_topic_name};

@@ -24,7 +24,7 @@ use super::checkpoint::{Checkpoint, read_framed, write_framed};
 use super::log::PartitionLog;
 use super::records::{Record, Walk};
 use super::segment::{SCAN_BYTES, Segment, damaged, log_path, remove_if_there};
-use super::{Maintained, codec};
+use super::{Maintained, Storage, codec};
 
 /// A pass takes no further segment once it knows so many keys.
 const KEYS_MAX: usize = 1 << 21;
@@ -147,7 +147,7 @@ impl PartitionLog {
         let mut bytes = 0;
         let fits = |s: &&Segment| {
             bytes += s.bytes;
-            bytes <= self.config.segment_bytes()
+            bytes <= self.segment_bytes()
         };
         self.segments[first..first + left].iter().take_while(fits).count().max(1)
     }
@@ -158,7 +158,7 @@ impl PartitionLog {
         let sources = &self.segments[first..first + joined];
         let created_ms = sources[joined - 1].created_ms;
         let mut target = match self.dir() {
-            None => Segment::in_memory(base, interval, created_ms),
+            None => Segment::in_memory(base, interval, created_ms, self.storage.share()),
             Some(dir) => Segment::create(log_path(dir, base).with_extension("cleaned"), base, interval, created_ms)?,
         };
         for source in sources {
@@ -174,6 +174,12 @@ impl PartitionLog {
         }
         target.sync()?;
         target.release();
+        // What was in a file stays in one: files come before memory.
+        if let Storage::Spill(space) = &self.storage
+            && sources.iter().any(Segment::is_spilled)
+        {
+            target.spill(space, interval)?;
+        }
         if let Some(dir) = self.dir() {
             let bases: Vec<u8> = sources.iter().flat_map(|s| s.base_offset.to_be_bytes()).collect();
             write_framed(&dir.join(SWAP_NAME), SWAP_KIND, &bases)?;

@@ -40,8 +40,8 @@ impl PartitionLog {
     /// Opens a partition and repairs what a crash left behind.
     pub fn open(storage: Storage, config: LogConfig, now_ms: i64) -> io::Result<(PartitionLog, Recovered)> {
         match &storage {
-            Storage::Memory => {
-                let first = Segment::in_memory(0, config.index_interval_bytes(), now_ms);
+            Storage::Memory | Storage::Spill(_) => {
+                let first = Segment::in_memory(0, config.index_interval_bytes(), now_ms, storage.share());
                 Ok((PartitionLog::with_segments(storage, config, vec![first]), Recovered::default()))
             }
             Storage::Dir(dir) => {
@@ -83,8 +83,17 @@ impl PartitionLog {
 
     pub(super) fn dir(&self) -> Option<&Path> {
         match &self.storage {
-            Storage::Memory => None,
+            Storage::Memory | Storage::Spill(_) => None,
             Storage::Dir(dir) => Some(dir),
+        }
+    }
+
+    /// Size at which a segment closes.
+    pub(super) fn segment_bytes(&self) -> u64 {
+        let configured = self.config.segment_bytes();
+        match &self.storage {
+            Storage::Memory | Storage::Dir(_) => configured,
+            Storage::Spill(space) => configured.min(space.segment_bytes_max()),
         }
     }
 
@@ -161,20 +170,26 @@ impl PartitionLog {
         Ok(offset)
     }
 
-    /// Appends to the active segment, after beginning a new one if they do not fit.
+    /// Appends to the active segment, or to a new one if they do not fit.
     fn store(&mut self, batches: &[Stored], epoch: i32, now_ms: i64) -> io::Result<()> {
         let bytes: u64 = batches.iter().map(|b| b.header.size as u64).sum();
-        let active = self.active();
-        let full = active.bytes + bytes > self.config.segment_bytes();
-        let old = now_ms.saturating_sub(active.created_ms) >= self.config.segment_ms();
-        if !active.is_empty() && (full || old) {
-            self.roll(now_ms)?;
-        }
+        self.prepare(bytes, now_ms)?;
         let first_offset = self.next_offset();
         self.active_mut().append(batches)?;
         self.since_checkpoint += bytes;
         self.epochs.assign(epoch, first_offset);
         Ok(())
+    }
+
+    /// Makes the active segment one that so many bytes go into, and room for them in memory.
+    pub(super) fn prepare(&mut self, bytes: u64, now_ms: i64) -> io::Result<()> {
+        let active = self.active();
+        let full = active.bytes + bytes > self.segment_bytes();
+        let old = now_ms.saturating_sub(active.created_ms) >= self.config.segment_ms();
+        if !active.is_empty() && (full || old) {
+            self.roll(now_ms)?;
+        }
+        self.make_room(bytes)
     }
 
     /// Closes the active segment and begins the next.
@@ -188,7 +203,9 @@ impl PartitionLog {
     pub(super) fn new_segment(&self, base_offset: i64, now_ms: i64) -> io::Result<Segment> {
         let interval = self.config.index_interval_bytes();
         match &self.storage {
-            Storage::Memory => Ok(Segment::in_memory(base_offset, interval, now_ms)),
+            Storage::Memory | Storage::Spill(_) => {
+                Ok(Segment::in_memory(base_offset, interval, now_ms, self.storage.share()))
+            }
             Storage::Dir(dir) => Segment::create(log_path(dir, base_offset), base_offset, interval, now_ms),
         }
     }

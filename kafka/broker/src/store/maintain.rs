@@ -9,7 +9,7 @@ use super::batch::{CONTROL, Header, Marker};
 use super::checkpoint::Checkpoint;
 use super::error::ReadError;
 use super::log::PartitionLog;
-use super::segment::{SCAN_BYTES, Segment};
+use super::segment::SCAN_BYTES;
 use super::{Maintained, Storage};
 
 /// Bytes appended before upkeep writes a checkpoint: bounds what opening after a kill reads back.
@@ -35,6 +35,7 @@ impl PartitionLog {
         if self.since_checkpoint > CHECKPOINT_BYTES {
             self.flush()?;
         }
+        self.give_room(now_ms, &mut done)?;
         Ok(done)
     }
 
@@ -128,22 +129,22 @@ impl PartitionLog {
     }
 
     fn truncate_memory(&mut self, offset: i64, now_ms: i64) -> io::Result<()> {
-        let first_offset = self.segments[0].base_offset;
-        let mut rest = Segment::in_memory(first_offset, self.config.index_interval_bytes(), now_ms);
-        let mut fresh = PartitionLog::with_segments(Storage::Memory, self.config.clone(), Vec::new());
+        let first = self.new_segment(self.segments[0].base_offset, now_ms)?;
+        let mut fresh = PartitionLog::with_segments(self.storage.clone(), self.config.clone(), vec![first]);
+        fresh.share_buffers(&self.buffers);
         for segment in &self.segments {
             let mut walk = segment.walk_from(i64::MIN, SCAN_BYTES)?;
             while let Some(found) = walk.next_batch()?.filter(|f| f.header.last_offset() < offset) {
                 let batch = walk.load(&found)?;
+                fresh.prepare(found.header.size as u64, now_ms)?;
                 fresh.replay(&found.header, &batch, now_ms);
-                rest.note(&found.header);
-                rest.keep(batch);
+                fresh.active_mut().note(&found.header);
+                fresh.active_mut().keep(batch);
             }
         }
-        if rest.is_empty() {
-            rest = Segment::in_memory(offset.min(self.next_offset()), self.config.index_interval_bytes(), now_ms);
+        if fresh.active().is_empty() {
+            *fresh.active_mut() = self.new_segment(offset.min(self.next_offset()), now_ms)?;
         }
-        fresh.segments.push(rest);
         fresh.log_start = self.log_start.min(fresh.next_offset());
         fresh.epochs.trim_front(fresh.log_start);
         fresh.producers.forget_aborted_below(fresh.log_start);

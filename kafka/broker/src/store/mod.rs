@@ -11,14 +11,16 @@
 //! buffers    memory of reads from files, used again
 //! segment    a run of batches in memory or in one file, with its sparse index; walk goes through one
 //! log        appends; read, maintain, compact, recover are its other halves, one file each
+//! spill      memory that logs share, and files for what is above its bound
 //! checkpoint producers, epochs and aborted ranges on disk, so that opening reads the last segment only
 //! ```
 //!
 //! Always true: offsets of stored batches ascend and never change; a batch is stored whole or not at all; an append that
 //! answered was written to its file (it survives the end of the process; a power cut may take what was not yet
-//! synchronised, which happens on roll and [`PartitionLog::flush`]). Only format 2 of record batches exists here.
+//! synchronised, which happens on roll and [`PartitionLog::flush`]), or is in memory. Only format 2 of record batches exists here.
 //!
-//! Cost of an append: one checksum, one walk over record lengths, one copy (memory) or one `writev` (file).
+//! Cost of an append: one checksum, one walk over record lengths, one copy (memory) or one `writev` (file); of one that
+//! spills also the write of a segment.
 
 mod batch;
 mod buffers;
@@ -37,6 +39,7 @@ mod read;
 mod records;
 mod recover;
 mod segment;
+mod spill;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -50,12 +53,15 @@ pub use build::{BatchBuilder, StoredRecord, for_each_record};
 pub use config::{ConfigEntry, LogConfig};
 pub use error::{AppendError, ReadError};
 pub use log::PartitionLog;
+pub use spill::{Spill, SpillSpace};
 
 /// Where a partition keeps its batches.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Storage {
     /// In memory; gone with the process.
     Memory,
+    /// In memory while there is room in this space, which other logs share, then in its files; gone with the log.
+    Spill(SpillSpace),
     /// In segment files in this folder, which is created when missing and belongs to this partition alone.
     Dir(PathBuf),
 }

@@ -3,6 +3,7 @@
 //! A file segment is `<base offset, 20 digits>.log`, the raw batches and nothing else, and once closed a `.index` beside
 //! it, without which it is read through on opening. Only the active segment keeps its file open. A batch's place is a
 //! byte of the file, or its number in memory. A failed write is taken back, so the file always ends with a whole batch.
+//! A closed segment in memory can be spilled: its batches go to a file that is removed with the segment.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice, Seek as _, Write as _};
@@ -15,6 +16,7 @@ use super::batch::{Header, Stored};
 use super::buffers::Buffers;
 use super::checkpoint::{read_framed, write_framed};
 use super::index::Index;
+use super::spill::{Share, SpillSpace, SpilledFile};
 use super::walk::{Source, Walk, parse};
 
 /// Bytes read at once to find a batch.
@@ -42,12 +44,18 @@ pub(super) struct Segment {
 }
 
 enum Data {
-    Memory(Vec<Bytes>),
+    Memory {
+        batches: Vec<Bytes>,
+        /// Where their bytes are counted.
+        share: Option<Share>,
+    },
     File {
         path: PathBuf,
         /// Open for the active segment only.
         active: Option<File>,
     },
+    /// What was in memory; closed.
+    Spilled(SpilledFile),
 }
 
 /// What one read took from a segment.
@@ -83,8 +91,8 @@ impl Segment {
         }
     }
 
-    pub fn in_memory(base_offset: i64, interval: u64, now_ms: i64) -> Segment {
-        Segment::empty(base_offset, interval, now_ms, Data::Memory(Vec::new()))
+    pub fn in_memory(base_offset: i64, interval: u64, now_ms: i64, share: Option<Share>) -> Segment {
+        Segment::empty(base_offset, interval, now_ms, Data::Memory { batches: Vec::new(), share })
     }
 
     /// Begins a new file; one that is there is replaced.
@@ -128,7 +136,7 @@ impl Segment {
     /// Bytes of the file, whether or not they are known to be batches.
     pub fn file_bytes(&self) -> io::Result<u64> {
         match &self.data {
-            Data::Memory(_) => Ok(self.bytes),
+            Data::Memory { .. } | Data::Spilled(_) => Ok(self.bytes),
             Data::File { path, .. } => Ok(std::fs::metadata(path)?.len()),
         }
     }
@@ -150,8 +158,8 @@ impl Segment {
     /// Takes a stored batch into the books.
     pub fn note(&mut self, h: &Header) {
         let at = match &self.data {
-            Data::Memory(batches) => batches.len() as u64,
-            Data::File { .. } => self.bytes,
+            Data::Memory { batches, .. } => batches.len() as u64,
+            Data::File { .. } | Data::Spilled(_) => self.bytes,
         };
         self.index.note(h.base_offset, at, h.size as u64, self.max_timestamp);
         self.bytes += h.size as u64;
@@ -163,9 +171,11 @@ impl Segment {
 
     /// Stores batches: all of them or none.
     pub fn append(&mut self, batches: &[Stored]) -> io::Result<()> {
+        debug_assert!(!self.is_spilled(), "only closed segments are spilled");
         self.reactivate()?;
+        let parts = || batches.iter().flat_map(|b| [&b.head[..], &b.body[..]]).collect::<Vec<_>>();
         if let Data::File { active: Some(file), .. } = &mut self.data
-            && let Err(error) = write_all(file, batches)
+            && let Err(error) = write_all(file, &parts())
         {
             let undone = file.set_len(self.bytes).and_then(|()| file.seek(io::SeekFrom::Start(self.bytes)));
             if undone.is_err() {
@@ -175,7 +185,7 @@ impl Segment {
         }
         for batch in batches {
             self.note(&batch.header);
-            if let Data::Memory(_) = self.data {
+            if let Data::Memory { .. } = self.data {
                 self.keep(batch.to_bytes());
             }
         }
@@ -184,9 +194,30 @@ impl Segment {
 
     /// Holds a batch that was noted, in memory.
     pub fn keep(&mut self, batch: Bytes) {
-        if let Data::Memory(kept) = &mut self.data {
-            kept.push(batch);
+        if let Data::Memory { batches, share } = &mut self.data {
+            if let Some(share) = share {
+                share.add(batch.len() as u64);
+            }
+            batches.push(batch);
         }
+    }
+
+    /// TRUE when the batches were moved from memory to a file.
+    pub fn is_spilled(&self) -> bool {
+        matches!(self.data, Data::Spilled(_))
+    }
+
+    /// Moves the batches of a closed segment from memory to a file; on error they stay where they are.
+    pub fn spill(&mut self, space: &SpillSpace, interval: u64) -> io::Result<()> {
+        let Data::Memory { batches, .. } = &self.data else { return Ok(()) };
+        let file = space.write(batches)?;
+        // The index has to name other places, so it is made anew.
+        let mut spilled = Segment::empty(self.base_offset, interval, self.created_ms, Data::Spilled(file));
+        for batch in batches {
+            spilled.note(&parse(batch)?);
+        }
+        *self = spilled;
+        Ok(())
     }
 
     /// After a write that failed and could not be taken back: cuts off what it left before anything else is done.
@@ -274,7 +305,7 @@ impl Segment {
     /// What stands in the file behind the known batches, up to byte `end`.
     pub fn walk_unknown(&self, end: u64) -> io::Result<Walk<'static>> {
         let Data::File { path, .. } = &self.data else {
-            return Err(io::Error::other("a segment in memory is all known"));
+            return Err(io::Error::other("only a file of a folder may hold unknown batches"));
         };
         let source = Source::Closed(File::open(path)?);
         Ok(Walk::new(source, self.bytes, end, SCAN_BYTES))
@@ -299,7 +330,8 @@ impl Segment {
     /// Batches from place `at` up to byte `end` of the file.
     fn walk_at(&self, at: u64, end: u64, chunk: usize) -> io::Result<Walk<'_>> {
         let source = match &self.data {
-            Data::Memory(batches) => Source::Memory(batches),
+            Data::Memory { batches, .. } => Source::Memory(batches),
+            Data::Spilled(file) => Source::Closed(File::open(file.path())?),
             Data::File { active: Some(file), .. } => Source::Active(file),
             Data::File { path, active: None } => Source::Closed(File::open(path)?),
         };
@@ -356,9 +388,8 @@ impl Segment {
     }
 }
 
-/// Writes batches with as few calls as the system allows.
-fn write_all(file: &mut File, batches: &[Stored]) -> io::Result<()> {
-    let parts: Vec<&[u8]> = batches.iter().flat_map(|b| [&b.head[..], &b.body[..]]).collect();
+/// Writes parts of batches with as few calls as the system allows.
+pub(super) fn write_all(file: &mut File, parts: &[&[u8]]) -> io::Result<()> {
     let mut slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
     let mut rest = &mut slices[..];
     // A zero-length body would look like a write that took nothing.

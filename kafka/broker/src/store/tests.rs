@@ -3,6 +3,7 @@
 mod compaction;
 mod damage;
 mod model;
+mod spill;
 
 use bytes::Bytes;
 

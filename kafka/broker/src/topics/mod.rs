@@ -15,7 +15,7 @@ use std::{fs, io};
 pub use name::{TOPIC_NAME_MAX, TopicNameError, check_topic_name};
 
 use crate::journal::{PartitionRecord, TopicRecord};
-use crate::store::{Buffers, LogConfig, PartitionLog, Recovered, Storage};
+use crate::store::{Buffers, LogConfig, PartitionLog, Recovered, SpillSpace, Storage};
 
 /// Locks, also after another thread panicked while it held the lock: the state machines keep their invariants per call.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -134,6 +134,8 @@ pub(crate) fn log_config(overrides: &BTreeMap<String, String>) -> Result<LogConf
 /// All topics.
 pub(crate) struct Topics {
     folder: Option<PathBuf>,
+    /// What logs without a folder share.
+    spill: Option<SpillSpace>,
     by_name: RwLock<BTreeMap<String, Arc<Topic>>>,
     /// For reads of all partitions.
     buffers: Buffers,
@@ -143,9 +145,9 @@ pub(crate) struct Topics {
 pub(crate) type OnOpened<'a> = &'a mut dyn FnMut(&str, usize, Recovered);
 
 impl Topics {
-    /// `folder` is that of the topics; without one everything stays in memory.
-    pub(crate) fn new(folder: Option<PathBuf>) -> Topics {
-        Topics { folder, by_name: RwLock::default(), buffers: Buffers::default() }
+    /// `folder` is that of the topics; without one everything is in memory, or in `spill`.
+    pub(crate) fn new(folder: Option<PathBuf>, spill: Option<SpillSpace>) -> Topics {
+        Topics { folder, spill, by_name: RwLock::default(), buffers: Buffers::default() }
     }
 
     /// Opens the logs of a topic and puts it under its name, in place of an older one.
@@ -172,9 +174,10 @@ impl Topics {
         now_ms: i64,
         opened: OnOpened<'_>,
     ) -> io::Result<Arc<Partition>> {
-        let storage = match self.topic_folder(&topic.name, topic.id) {
-            None => Storage::Memory,
-            Some(folder) => Storage::Dir(folder.join(index.to_string())),
+        let storage = match (self.topic_folder(&topic.name, topic.id), &self.spill) {
+            (Some(folder), _) => Storage::Dir(folder.join(index.to_string())),
+            (None, Some(space)) => Storage::Spill(space.clone()),
+            (None, None) => Storage::Memory,
         };
         let config =
             log_config(&topic.overrides).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
@@ -256,6 +259,11 @@ impl Topics {
         // Another incarnation of the name may already live beside it: then the folder of the name stays.
         drop(folder.parent().map(fs::remove_dir));
         Ok(())
+    }
+
+    /// Removes what was spilled, once nobody reads any more.
+    pub(crate) fn remove_spilled(&self) -> io::Result<()> {
+        self.spill.as_ref().map_or(Ok(()), SpillSpace::remove)
     }
 
     /// Another leader for a partition, or the same with a higher epoch.

@@ -4,6 +4,7 @@
 mod client;
 mod garbage;
 mod restart;
+mod spill;
 mod transactions;
 
 use std::sync::Arc;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
+use super::super::spill::{Spill, SpillSpace};
 use super::*;
 
 /// A producer as the model sees it.
@@ -89,7 +90,7 @@ impl Run {
             13 => drop(self.log.maintain(NOW + self.model.clock).unwrap()),
             14 => self.log.flush().unwrap(),
             _ => {
-                if self.storage != Storage::Memory {
+                if let Storage::Dir(_) = self.storage {
                     let (log, recovered) =
                         PartitionLog::open(self.storage.clone(), self.config.clone(), NOW + self.model.clock).unwrap();
                     prop_assert_eq!(recovered.cut_bytes, 0);
@@ -264,6 +265,21 @@ proptest! {
     fn a_log_in_files_is_a_list_of_records(segment_bytes in 100_u16..3_000, ops in ops()) {
         let dir = tempfile::tempdir().unwrap();
         run(Storage::Dir(dir.path().join("t/0")), segment_bytes, &ops)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 60, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_log_that_spills_is_a_list_of_records(
+        segment_bytes in 100_u16..3_000,
+        above_bytes in 0_u64..20_000,
+        ops in ops(),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let space = SpillSpace::open(&Spill { dir: dir.path().to_owned(), above_bytes }).unwrap();
+        run(Storage::Spill(space), segment_bytes, &ops)?;
     }
 }
 
