@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use velostream_broker::{Broker, BrokerConfig};
+use velostream_broker::{Broker, BrokerConfig, Spill};
 use velostream_harness::app::cluster::Cluster;
 use velostream_harness::app::execute::{self, AppTest};
 use velostream_harness::app::naming::{hash, plain};
@@ -22,6 +22,9 @@ use crate::progress::Progress;
 
 /// `now` of a run whose seed was given and whose time was not: 2025-01-01T12:00:00Z.
 const SEEDED_NOW_MS: i64 = 1_735_732_800_000;
+
+/// Records of a run are in memory up to this, and above it in its scratch folder: most tests never touch the disk.
+const SPILL_ABOVE_BYTES: u64 = 64 << 20;
 
 /// What the command line says about every app.
 #[derive(Clone, Debug, Default)]
@@ -60,7 +63,8 @@ impl Session {
     /// Starts the broker; with a cluster it stays empty.
     pub fn start(stop: StopHandle, cluster: Option<Cluster>, progress: Progress) -> Result<Session> {
         let scratch = tempfile::Builder::new().prefix("velo_test_").tempdir().context("make a folder for this run")?;
-        let broker = Broker::start(BrokerConfig::default())?;
+        let spill = Spill { dir: scratch.path().join("broker"), above_bytes: SPILL_ABOVE_BYTES };
+        let broker = Broker::start(BrokerConfig { spill: Some(spill), ..BrokerConfig::default() })?;
         Ok(Session { broker, scratch, stop, cluster, progress })
     }
 
@@ -149,4 +153,18 @@ pub fn now_text() -> String {
 /// Whole ms.
 pub fn millis(elapsed: Duration) -> u64 {
     u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_spills_into_its_scratch_folder_which_goes_with_it() {
+        let session = Session::start(StopHandle::new(), None, Progress::none()).expect("a free port");
+        let scratch = session.scratch.path().to_owned();
+        assert!(scratch.join("broker").is_dir());
+        drop(session);
+        assert!(!scratch.exists());
+    }
 }
