@@ -96,7 +96,10 @@ impl Node {
 
 /// Reads a text whose top is a map.
 pub fn read(text: &str) -> Result<Node, Box<Diagnostic>> {
-    let whole: Spanned<Tree> = serde_saphyr::from_str(text).map_err(|error| Box::new(malformed(&error, text)))?;
+    // Fields may be called `n` or `y`, and a value may be `no` or `on`: only `true` and `false` are booleans.
+    let options = serde_saphyr::options! { strict_booleans: true };
+    let whole: Spanned<Tree> =
+        serde_saphyr::from_str_with_options(text, options).map_err(|error| Box::new(malformed(&error, text)))?;
     let node = node(whole, text);
     match node.kind {
         Kind::Map(_) => Ok(node),
@@ -253,6 +256,17 @@ mod tests {
         if !matches!(node.kind, Kind::Map(_) | Kind::List(_)) {
             out.push(format!("{} | {}", node.words(), written(node.span)));
         }
+    }
+
+    #[test]
+    fn only_true_and_false_are_booleans() {
+        let top = read("a: n\nb: yes\nc: [Off, ON]\nd: true\ny: false\n").expect("YAML");
+        let kinds: Vec<(&str, &Kind)> = top.entries().iter().map(|e| (e.key.as_str(), &e.value.kind)).collect();
+        let text = |text: &str| Kind::Text(text.to_owned());
+        assert_eq!(kinds[..2], [("a", &text("n")), ("b", &text("yes"))]);
+        assert_eq!(kinds[3..], [("d", &Kind::Bool(true)), ("y", &Kind::Bool(false))]);
+        let items: Vec<Option<String>> = top.entries()[2].value.items().iter().map(Node::text).collect();
+        assert_eq!(items, [Some("Off".to_owned()), Some("ON".to_owned())]);
     }
 
     #[test]
