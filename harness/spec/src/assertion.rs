@@ -13,6 +13,18 @@ pub struct Assertion {
     pub kind: AssertionKind,
     /// Its `type`.
     pub span: Span,
+    /// Which records of the output it is about.
+    pub view: View,
+}
+
+/// What of an output is looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum View {
+    /// All records, as they came.
+    #[default]
+    Changes,
+    /// The last record of each message key, unless that is a deletion; records without a key all count.
+    Final,
 }
 
 /// Bounds of a count.

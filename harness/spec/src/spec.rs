@@ -173,9 +173,9 @@ pub struct TimeSimulation {
     pub start: Moment,
     /// Last; default: now.
     pub end: Moment,
-    /// Speed of publishing beside that of the times; only with `--real-time`.
+    /// Speed of publishing beside that of the times; records are published at once, so it has no effect.
     pub time_scale: f64,
-    /// Records a second; only with `--real-time`.
+    /// Records a second; the same.
     pub events_per_second: Option<f64>,
     /// Evenly from start to end; FALSE: anywhere between, in that order.
     pub sequential: bool,

@@ -13,6 +13,7 @@ use std::time::Duration;
 use velostream_runtime::clock::monotonic;
 use velostream_runtime::job::RunReport;
 use velostream_runtime::stop::StopHandle;
+use velostream_spec::assertion::{Assertion, AssertionKind};
 use velostream_spec::check::{Context, Memory};
 use velostream_spec::generate::Generator;
 use velostream_spec::report::{QueryReport, Status};
@@ -24,6 +25,7 @@ use velostream_types::topic::TopicRecord;
 use super::capture;
 use super::deploy::{self, App, Bound, Env, JobEnd, JobOptions, Wire};
 use super::judge::{Judged, Sink, SinkPlace, dead_letters, judge, sink_of};
+use super::memory;
 use super::naming::{NameParts, test_topic};
 use super::order::order;
 use super::publish::{self, Encoding, LoadedSchema, Origin, Target, topic_of};
@@ -174,6 +176,11 @@ impl Session<'_> {
         let mut settings = deploy::settings(self.test.spec.config.iter().map(|(k, v)| (k.as_str(), v.as_str())));
         let wires = deploy::wiring(&app, self.test.env, &settings);
         self.kept.statement = deployed.statement.clone();
+        let measures_memory = |of: &Assertion| matches!(of.kind, AssertionKind::MemoryUsage { .. });
+        let of_outputs = query.outputs.iter().flat_map(|output| &output.assertions);
+        if query.assertions.iter().chain(of_outputs).any(measures_memory) {
+            memory::reset_peak();
+        }
         let topics = self.topics(number);
         self.publish(query, &wires, &topics, run)?;
         let broker = topics.broker(self.samples(query, &wires, &topics)?);
@@ -199,7 +206,7 @@ impl Session<'_> {
             now_ms: self.test.now_ms,
             timeout: Duration::from_millis(timeout_ms.unwrap_or(TIMEOUT_MS)),
         };
-        let before = memory();
+        let before = memory::now();
         let of = run.inputs.iter().map(|(_, records)| records).sum();
         let read = |records| (self.tell)(Told::Running { query: &query.name, records, of });
         let (end, notices) = deploy::run(plan, broker, options, &folder, stop, &read);
@@ -211,7 +218,7 @@ impl Session<'_> {
             JobEnd::TimedOut(report) => return Err(timed_out(&report, options.timeout).into()),
         };
         let dead = dead_letters(&topics, &letter_topics, &letters)?;
-        let memory = memory().zip(before).map(|(now, before)| Memory {
+        let memory = memory::now().zip(before).map(|(now, before)| Memory {
             peak_bytes: report.peak_rss_bytes.unwrap_or(now),
             growth_bytes: now as i64 - before as i64,
         });
@@ -442,9 +449,4 @@ fn first_rows(sink: &Sink, topics: &Topics, rows: usize) -> Result<Vec<String>, 
         SinkPlace::Other => {}
     }
     Ok(lines)
-}
-
-/// Resident memory of the process now, bytes.
-fn memory() -> Option<u64> {
-    velostream_runtime::memory::resident_bytes()
 }

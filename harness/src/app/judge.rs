@@ -1,9 +1,10 @@
 //! What a query gave, before its assertions: which are about which sink, one scan over each, and the facts beside it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use velostream_runtime::job::{MetricSeries, RunReport};
-use velostream_spec::assertion::{Assertion, AssertionKind, MetricType};
+use velostream_spec::assertion::{Assertion, AssertionKind, MetricType, View};
 use velostream_spec::check::{About, Context, DeadLetter, Facts, Fold, Inputs, Memory, Series, fold};
 use velostream_spec::findings::NO_SINK;
 use velostream_spec::outcome::Outcome;
@@ -144,24 +145,11 @@ fn of_sink(
         let mut each = |record: &Record<'_>| who.iter().for_each(|at| folds[*at].input(&input.source, record));
         capture::topic(judged.topics, topic, false, &mut each)?;
     }
-    let timed = assertions.iter().any(|assertion| matches!(assertion.kind, AssertionKind::Latency { .. }));
-    let mut seen = 0_u64;
-    let mut each = |record: &Record<'_>| {
-        folds.iter_mut().for_each(|fold| fold.record(record));
-        seen += 1;
-        if seen.is_multiple_of(EVERY) {
-            (judged.progress)(seen);
-        }
-    };
-    let scanned = match sink.map(|sink| &sink.place) {
-        Some(SinkPlace::Topic(topic)) => capture::topic(judged.topics, topic, timed, &mut each)?,
-        Some(SinkPlace::File(path)) => capture::file(path, None, &mut each)?,
-        Some(SinkPlace::Other) | None => capture::Scanned::default(),
-    };
+    let (scans, warnings) = scan(sink, assertions, &mut folds, judged)?;
     let files = |path: &Path| resolved(&judged.folders, path);
     let series: Vec<Series> = judged.report.metrics.iter().map(series_of).collect();
-    let facts = Facts {
-        records: scanned.records,
+    let facts = |view| Facts {
+        records: if view == View::Final { scans.last } else { scans.all },
         context: judged.context,
         now_ms: judged.now_ms,
         elapsed_ms: Some(judged.report.elapsed_s * 1e3),
@@ -170,8 +158,62 @@ fn of_sink(
         metrics: Some(&series),
         files: &files,
     };
-    let outcomes = folds.into_iter().map(|fold| fold.finish(&facts)).collect();
-    Ok((outcomes, scanned.warnings))
+    let outcomes = folds.into_iter().zip(assertions).map(|(fold, of)| fold.finish(&facts(of.view))).collect();
+    Ok((outcomes, warnings))
+}
+
+/// Records that the assertions of each view saw.
+#[derive(Clone, Copy, Debug, Default)]
+struct Scans {
+    all: u64,
+    last: u64,
+}
+
+/// Shows a sink's records to its assertions: all of them to those about changes, then the last of each key to those about
+/// the final view, by a second scan.
+fn scan(
+    sink: Option<&Sink>,
+    assertions: &[&Assertion],
+    folds: &mut [Box<dyn Fold>],
+    judged: &Judged<'_>,
+) -> Result<(Scans, Vec<String>), String> {
+    let timed = assertions.iter().any(|assertion| matches!(assertion.kind, AssertionKind::Latency { .. }));
+    let records = |each: &mut dyn FnMut(&Record<'_>)| match sink.map(|sink| &sink.place) {
+        Some(SinkPlace::Topic(topic)) => capture::topic(judged.topics, topic, timed, each),
+        Some(SinkPlace::File(path)) => capture::file(path, None, each),
+        Some(SinkPlace::Other) | None => Ok(capture::Scanned::default()),
+    };
+    let of_view =
+        |view: View| -> Vec<usize> { (0..assertions.len()).filter(|at| assertions[*at].view == view).collect() };
+    let (changes, finals) = (of_view(View::Changes), of_view(View::Final));
+    let mut last: BTreeMap<Box<[u8]>, (u32, i64)> = BTreeMap::new();
+    let mut seen = 0_u64;
+    let scanned = records(&mut |record| {
+        changes.iter().for_each(|at| folds[*at].record(record));
+        if let (Some(key), false) = (record.key, finals.is_empty()) {
+            last.insert(key.into(), (record.partition, record.offset));
+        }
+        seen += 1;
+        if seen.is_multiple_of(EVERY) {
+            (judged.progress)(seen);
+        }
+    })?;
+    let (mut scans, mut warnings) = (Scans { all: scanned.records, last: 0 }, scanned.warnings);
+    if finals.is_empty() {
+        return Ok((scans, warnings));
+    }
+    if let Some(Sink { name, place: SinkPlace::File(_) }) = sink {
+        warnings.push(format!("rows of a file have no keys: the final view of {name} is all of them"));
+    }
+    records(&mut |record| {
+        let place = (record.partition, record.offset);
+        let stays = record.key.is_none_or(|key| last.get(key) == Some(&place));
+        if stays && record.row.is_some() {
+            scans.last += 1;
+            finals.iter().for_each(|at| folds[*at].record(record));
+        }
+    })?;
+    Ok((scans, warnings))
 }
 
 /// A path of a spec: relative to the spec's folder, or to the app's where it is not there.

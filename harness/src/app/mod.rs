@@ -11,6 +11,7 @@ pub mod deploy;
 pub mod execute;
 pub mod judge;
 pub mod local;
+pub mod memory;
 pub mod naming;
 pub mod order;
 pub mod publish;

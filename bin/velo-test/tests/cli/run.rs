@@ -232,3 +232,38 @@ queries:
     assert_eq!(query["status"], "error");
     assert!(query["error"].as_str().is_some_and(|error| error.contains("did not end within 1 ms")), "{query}");
 }
+
+/// Regions change with each order; the last record of each is what the table holds.
+#[test]
+fn changes_and_the_final_view() {
+    let sql = "\
+CREATE STREAM orders (id BIGINT NOT NULL, region STRING, amount DECIMAL(10,2))
+WITH ('type' = 'kafka_source', 'topic' = 'orders', 'format' = 'json');
+CREATE TABLE totals AS SELECT region, COUNT(*) AS n FROM orders GROUP BY region EMIT CHANGES
+WITH ('totals.type' = 'kafka_sink', 'totals.topic' = 'totals', 'totals.format' = 'json', 'totals.key' = 'region');
+";
+    let test = "\
+application: shop
+queries:
+  - name: totals
+    view: final
+    inputs: [{source: orders, records: 500}]
+    assertions:
+      - {type: record_count, equals: 2}
+      - {type: no_duplicates, key_fields: [region]}
+      - {type: aggregate_check, function: SUM, field: n, expected: '500'}
+      - {type: record_count, equals: 500, view: changes}
+    outputs:
+      - sink: totals
+        view: changes
+        assertions:
+          - {type: record_count, equals: 500}
+          - {type: template, expression: 'sum(n) == 500', view: final}
+          - {type: no_duplicates, key_fields: [region]}
+";
+    let world = World::with(&[("shop.sql", sql), ("schemas/orders.yaml", SCHEMA), ("shop.test.yaml", test)]);
+    let report = world.run(&["run", "shop.sql", "-o", "json"]).report();
+    let assertions = report["queries"][0]["assertions"].as_array().unwrap_or_else(|| panic!("{report}"));
+    let verdicts: Vec<bool> = assertions.iter().map(|assertion| assertion["passed"] == true).collect();
+    assert_eq!(verdicts, [true, true, true, true, true, true, false], "{report}");
+}

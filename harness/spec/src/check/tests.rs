@@ -13,7 +13,7 @@ use std::sync::Arc;
 use velostream_types::{Span, Value};
 
 use super::{About, Context, DeadLetter, Facts, Memory, Series, fold};
-use crate::assertion::{Assertion, AssertionKind};
+use crate::assertion::{Assertion, AssertionKind, View};
 use crate::data_file::DataFile;
 use crate::outcome::Outcome;
 use crate::record::{Header, Record, Row};
@@ -89,7 +89,7 @@ impl Run {
 
     /// What becomes of an assertion about the sink `trades`.
     pub(crate) fn check(&self, kind: AssertionKind) -> Outcome {
-        let assertion = Assertion { kind, span: Span { start: 0, end: 0 } };
+        let assertion = Assertion { kind, span: Span { start: 0, end: 0 }, view: View::Changes };
         let about = About { sink: "trades", query: "trades", context: &self.context };
         let mut fold = fold(&assertion, &about);
         let wanted = fold.inputs();

@@ -3,7 +3,7 @@
 use super::shape::{COUNT, Key, NUMBER, Object, PERCENT, POSITIVE, RATE, Shape, TEXTS, Tagged, key};
 use super::words::{
     AGGREGATES, DIRECTIONS, DISTRIBUTION_TYPES, FIELD_OPERATORS, FILE_FORMATS, FILE_MODES, METRIC_OPERATORS,
-    METRIC_TYPES, PERCENTILE_MODES,
+    METRIC_TYPES, PERCENTILE_MODES, VIEWS,
 };
 use crate::findings::UNKNOWN_ASSERTION;
 
@@ -22,6 +22,8 @@ const OPERATOR: Key =
     key("operator", Shape::Word(&METRIC_OPERATORS), "How the value is compared.").default("greater_than");
 const VALUE: Key = key("value", NUMBER, "With what it is compared.");
 const BETWEEN: Key = key("between", Shape::Pair(&NUMBER), "Least and greatest value, for the operator `between`.");
+const VIEW: Key =
+    key("view", Shape::Word(&VIEWS), "All records, or the last of each key; without it what the sink or query says.");
 const LABELS: Key = key("labels", Shape::Map(&Shape::Text), "Only series with these labels count.");
 const TOLERANCE: Key = key("tolerance", POSITIVE, "How far it may be off.").default("0.0001");
 
@@ -40,6 +42,7 @@ static RECORD_COUNT: Object = Object {
         MAX,
         key("between", Shape::Pair(&COUNT), "Least and greatest number, both included."),
         key("expression", Shape::Text, "The number, or a comparison that holds: `{{inputs.trades.count}} * 0.9`."),
+        VIEW,
     ],
 };
 
@@ -49,19 +52,20 @@ static SCHEMA_CONTAINS: Object = Object {
     keys: &[
         key("fields", TEXTS, "The fields.").required(),
         key("key_field", Shape::Text, "Field that the message keys are of; some record has one."),
+        VIEW,
     ],
 };
 
 static NO_NULLS: Object = Object {
     name: "no_nulls",
     doc: "Fields that are never NULL.",
-    keys: &[key("fields", TEXTS, "The fields; without it those of the first record.")],
+    keys: &[key("fields", TEXTS, "The fields; without it those of the first record."), VIEW],
 };
 
 static FIELD_IN_SET: Object = Object {
     name: "field_in_set",
     doc: "Every value of a field is one of these.",
-    keys: &[FIELD, key("values", TEXTS, "The values it may have.").required()],
+    keys: &[FIELD, key("values", TEXTS, "The values it may have.").required(), VIEW],
 };
 
 static FIELD_VALUES: Object = Object {
@@ -71,6 +75,7 @@ static FIELD_VALUES: Object = Object {
         FIELD,
         key("operator", Shape::Word(&FIELD_OPERATORS), "How values are compared.").required(),
         key("value", Shape::Scalar, "With what they are compared.").required(),
+        VIEW,
     ],
 };
 
@@ -82,6 +87,7 @@ static AGGREGATE_CHECK: Object = Object {
         FIELD,
         key("expected", Shape::Text, "The value it has: a number, or an expression.").required(),
         TOLERANCE,
+        VIEW,
     ],
 };
 
@@ -92,6 +98,7 @@ static JOIN_COVERAGE: Object = Object {
         key("min_match_rate", RATE, "The share at least, 0 to 1.").required(),
         key("left_source", Shape::Text, "Input whose records count."),
         key("right_source", Shape::Text, "The input it is joined to."),
+        VIEW,
     ],
 };
 
@@ -101,6 +108,7 @@ static TEMPLATE: Object = Object {
     keys: &[
         key("expression", Shape::Text, "The expression: `all(r.price > 0 for r in records)`.").required(),
         key("description", Shape::Text, "What it says, for the report."),
+        VIEW,
     ],
 };
 
@@ -164,6 +172,7 @@ static NO_DUPLICATES: Object = Object {
         key("allow_updates", Shape::Flag, "A later record of a key with other values is no duplicate.")
             .default("false"),
         key("max_duplicate_percent", PERCENT, "Share of duplicates that is still right, percent."),
+        VIEW,
     ],
 };
 
@@ -175,6 +184,7 @@ static ORDERING: Object = Object {
         DIRECTION,
         key("partition_by", Shape::Text, "Only records with the same value of this field are compared."),
         key("allow_equal", Shape::Flag, "Equal values may follow each other.").default("true"),
+        VIEW,
     ],
 };
 
@@ -186,6 +196,7 @@ static COMPLETENESS: Object = Object {
         key("key_field", Shape::Text, "Field of input and output.").required(),
         key("min_completeness", RATE, "Share of the keys at least, 0 to 1.").default("1.0"),
         key("required_fields", TEXTS, "Fields that every record of the output has."),
+        VIEW,
     ],
 };
 
@@ -197,6 +208,7 @@ static TABLE_FRESHNESS: Object = Object {
         key("max_age_ms", COUNT, "Age at most."),
         key("max_lag_ms", COUNT, "Ms behind the newest input at most."),
         key("min_records", COUNT, "Rows at least."),
+        VIEW,
     ],
 };
 
@@ -235,6 +247,7 @@ static DATA_QUALITY: Object = Object {
         key("string_patterns", Shape::List(&Shape::Object(&STRING_PATTERN)), "Patterns of texts."),
         key("referential_integrity", Shape::List(&Shape::Object(&INTEGRITY)), "Values that inputs have."),
         key("min_quality_score", RATE, "Share of the checks that hold, 0 to 1; without it all have to."),
+        VIEW,
     ],
 };
 
@@ -296,6 +309,7 @@ static WINDOW_BOUNDARY: Object = Object {
         key("tolerance_ms", COUNT, "How far times may be off.").default("0"),
         key("verify_containment", Shape::Flag, "The time has to be within the window.").default("true"),
         key("verify_alignment", Shape::Flag, "The start has to be a multiple of the size.").default("false"),
+        VIEW,
     ],
 };
 
@@ -310,6 +324,7 @@ static LATENCY: Object = Object {
         key("p95_latency_ms", POSITIVE, "95 of 100 are at most this."),
         key("p50_latency_ms", POSITIVE, "Half are at most this."),
         min_records("10"),
+        VIEW,
     ],
 };
 
@@ -325,6 +340,7 @@ static DISTRIBUTION: Object = Object {
         key("max_value", NUMBER, "Greatest."),
         key("tolerance", POSITIVE, "How far each may be off, as a share.").default("0.1"),
         min_records("100"),
+        VIEW,
     ],
 };
 
@@ -341,6 +357,7 @@ static PERCENTILE: Object = Object {
         key("p999", NUMBER, "Bound of the 99.9th percentile."),
         key("mode", Shape::Word(&PERCENTILE_MODES), "Which side of the bounds is right.").default("less_than"),
         min_records("10"),
+        VIEW,
     ],
 };
 
@@ -355,6 +372,7 @@ static EVENT_ORDERING: Object = Object {
         key("allow_gaps", Shape::Flag, "Times may be far apart.").default("true"),
         key("max_out_of_order_percent", PERCENT, "Share that may be out of order, percent."),
         key("max_gap_ms", COUNT, "How far apart they may be."),
+        VIEW,
     ],
 };
 

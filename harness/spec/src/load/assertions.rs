@@ -11,10 +11,11 @@ use super::limits::{apart, exclusive, ordered, pair_ordered, states_something};
 use super::tree::Node;
 use super::words::{
     AGGREGATES, DIRECTIONS, DISTRIBUTION_TYPES, FIELD_OPERATORS, FILE_FORMATS, FILE_MODES, METRIC_OPERATORS,
-    METRIC_TYPES, MetricOperator, PERCENTILE_MODES,
+    METRIC_TYPES, MetricOperator, PERCENTILE_MODES, VIEWS,
 };
 use crate::assertion::{
-    Assertion, AssertionKind, CountBounds, Direction, FieldOperator, Integrity, MetricTest, NumericRange, StringPattern,
+    Assertion, AssertionKind, CountBounds, Direction, FieldOperator, Integrity, MetricTest, NumericRange,
+    StringPattern, View,
 };
 use crate::findings::{BAD_PATTERN, Findings, KEYS_DISAGREE, MISSING_KEY, NO_EFFECT};
 use crate::spec::FileFormat;
@@ -25,13 +26,14 @@ const PERCENTILES: [(&str, f64); 6] =
     [("p50", 0.50), ("p75", 0.75), ("p90", 0.90), ("p95", 0.95), ("p99", 0.99), ("p999", 0.999)];
 const COUNT_KEYS: [&str; 5] = ["equals", "greater_than", "less_than", "min", "max"];
 
-/// The assertions of a list; what is wrong with one was said before, and leaves it out.
-pub fn read(items: &[Node], findings: &mut Findings) -> Vec<Assertion> {
+/// The assertions of a list, about this view where they name none; what is wrong with one was said before, and leaves it out.
+pub fn read(items: &[Node], view: View, findings: &mut Findings) -> Vec<Assertion> {
     let tagged = items.iter().filter_map(|node| fields::tagged_of(node, &ASSERTION));
     tagged
         .filter_map(|TaggedFields { tag, tag_span, fields }| {
             let mut reader = Reader { tag, tag_span, fields, findings };
-            Some(Assertion { kind: reader.kind()?, span: tag_span })
+            let view = fields.word("view", &VIEWS).unwrap_or(view);
+            Some(Assertion { kind: reader.kind()?, span: tag_span, view })
         })
         .collect()
 }

@@ -12,7 +12,8 @@ use super::moment;
 use super::queries;
 use super::spec_keys::{INPUT, OUTPUT, QUERY, SINK, SINK_TYPE, SOURCE_TYPE, SPEC, TIME_SIMULATION, TOPIC_NAMING};
 use super::tree;
-use super::words::{FILE_FORMATS, RECORD_FORMATS};
+use super::words::{FILE_FORMATS, RECORD_FORMATS, VIEWS};
+use crate::assertion::View;
 use crate::findings::{Findings, KEYS_DISAGREE, Loaded, NO_EFFECT};
 use crate::spec::{
     CaptureFormat, Endpoint, Input, InputFrom, OutputTest, QueryTest, Spec, TimeSimulation, TopicNaming,
@@ -71,6 +72,7 @@ impl Reader {
             let finding = Diagnostic::error(KEYS_DISAGREE, entry.value.span, message);
             self.findings.push(finding.hint("add \"capture_schema\", a path or the schema itself"));
         }
+        let view = f.word("view", &VIEWS).unwrap_or_default();
         let inputs = f.objects("inputs", &INPUT);
         let outputs = f.objects("outputs", &SINK);
         QueryTest {
@@ -85,20 +87,21 @@ impl Reader {
                 .map(|(i, f)| self.input(f, &format!("{path}.inputs[{i}]")))
                 .collect(),
             output: f.object("output", &OUTPUT).and_then(|output| output.tagged("sink_type", &SINK_TYPE)).map(endpoint),
-            outputs: outputs.into_iter().map(|sink| self.output(sink)).collect(),
-            assertions: assertions::read(f.items("assertions"), &mut self.findings),
-            metric_assertions: assertions::read(f.items("metric_assertions"), &mut self.findings),
+            outputs: outputs.into_iter().map(|sink| self.output(sink, view)).collect(),
+            assertions: assertions::read(f.items("assertions"), view, &mut self.findings),
+            metric_assertions: assertions::read(f.items("metric_assertions"), view, &mut self.findings),
             timeout_ms: f.count_if_given("timeout_ms"),
             capture_format,
             capture_schema,
         }
     }
 
-    fn output(&mut self, f: Fields<'_>) -> OutputTest {
+    fn output(&mut self, f: Fields<'_>, view: View) -> OutputTest {
+        let view = f.word("view", &VIEWS).unwrap_or(view);
         OutputTest {
             sink: f.text("sink"),
             span: f.entry("sink").map_or_else(|| f.span(), |entry| entry.value.span),
-            assertions: assertions::read(f.items("assertions"), &mut self.findings),
+            assertions: assertions::read(f.items("assertions"), view, &mut self.findings),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::assertion_keys::ASSERTION;
 use super::shape::{ABOVE_ZERO, COUNT, Key, Object, RATE, Shape, TEXTS, Tagged, key};
-use super::words::{FILE_FORMATS, RECORD_FORMATS};
+use super::words::{FILE_FORMATS, RECORD_FORMATS, VIEWS};
 use crate::findings::UNKNOWN_WORD;
 
 const ASSERTIONS: Shape = Shape::List(&Shape::Tagged(&ASSERTION));
@@ -10,6 +10,9 @@ const DESCRIPTION: Key = key("description", Shape::Text, "What it is about.");
 const FAULT_INJECTION: Key = key("fault_injection", Shape::Any, "Broken, repeated and late records.").later();
 const DLQ: Key = key("dlq", Shape::Any, "Capture of dead letters.").later();
 const TABLE_STATE: Key = key("table_state", Shape::Any, "Table that is kept of the captured records.").later();
+const VIEW: Key =
+    key("view", Shape::Word(&VIEWS), "What assertions look at that do not say: all records, or the last of each key.")
+        .default("changes");
 const PATH: Key = key("path", Shape::Text, "The file, relative to the spec's folder.").required();
 const FORMAT: Key = key("format", Shape::Word(&FILE_FORMATS), "Its format; without it the extension tells.");
 const TOPIC: Key = key("topic", Shape::Text, "The topic, where the SQL names none.");
@@ -76,6 +79,7 @@ pub static QUERY: Object = Object {
         key("timeout_ms", Shape::Count(1, u64::MAX), "How long it may take."),
         key("capture_format", Shape::Word(&RECORD_FORMATS), "Format of the captured records.").default("json"),
         key("capture_schema", Shape::Text, "Schema of these: a path, or the schema itself."),
+        VIEW,
         key("metric_assertions", ASSERTIONS, "Assertions about metrics, evaluated before the job ends."),
         FAULT_INJECTION,
         DLQ,
@@ -90,6 +94,7 @@ pub static SINK: Object = Object {
     keys: &[
         key("sink", Shape::Text, "Topic, path or query name.").required(),
         key("assertions", ASSERTIONS, "What has to be true of it."),
+        VIEW,
     ],
 };
 

@@ -1,7 +1,7 @@
 //! The words that keys take, each beside what it stands for.
 
 use super::shape::Meaning;
-use crate::assertion::{AggregateFunction, Direction, DistributionType, FieldOperator, MetricType};
+use crate::assertion::{AggregateFunction, Direction, DistributionType, FieldOperator, MetricType, View};
 use crate::schema::FieldType;
 use crate::spec::{CaptureFormat, FileFormat};
 
@@ -83,6 +83,9 @@ pub static AGGREGATES: Meaning<AggregateFunction, 5> = [
 /// `direction`
 pub static DIRECTIONS: Meaning<Direction, 2> =
     [("ascending", Direction::Ascending), ("descending", Direction::Descending)];
+
+/// `view`
+pub static VIEWS: Meaning<View, 2> = [("changes", View::Changes), ("final", View::Final)];
 
 /// `mode` of `file_contains`; TRUE: one value is enough.
 pub static FILE_MODES: Meaning<bool, 2> = [("all", false), ("any", true)];

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use velostream_types::{Span, Value};
 
-use crate::assertion::{AggregateFunction, Assertion, AssertionKind as Kind, CountBounds, Direction};
+use crate::assertion::{AggregateFunction, Assertion, AssertionKind as Kind, CountBounds, Direction, View};
 use crate::check::tests::record;
 use crate::check::{About, Context, Facts, Fold, fold};
 use crate::record::Row;
@@ -28,7 +28,10 @@ fn folds(context: &Context, expected: &str) -> Vec<Box<dyn Fold>> {
         },
     ];
     let about = About { sink: "trades", query: "trades", context };
-    kinds.into_iter().map(|kind| fold(&Assertion { kind, span: Span::new(0, 0) }, &about)).collect()
+    kinds
+        .into_iter()
+        .map(|kind| fold(&Assertion { kind, span: Span::new(0, 0), view: View::Changes }, &about))
+        .collect()
 }
 
 /// The sum of so many prices is exact where floats have lost cents long before. With `VELO_SHARE=1` a million records
