@@ -19,6 +19,9 @@ use velostream_harness::scenario::run_file;
 #[derive(Debug, Parser)]
 #[command(name = "velo-test", version, arg_required_else_help = true)]
 struct Args {
+    /// Say more on standard error: the version, what jobs log, and the text of statements that are not valid
+    #[arg(short, long, global = true)]
+    verbose: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -47,10 +50,14 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let result = match Args::parse().command {
-        Command::Run(args) => run::run(&args),
-        Command::RunAll(args) => run::run_all(&args),
-        Command::Validate(args) => validate::run(&args),
+    let Args { verbose, command } = Args::parse();
+    if verbose {
+        eprintln!("velo-test {}", env!("CARGO_PKG_VERSION"));
+    }
+    let result = match command {
+        Command::Run(args) => run::run(&args, verbose),
+        Command::RunAll(args) => run::run_all(&args, verbose),
+        Command::Validate(args) => validate::run(&args, verbose),
         Command::Schema(args) => schema::schema(&args),
         Command::Scenario { files, bless } => scenarios(&files, bless),
         Command::Broker(args) => broker::run(args),

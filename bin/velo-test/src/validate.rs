@@ -10,6 +10,7 @@ use velostream_harness::app::deploy::App;
 use velostream_harness::app::validate::{Invalid, Validated, validate};
 use velostream_spec::load::find;
 use velostream_sql::diag::{Diagnostic, line, render};
+use velostream_sql::outline::outline;
 
 use crate::output::{print, style};
 
@@ -29,7 +30,7 @@ pub struct ValidateArgs {
 }
 
 /// Validates apps and prints what is wrong with each.
-pub fn run(args: &ValidateArgs) -> Result<ExitCode> {
+pub fn run(args: &ValidateArgs, verbose: bool) -> Result<ExitCode> {
     let (mut out, mut files, mut failed) = (String::new(), 0, 0);
     for path in args.paths.iter().flat_map(|path| sql_files(path)) {
         files += 1;
@@ -37,6 +38,9 @@ pub fn run(args: &ValidateArgs) -> Result<ExitCode> {
             Ok(app) => {
                 let validated = validate(&app, &|name| std::env::var(name).ok());
                 describe(&mut out, &app, &validated);
+                if verbose {
+                    show_statements(&app, &validated);
+                }
                 validated.is_valid()
             }
             Err(error) => {
@@ -98,6 +102,19 @@ fn describe(out: &mut String, app: &App, validated: &Validated) {
     }
     for finding in warnings {
         let _ = writeln!(out, "{}", line(finding, &app.shown, &app.text, colour));
+    }
+}
+
+/// The text of the statements that are not valid, on standard error.
+fn show_statements(app: &App, validated: &Validated) {
+    let outlines = outline(&app.text);
+    for Invalid { number, line, .. } in &validated.invalid {
+        let Some(statement) = outlines.iter().find(|outline| outline.number == *number) else { continue };
+        eprintln!("{}, statement {number}:", app.shown);
+        let text = &app.text[statement.span.start as usize..statement.span.end as usize];
+        for (n, text) in (*line..).zip(text.lines()) {
+            eprintln!("{n:>5} | {text}");
+        }
     }
 }
 

@@ -88,6 +88,7 @@ struct Given {
 /// What is known from one query to the next.
 struct Session<'t> {
     test: &'t AppTest<'t>,
+    stop: &'t StopHandle,
     tell: Tell<'t>,
     generator: Generator,
     given: BTreeMap<String, Given>,
@@ -109,7 +110,7 @@ pub fn run(test: &AppTest<'_>, stop: &StopHandle, tell: Tell<'_>, steps: &mut dy
     let schemas = test.schemas.iter().map(|loaded| &loaded.schema);
     let generator = Generator::new(test.seed, test.now_ms, schemas);
     let (given, rows, kept) = (BTreeMap::new(), steps.rows(), Kept::default());
-    let mut session = Session { test, tell, generator, given, rows, kept };
+    let mut session = Session { test, stop, tell, generator, given, rows, kept };
     let mut runs: Vec<QueryReport> = Vec::new();
     for number in order(&test.spec.queries, test.only.as_deref()) {
         let query = &test.spec.queries[number];
@@ -118,7 +119,7 @@ pub fn run(test: &AppTest<'_>, stop: &StopHandle, tell: Tell<'_>, steps: &mut dy
         }
         tell(Told::Begun { query: &query.name });
         let begun = monotonic();
-        let mut run = session.query(number, query, stop);
+        let mut run = session.query(number, query);
         run.duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         tell(Told::Ended { report: &run });
         let Kept { statement, rows, notices } = std::mem::take(&mut session.kept);
@@ -129,7 +130,7 @@ pub fn run(test: &AppTest<'_>, stop: &StopHandle, tell: Tell<'_>, steps: &mut dy
 }
 
 impl Session<'_> {
-    fn query(&mut self, number: usize, query: &QueryTest, stop: &StopHandle) -> QueryReport {
+    fn query(&mut self, number: usize, query: &QueryTest) -> QueryReport {
         let mut run = QueryReport { name: query.name.clone(), status: Status::Skipped, ..QueryReport::default() };
         // A name that is asked for is run whatever its spec says.
         if query.skip && self.test.only.is_none() {
@@ -137,7 +138,7 @@ impl Session<'_> {
         }
         let ended = match self.test.publish_only {
             true => self.try_publish(number, query, &mut run),
-            false => self.try_query(number, query, stop, &mut run),
+            false => self.try_query(number, query, &mut run),
         };
         match ended {
             Ok(()) if run.assertions.iter().all(|outcome| outcome.passed) => run.status = Status::Passed,
@@ -164,13 +165,7 @@ impl Session<'_> {
         self.publish(&QueryTest { inputs: own, ..query.clone() }, &wires, &self.topics(number), run)
     }
 
-    fn try_query(
-        &mut self,
-        number: usize,
-        query: &QueryTest,
-        stop: &StopHandle,
-        run: &mut QueryReport,
-    ) -> Result<(), Refused> {
+    fn try_query(&mut self, number: usize, query: &QueryTest, run: &mut QueryReport) -> Result<(), Refused> {
         let deployed = deployed(&self.test.app.text, query)?;
         let app = App { text: deployed.text.clone(), ..self.test.app.clone() };
         let mut settings = deploy::settings(self.test.spec.config.iter().map(|(k, v)| (k.as_str(), v.as_str())));
@@ -209,7 +204,7 @@ impl Session<'_> {
         let before = memory::now();
         let of = run.inputs.iter().map(|(_, records)| records).sum();
         let read = |records| (self.tell)(Told::Running { query: &query.name, records, of });
-        let (end, notices) = deploy::run(plan, broker, options, &folder, stop, &read);
+        let (end, notices) = deploy::run(plan, broker, options, &folder, self.stop, &read);
         self.kept.notices = notices;
         let report = match end {
             JobEnd::Done(report) => report,
@@ -350,7 +345,11 @@ impl Session<'_> {
             let given = &self.given;
             let earlier = |name: &str| given.get(name).map(|given| (given.topics.clone(), given.topic.clone()));
             let (query, source, tell) = (query.name.as_str(), input.source.as_str(), self.tell);
-            let progress = |records, of| tell(Told::Publishing { query, source, records, of });
+            let stop = self.stop;
+            let progress = |records, of| {
+                tell(Told::Publishing { query, source, records, of });
+                stop.reason().is_none()
+            };
             let target = Target { topics, topic, encoding, progress: &progress };
             let (count, warnings) = publish::publish(input, &target, &origin, &mut self.generator, &earlier)?;
             run.warnings.extend(warnings);

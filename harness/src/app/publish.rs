@@ -60,8 +60,8 @@ pub struct Target<'t> {
     pub topic: &'t str,
     /// How its values are encoded.
     pub encoding: Encoding,
-    /// Hears how many records were published, and of how many where that is known.
-    pub progress: &'t dyn Fn(u64, Option<u64>),
+    /// Hears how many records were published, and of how many where that is known; FALSE ends it.
+    pub progress: &'t dyn Fn(u64, Option<u64>) -> bool,
 }
 
 /// Encoding of published values.
@@ -290,7 +290,7 @@ struct Batches<'t> {
     headers: Vec<u8>,
     count: u64,
     of: Option<u64>,
-    progress: &'t dyn Fn(u64, Option<u64>),
+    progress: &'t dyn Fn(u64, Option<u64>) -> bool,
 }
 
 impl<'t> Batches<'t> {
@@ -338,8 +338,8 @@ impl<'t> Batches<'t> {
             None => (self.count % u64::from(partitions)) as u32,
         };
         self.count += 1;
-        if self.count.is_multiple_of(EVERY) {
-            (self.progress)(self.count, self.of);
+        if self.count.is_multiple_of(EVERY) && !(self.progress)(self.count, self.of) {
+            return Err("the run was stopped".to_owned());
         }
         self.writer.push(partition, timestamp_ms, key, value, headers)
     }

@@ -30,9 +30,3 @@ pub trait Steps {
     /// This test ended.
     fn after(&mut self, _step: &Step<'_>) {}
 }
-
-/// All of them, one after the other.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct AtOnce;
-
-impl Steps for AtOnce {}

@@ -42,14 +42,14 @@ pub struct RunAllArgs {
 }
 
 /// Runs the command.
-pub fn run_all(args: &RunAllArgs) -> Result<ExitCode> {
+pub fn run_all(args: &RunAllArgs, verbose: bool) -> Result<ExitCode> {
     let apps = matching(&args.dir, &args.pattern, &args.skip)?;
     if apps.is_empty() {
         let left = if args.skip.is_empty() { "" } else { " that is not skipped" };
         return refused(&format!("error: no file of {} matches {}{left}", args.dir.display(), args.pattern));
     }
     let options =
-        Options { timeout_ms: args.timeout_ms, default_timeout_ms: Some(TIMEOUT_MS), ..args.shared.options() };
+        Options { timeout_ms: args.timeout_ms, default_timeout_ms: Some(TIMEOUT_MS), ..args.shared.options(verbose) };
     in_session(&args.shared, Progress::on_terminal(), |session| {
         let apps = apps.into_iter().map(|sql| (sql, None)).collect();
         let suite = suite::run(session, args.dir.display().to_string(), apps, &args.shared, &options);

@@ -3,6 +3,7 @@
 
 mod all;
 mod load;
+mod log;
 mod one;
 mod published;
 mod sources;
@@ -17,7 +18,6 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Args;
 use velostream_harness::app::cluster::Cluster;
-use velostream_harness::app::steps::AtOnce;
 use velostream_runtime::stop::{StopHandle, StopReason};
 use velostream_types::time::{NS_PER_MS, parse_instant};
 
@@ -112,8 +112,9 @@ struct SharedArgs {
 }
 
 impl SharedArgs {
-    fn options(&self) -> Options {
+    fn options(&self, verbose: bool) -> Options {
         Options {
+            verbose,
             seed: self.seed,
             now_ms: self.now,
             shards: self.shards,
@@ -141,14 +142,14 @@ fn instant(text: &str) -> Result<i64, String> {
 }
 
 /// Runs the command.
-pub fn run(args: &RunArgs) -> Result<ExitCode> {
+pub fn run(args: &RunArgs, verbose: bool) -> Result<ExitCode> {
     let progress = if args.step { Progress::none() } else { Progress::on_terminal() };
     in_session(&args.shared, progress, |session| match args.sql.is_dir() {
         true if args.step => {
             refused("error: --step goes through the queries of one app: name an SQL file, not a folder")
         }
-        true => folder(args, session),
-        false => app(args, session),
+        true => folder(args, verbose, session),
+        false => app(args, verbose, session),
     })
 }
 
@@ -197,17 +198,17 @@ fn brokers(shared: &SharedArgs, stop: &StopHandle) -> Result<(Option<Cluster>, O
 }
 
 impl RunArgs {
-    fn options(&self) -> Options {
+    fn options(&self, verbose: bool) -> Options {
         Options {
             timeout_ms: self.timeout_ms,
             only: self.query.clone(),
             publish_only: self.data_only,
-            ..self.shared.options()
+            ..self.shared.options(verbose)
         }
     }
 }
 
-fn app(args: &RunArgs, session: &Session) -> Result<ExitCode> {
+fn app(args: &RunArgs, verbose: bool, session: &Session) -> Result<ExitCode> {
     let files = match load::load(&args.sql, args.spec.as_deref(), args.shared.schemas.as_deref()) {
         Ok(files) => files,
         Err(error) => return refused(&error),
@@ -217,10 +218,10 @@ fn app(args: &RunArgs, session: &Session) -> Result<ExitCode> {
         return refused(&format!("error: the spec has no query \"{name}\"; its queries are {}", names.join(", ")));
     }
     let output = args.shared.output;
-    let (options, queries) = (args.options(), files.spec.queries.len());
+    let (options, queries) = (args.options(verbose), files.spec.queries.len());
     let report = match args.step {
         true => session.run(&files, &options, &mut Stepper::new(stdin().lock(), stderr(), queries)),
-        false => session.run(&files, &options, &mut AtOnce),
+        false => session.run(&files, &options, &mut log::Log::of(&options, &files.app.name)),
     };
     match args.data_only {
         true => published::show(output, &[&report])?,
@@ -229,7 +230,7 @@ fn app(args: &RunArgs, session: &Session) -> Result<ExitCode> {
     Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn folder(args: &RunArgs, session: &Session) -> Result<ExitCode> {
+fn folder(args: &RunArgs, verbose: bool, session: &Session) -> Result<ExitCode> {
     let found = load::in_folder(&args.sql);
     if found.is_empty() {
         return refused(&format!(
@@ -239,7 +240,7 @@ fn folder(args: &RunArgs, session: &Session) -> Result<ExitCode> {
         ));
     }
     let apps = found.into_iter().map(|(sql, spec)| (sql, Some(spec))).collect();
-    let mut suite = suite::run(session, args.sql.display().to_string(), apps, &args.shared, &args.options());
+    let mut suite = suite::run(session, args.sql.display().to_string(), apps, &args.shared, &args.options(verbose));
     if let Some(name) = &args.query {
         suite.apps.retain(|app| app.report.as_ref().is_none_or(|report| !report.queries.is_empty()));
         if suite.apps.is_empty() && !session.is_stopped() {

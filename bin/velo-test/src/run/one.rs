@@ -45,6 +45,8 @@ pub struct Options {
     pub publish_only: bool,
     /// Jobs go through the production client.
     pub production: bool,
+    /// What jobs log is shown.
+    pub verbose: bool,
     /// Folder that the records of outputs are kept in.
     pub save: Option<PathBuf>,
 }

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use velostream_harness::app::steps::AtOnce;
 use velostream_runtime::clock::monotonic;
 use velostream_spec::assertion::AssertionKind;
 use velostream_spec::report::{AppResult, Suite};
@@ -12,6 +11,7 @@ use velostream_spec::spec::{QueryTest, Spec};
 
 use super::SharedArgs;
 use super::load::{self, AppFiles};
+use super::log::Log;
 use super::one::{Options, Session, millis, now_text};
 
 /// An app to run.
@@ -62,7 +62,7 @@ fn one(session: &Session, app: &App, options: &Options) -> AppResult {
     let began = monotonic();
     let mut result = AppResult { name: app.name.clone(), ..AppResult::default() };
     match &app.files {
-        Ok(files) => result.report = Some(session.run(files, options, &mut AtOnce)),
+        Ok(files) => result.report = Some(session.run(files, options, &mut Log::of(options, &app.name))),
         Err(error) => result.error = Some(error.clone()),
     }
     result.duration_ms = millis(began.elapsed());

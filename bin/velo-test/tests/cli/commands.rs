@@ -87,3 +87,20 @@ fn containers_are_for_those_who_ask() {
         }
     }
 }
+
+#[test]
+fn more_is_said_on_request() {
+    let sql = crate::world::ORDERS.replace("SELECT id, region", "SELECT id, regin");
+    let world = World::with(&[("shop.sql", &sql)]);
+    let ran = world.run(&["validate", "shop.sql", "-v"]);
+    assert_eq!(ran.code, Some(1));
+    let version = format!("velo-test {}\n", env!("CARGO_PKG_VERSION"));
+    assert!(ran.err.starts_with(&version), "{}", ran.err);
+    assert!(ran.err.contains("shop.sql, statement 2:\n    4 | CREATE STREAM large_orders AS\n"), "{}", ran.err);
+    assert!(ran.err.contains("    5 | SELECT id, regin, amount FROM orders"), "{}", ran.err);
+    assert_eq!(world.run(&["validate", "shop.sql"]).err, "");
+    let world = World::shop(&crate::world::spec(3, &["type: record_count, less_than: 4"]));
+    let ran = world.run(&["--verbose", "run", "shop.sql", "-o", "json"]);
+    ran.passed();
+    assert!(ran.err.starts_with(&version) && ran.err.contains("shop: large_orders: made topic large"), "{}", ran.err);
+}

@@ -201,3 +201,34 @@ fn a_folder_is_all_that_is_below_it() {
     let none = World::with(&[("notes.txt", "")]).run(&["run", "."]);
     assert!(none.code == Some(1) && none.err.contains("in it and in the folders below"), "{}", none.err);
 }
+
+/// INT in the middle of a long run.
+#[test]
+fn a_signal_ends_the_run_and_leaves_nothing() {
+    // More than any machine publishes before the test is over.
+    let test = spec(2_000_000_000, &["type: record_count, greater_than: 0"]);
+    let world = World::with(&[
+        ("shop.sql", crate::world::ORDERS),
+        ("schemas/orders.yaml", SCHEMA),
+        ("shop.test.yaml", &test),
+        ("tmp/keep", ""),
+    ]);
+    let tmp = world.path("tmp");
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_velo-test"))
+        .args(["run", "shop.sql", "-o", "json"])
+        .current_dir(world.path("."))
+        .env("TMPDIR", &tmp)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("the binary starts");
+    let entries = || std::fs::read_dir(&tmp).expect("a folder").count();
+    while entries() < 2 {
+        assert!(child.try_wait().expect("it can be asked").is_none(), "it ended before it began");
+        std::thread::yield_now();
+    }
+    let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(killed.expect("kill is there").success());
+    assert_eq!(child.wait().expect("it ends").code(), Some(130));
+    assert_eq!(entries(), 1, "its scratch folder is gone");
+}
