@@ -81,10 +81,14 @@ impl Fold for Completeness {
         }
     }
 
-    fn finish(self: Box<Self>, _: &Facts<'_>) -> Outcome {
+    fn finish(self: Box<Self>, facts: &Facts<'_>) -> Outcome {
         let Completeness { case, input_source, key_field, min, required_fields, keys, .. } = *self;
         let sink = &case.sink;
-        let wanted = format!("at least {} of the keys", float_text(min));
+        let wanted = if min < 1.0 {
+            format!("a share of at least {} of the keys", float_text(min))
+        } else {
+            "all of the keys".to_owned()
+        };
         if self.input_records > 0 && keys.is_empty() {
             let near = self.input_columns.near(&key_field);
             let message = format!(
@@ -103,7 +107,8 @@ impl Fold for Completeness {
             let more = total - found - missing.len() as u64;
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
             let message = format!("{message}; missing: {}{more}{near}", missing.join(", "));
-            case.failed(message, wanted, format!("{found} of {total}"))
+            let actual = format!("{} ({found} of {total})", float_text((share * 1e6).round() / 1e6));
+            case.failed(message, wanted, if min < 1.0 { actual } else { format!("{found} of {total}") })
         } else if self.lacking.count() > 0 {
             let message = format!(
                 "every record of {sink} has to have {}; {} without",
@@ -113,7 +118,15 @@ impl Fold for Completeness {
             case.failed(message, listed(&required_fields), counted(self.lacking.count(), "record") + " without")
                 .with_rows(self.lacking)
         } else {
-            let nothing = (total == 0).then(|| format!("{input_source} has no records, so nothing can be missing"));
+            let is_input = facts.context.inputs.contains_key(&input_source);
+            let nothing = (total == 0).then(|| match is_input {
+                true => format!("{input_source} has no records, so nothing can be missing"),
+                false => {
+                    let known: Vec<&str> = facts.context.inputs.keys().map(String::as_str).collect();
+                    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                    format!("no input \"{input_source}\" was published, so nothing can be missing; there is {known}")
+                }
+            });
             case.passed(message).warn_if(nothing)
         };
         outcome

@@ -14,6 +14,9 @@ pub(crate) fn told(bounds: &CountBounds) -> String {
     if let Some(equals) = bounds.equals {
         return format!("exactly {equals}");
     }
+    if let CountBounds { min: Some(min), max: Some(max), greater_than: None, less_than: None, .. } = bounds {
+        return format!("from {min} to {max}");
+    }
     let parts = [
         ("more than", bounds.greater_than),
         ("at least", bounds.min),
@@ -89,11 +92,11 @@ impl Fold for RecordCount {
         if bounds != CountBounds::default() && !hold(&bounds, facts.records) {
             return judged(&case, &bounds, facts.records, "record", &of);
         }
-        let value = match running {
-            Ok(running) => running.finish(facts.context),
-            Err((at, message)) => Err(format!("at character {}: {message}", character(&text, at))),
+        let (value, sides) = match running {
+            Ok(running) => (running.finish(facts.context), running.sides(facts.context)),
+            Err((at, message)) => (Err(format!("at character {}: {message}", character(&text, at))), None),
         };
-        by_expression(&case, &text, value, facts.records).detail("expression", text)
+        by_expression(&case, &text, value, sides, facts.records).detail("expression", text)
     }
 }
 
@@ -102,7 +105,21 @@ pub(crate) fn character(text: &str, offset: usize) -> usize {
     text.char_indices().take_while(|(at, _)| *at < offset).count() + 1
 }
 
-fn by_expression(case: &Case, text: &str, value: Result<Datum<'_>, String>, records: u64) -> Outcome {
+/// What a message and `actual` say of a comparison that is false, with the values it compared.
+pub(crate) fn refuted(sides: Option<String>, shown: String) -> (String, String) {
+    match sides {
+        Some(sides) => (format!(": {sides} is {shown}"), format!("{shown}: {sides}")),
+        None => (String::new(), shown),
+    }
+}
+
+fn by_expression(
+    case: &Case,
+    text: &str,
+    value: Result<Datum<'_>, String>,
+    sides: Option<String>,
+    records: u64,
+) -> Outcome {
     let sink = &case.sink;
     let found = counted(records, "record");
     let value = match value {
@@ -124,7 +141,10 @@ fn by_expression(case: &Case, text: &str, value: Result<Datum<'_>, String>, reco
             let message = format!("{found} in {sink}, and `{text}` is {shown}");
             case.failed(message, format!("{shown} ± {}", slack.text()), records.to_string()).detail("value", shown)
         }
-        _ => case.failed(format!("{found} in {sink}, and `{text}` does not hold"), text, shown),
+        _ => {
+            let (because, shown) = refuted(sides, shown);
+            case.failed(format!("{found} in {sink}, and `{text}` does not hold{because}"), text, shown)
+        }
     }
 }
 

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::assertion::Direction;
 use crate::check::columns::Columns;
-use crate::check::outcomes::{Case, are, counted};
+use crate::check::outcomes::{Case, are, counted, percent_text};
 use crate::check::rows::Offenders;
-use crate::check::windows::time_ms;
+use crate::check::windows::{shown_like, time_ms};
 use crate::check::{Facts, Fold};
 use crate::outcome::{Cell, Outcome};
 use crate::record::Record;
@@ -87,13 +87,13 @@ impl Fold for EventOrdering {
                 Direction::Ascending => farthest.saturating_sub(slack),
                 Direction::Descending => farthest.saturating_add(slack),
             };
-            self.late.add(record, || cells(format!("{word} {bound} ms")));
+            self.late.add(record, || cells(format!("{word} {}", shown_like(bound, row.get(field)))));
         }
         if let Some(gap) = self.rule.gap_ms()
             && ms.abs_diff(*last) > gap
         {
             let near = *last;
-            self.gaps.add(record, || cells(format!("within {gap} ms of {near} ms")));
+            self.gaps.add(record, || cells(format!("within {gap} ms of {}", shown_like(near, row.get(field)))));
         }
         *last = ms;
         *farthest = match self.rule.direction {
@@ -118,7 +118,8 @@ impl Fold for EventOrdering {
                 counted(times, "record"),
                 are(disorder)
             );
-            case.failed(message, wanted, format!("{disorder} of {times}")).with_rows(late)
+            let share = rule.max_out_of_order_percent.map_or_else(String::new, |_| percent_text(percent));
+            case.failed(message, wanted, format!("{share}{disorder} of {times}")).with_rows(late)
         } else if far > 0 {
             let gap = rule.gap_ms().unwrap_or_default();
             let message = format!(

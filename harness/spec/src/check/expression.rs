@@ -88,6 +88,20 @@ enum Comparison {
     LessOrEqual,
 }
 
+impl Comparison {
+    /// As it is written.
+    const fn sign(self) -> &'static str {
+        match self {
+            Comparison::Equal => "==",
+            Comparison::NotEqual => "!=",
+            Comparison::Greater => ">",
+            Comparison::GreaterOrEqual => ">=",
+            Comparison::Less => "<",
+            Comparison::LessOrEqual => "<=",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Arithmetic {
     Add,

@@ -44,8 +44,9 @@ impl Fold for Contained {
         let has: Vec<&str> = columns.names().collect();
         let missing: Vec<&String> = fields.iter().filter(|field| !columns.has(field)).collect();
         if !missing.is_empty() {
-            let missing: Vec<String> = missing.iter().map(|field| format!("{field}{}", columns.near(field))).collect();
-            let message = format!("no record of {sink} has {}", listed(&missing));
+            let named: Vec<String> = missing.iter().map(|field| format!("{field}{}", columns.near(field))).collect();
+            let missing: Vec<&str> = missing.into_iter().map(String::as_str).collect();
+            let message = format!("no record of {sink} has {}", listed(&named));
             return case.failed(message, wanted, has.join(", ")).detail("missing", missing);
         }
         match key_field {

@@ -102,11 +102,9 @@ pub(crate) fn contains(
         let (mut rows, mut columns) = (0, Columns::default());
         let read = each_row(facts, &path, format, |_, row| {
             rows += 1;
-            match row.get(&field) {
-                Some(value) => {
-                    missing.remove(&*text(value));
-                }
-                None => columns.add(row),
+            columns.add(row);
+            if let Some(value) = row.get(&field) {
+                missing.remove(&*text(value));
             }
         });
         let wanted = if any { format!("one of {}", expected.join(", ")) } else { expected.join(", ") };
@@ -120,10 +118,12 @@ pub(crate) fn contains(
         let outcome = if holds {
             let nothing = expected.is_empty().then(|| "no value is given, so any file passes".to_owned());
             case.passed(format!("{field} in {file} has {}", listed(&found))).warn_if(nothing)
-        } else {
+        } else if rows > 0 && !columns.has(&field) {
+            let has: Vec<&str> = columns.names().collect();
             let near = columns.near(&field);
-            let message =
-                format!("no {field}{near} in the {} of {file} is {}", counted(rows, "row"), absent.join(" or "));
+            case.failed(format!("no row of {file} has a field {field}{near}"), wanted, has.join(", "))
+        } else {
+            let message = format!("no {field} in the {} of {file} is {}", counted(rows, "row"), absent.join(" or "));
             let actual = if found.is_empty() { "none of them".to_owned() } else { found.join(", ") };
             case.failed(message, wanted, actual)
         };

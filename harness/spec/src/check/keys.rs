@@ -6,7 +6,7 @@ use velostream_types::Value;
 
 use crate::check::columns::Columns;
 use crate::check::number::Number;
-use crate::check::outcomes::{Case, counted, listed};
+use crate::check::outcomes::{Case, counted, listed, percent_text};
 use crate::check::rows::Offenders;
 use crate::check::{Facts, Fold};
 use crate::outcome::{Cell, Outcome};
@@ -173,7 +173,9 @@ impl Fold for NoDuplicates {
                 Some(percent) => format!("at most {} % duplicates", float_text(percent)),
                 None => "no duplicates".to_owned(),
             };
-            case.failed(message, wanted, counted(broken, "duplicate")).with_rows(duplicates)
+            let share = max_percent.map_or_else(String::new, |_| percent_text(percent));
+            let actual = format!("{share}{} in {}", counted(broken, "duplicate"), counted(records, "record"));
+            case.failed(message, wanted, actual).with_rows(duplicates)
         };
         outcome.detail("distinct_keys", distinct).detail("duplicates", broken).warn_if(warning)
     }

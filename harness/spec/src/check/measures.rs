@@ -3,7 +3,7 @@
 //! Messages name bounds, never the figures: those differ from run to run and stand under `measured`.
 
 use crate::check::outcomes::{AtEnd, Case, counted, listed};
-use crate::check::windows::{event_time_ms, time_ms};
+use crate::check::windows::{header_time_ms, time_ms};
 use crate::check::{Facts, Fold, Inputs};
 use crate::outcome::Outcome;
 use crate::record::Record;
@@ -145,7 +145,9 @@ impl Fold for Freshness {
     }
 
     fn input(&mut self, _: &str, record: &Record<'_>) {
-        self.newest_input = self.newest_input.max(event_time_ms(record).or_else(|| made_at(record)));
+        // A message timestamp comes last: records of a file have that of publishing.
+        let time = header_time_ms(record).or_else(|| made_at(record)).or(record.timestamp_ms);
+        self.newest_input = self.newest_input.max(time);
     }
 
     fn record(&mut self, record: &Record<'_>) {

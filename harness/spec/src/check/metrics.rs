@@ -1,6 +1,9 @@
 //! `metric_counter`, `metric_gauge` and `metric_exists`: series by the exact name of their metric and their labels.
 //!
-//! Counters count records, which are the same in every run; what a gauge shows may not be, so it stands under `measured`.
+//! Counters count rows, and a gauge shows the last of them in the order of the statement's rows: both are the same in
+//! every run of one seed.
+
+use std::collections::BTreeSet;
 
 use crate::assertion::{MetricTest, MetricType};
 use crate::check::outcomes::{AtEnd, Case, listed};
@@ -15,7 +18,9 @@ fn series<'f>(
     name: &str,
     labels: &[(String, String)],
 ) -> Result<Vec<&'f Series>, Box<Outcome>> {
-    let missing = |message: String, actual: String| Box::new(case.failed(message, format!("a metric {name}"), actual));
+    let wanted = if labels.is_empty() { String::new() } else { format!(" with {}", labels_text(labels)) };
+    let missing =
+        |message: String, actual: String| Box::new(case.failed(message, format!("a metric {name}{wanted}"), actual));
     let Some(metrics) = facts.metrics else {
         return Err(missing(format!("metric {name} cannot be read: metrics were off"), "no metrics".to_owned()));
     };
@@ -23,18 +28,37 @@ fn series<'f>(
     if named.is_empty() {
         let near = velostream_sql::suggest::closest(name, metrics.iter().map(|series| series.name.as_str()));
         let near = near.map(|near| format!(" (did you mean \"{near}\"?)")).unwrap_or_default();
-        return Err(missing(format!("there is no metric {name}{near}"), "no such metric".to_owned()));
+        let known: BTreeSet<&str> = metrics.iter().map(|series| series.name.as_str()).collect();
+        return Err(missing(format!("there is no metric {name}{near}"), shortened(known, "no metrics")));
     }
-    let found: Vec<&Series> =
-        named.into_iter().filter(|series| labels.iter().all(|label| series.labels.contains(label))).collect();
-    if found.is_empty() {
-        let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        return Err(missing(
-            format!("metric {name} has no series with {}", listed(&labels)),
-            "no such series".to_owned(),
-        ));
+    let has = |series: &Series| labels.iter().all(|label| series.labels.contains(label));
+    if !named.iter().any(|series| has(series)) {
+        let known: BTreeSet<String> =
+            named.iter().filter(|s| !s.labels.is_empty()).map(|s| labels_text(&s.labels)).collect();
+        let message = format!("metric {name} has no series with {}", labels_text(labels));
+        return Err(missing(message, shortened(known, "no series with labels")));
     }
-    Ok(found)
+    Ok(named.into_iter().filter(|series| has(series)).collect())
+}
+
+/// `region=north and tier=gold`
+fn labels_text(labels: &[(String, String)]) -> String {
+    let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    listed(&labels)
+}
+
+/// Names that a message has room for.
+const NAMED: usize = 10;
+
+/// The first of these, and how many more there are.
+fn shortened<S: AsRef<str>>(names: BTreeSet<S>, none: &str) -> String {
+    if names.is_empty() {
+        return none.to_owned();
+    }
+    let more = names.len().saturating_sub(NAMED);
+    let first: Vec<S> = names.into_iter().take(NAMED).collect();
+    let first = first.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ");
+    if more > 0 { format!("{first} and {more} more") } else { first }
 }
 
 fn told(test: MetricTest) -> String {
@@ -90,13 +114,13 @@ pub(crate) fn gauge(
             Err(outcome) => return *outcome,
         };
         let value = found.last().map(|series| series.value).unwrap_or_default();
-        let wanted = told(test);
+        let (shown, wanted) = (float_text(value), told(test));
         let outcome = if holds(test, value, tolerance) {
-            case.passed(format!("gauge {name} is {wanted}"))
+            case.passed(format!("gauge {name} is {shown}"))
         } else {
-            case.failed(format!("gauge {name} is not {wanted}"), wanted, "another value")
+            case.failed(format!("gauge {name} is {shown}, not {wanted}"), wanted, shown)
         };
-        outcome.detail("series", found.len()).with_measured("value", value)
+        outcome.detail("series", found.len())
     }))
 }
 

@@ -8,7 +8,7 @@ use velostream_types::Value;
 use crate::assertion::Direction;
 use crate::check::columns::Columns;
 use crate::check::number::Number;
-use crate::check::outcomes::{Case, counted};
+use crate::check::outcomes::{Case, are, counted};
 use crate::check::rows::Offenders;
 use crate::check::{Facts, Fold};
 use crate::outcome::{Cell, Outcome};
@@ -126,7 +126,19 @@ impl Fold for Ordering {
     }
 
     fn finish(self: Box<Self>, _: &Facts<'_>) -> Outcome {
-        let Ordering { case, field, direction, partition_by, columns, records, values, offenders, pair, .. } = *self;
+        let Ordering {
+            case,
+            field,
+            direction,
+            partition_by,
+            allow_equal,
+            columns,
+            records,
+            values,
+            offenders,
+            pair,
+            ..
+        } = *self;
         let sink = &case.sink;
         let way = match direction {
             Direction::Ascending => "ascending",
@@ -143,10 +155,12 @@ impl Fold for Ordering {
             Some((before, after)) => {
                 let broken = offenders.count();
                 let message = format!(
-                    "{field} is not {way}{within} in {sink}: {after} follows {before} ({} so)",
-                    counted(broken, "record")
+                    "{field} is not {way}{within} in {sink}: {after} follows {before}; {broken} of {} {} out of order",
+                    counted(records, "record"),
+                    are(broken)
                 );
-                case.failed(message, format!("{way} {field}"), format!("{before}, then {after}"))
+                let strictly = if allow_equal { "" } else { ", no two alike" };
+                case.failed(message, format!("{way} {field}{within}{strictly}"), format!("{before}, then {after}"))
                     .detail("violations", broken)
                     .with_rows(offenders)
             }

@@ -6,6 +6,7 @@ use crate::assertion::AssertionKind;
 use crate::check::rows::Offenders;
 use crate::check::{About, Facts, Fold};
 use crate::outcome::Outcome;
+use crate::record_text::float_text;
 
 /// What every message of a fold names.
 #[derive(Clone, Debug)]
@@ -89,6 +90,11 @@ impl<F: FnOnce(&Facts<'_>) -> Outcome> Fold for AtEnd<F> {
 /// `1 record`, `2 records`
 pub(crate) fn counted(n: u64, thing: &str) -> String {
     if n == 1 { format!("1 {thing}") } else { format!("{n} {thing}s") }
+}
+
+/// `45.45 %: `, in front of the numbers it is of.
+pub(crate) fn percent_text(percent: f64) -> String {
+    format!("{} %: ", float_text((percent * 100.0).round() / 100.0))
 }
 
 /// The verb of so many.

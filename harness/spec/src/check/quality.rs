@@ -7,6 +7,7 @@ use regex::Regex;
 use velostream_types::Value;
 
 use crate::assertion::{Integrity, NumericRange, StringPattern};
+use crate::check::columns::Columns;
 use crate::check::keys::Hash;
 use crate::check::number::Number;
 use crate::check::outcomes::{AtEnd, Case, counted, listed};
@@ -68,6 +69,7 @@ pub(crate) fn data_quality(case: Case, rules: Result<Vec<Rule>, String>, min_sco
             case,
             rules,
             min_score,
+            columns: Columns::default(),
             records: 0,
             looks: 0,
             broken: 0,
@@ -84,6 +86,7 @@ struct DataQuality {
     case: Case,
     rules: Vec<Rule>,
     min_score: Option<f64>,
+    columns: Columns,
     records: u64,
     looks: u64,
     broken: u64,
@@ -118,12 +121,27 @@ impl Look {
         match self {
             Look::NotNull => "not NULL".to_owned(),
             Look::NotEmpty => "not empty".to_owned(),
-            Look::Range { min: Some(min), max: Some(max) } => format!("{} to {}", float_text(*min), float_text(*max)),
+            Look::Range { min: Some(min), max: Some(max) } => {
+                format!("from {} to {}", float_text(*min), float_text(*max))
+            }
             Look::Range { min: Some(min), .. } => format!("at least {}", float_text(*min)),
             Look::Range { max: Some(max), .. } => format!("at most {}", float_text(*max)),
             Look::Range { .. } => "a number".to_owned(),
             Look::Pattern(pattern) => format!("matching {pattern}"),
-            Look::Reference { source, field, .. } => format!("a {field} of {source}"),
+            Look::Reference { source, field, .. } => format!("a value of {source}.{field}"),
+        }
+    }
+
+    /// What is wrong with so many values of a field.
+    fn told(&self, field: &str, broken: u64) -> String {
+        match self {
+            Look::NotNull => format!("{field} is NULL ({broken})"),
+            Look::NotEmpty => format!("{field} is empty ({broken})"),
+            Look::Pattern(pattern) => format!("{field} does not match {pattern} ({broken})"),
+            Look::Reference { values, .. } if values.is_empty() => {
+                format!("{field} is not {}, of which none was published ({broken})", self.wanted())
+            }
+            Look::Range { .. } | Look::Reference { .. } => format!("{field} is not {} ({broken})", self.wanted()),
         }
     }
 }
@@ -153,6 +171,7 @@ impl Fold for DataQuality {
         self.records += 1;
         let nothing = Row::default();
         let row = record.row.unwrap_or(&nothing);
+        self.columns.add(row);
         let mut cells: Vec<Cell> = Vec::new();
         for rule in &mut self.rules {
             let Some(holds) = rule.look.holds(row.get(&rule.field)) else { continue };
@@ -169,21 +188,27 @@ impl Fold for DataQuality {
     }
 
     fn finish(self: Box<Self>, _: &Facts<'_>) -> Outcome {
-        let DataQuality { case, rules, min_score, records, looks, broken, offenders } = *self;
+        let DataQuality { case, rules, min_score, columns, records, looks, broken, offenders } = *self;
         let sink = &case.sink;
         let score = if looks == 0 { 1.0 } else { 1.0 - broken as f64 / looks as f64 };
         let shown = float_text((score * 1e6).round() / 1e6);
         let holds = min_score.map_or(broken == 0, |min| score >= min);
         let found = format!("{} in {} of {sink}", counted(broken, "violation"), counted(records, "record"));
         let outcome = if holds {
-            let warning = rules.is_empty().then(|| "no rule is given, so any record passes".to_owned());
+            let absent: Vec<String> = (rules.iter())
+                .filter(|rule| records > 0 && !columns.has(&rule.field))
+                .map(|rule| format!("{}{}", rule.field, columns.near(&rule.field)))
+                .collect();
+            let warning = match rules.as_slice() {
+                [] => Some("no rule is given, so any record passes".to_owned()),
+                _ => (!absent.is_empty()).then(|| format!("no record of {} has {}", case.sink, listed(&absent))),
+            };
             case.passed(format!("{found}, quality {shown}")).warn_if(warning)
         } else {
             let of: Vec<String> = (rules.iter().filter(|rule| rule.broken > 0))
-                .map(|rule| match rule.look {
-                    Look::NotNull => format!("{} is NULL ({})", rule.field, rule.broken),
-                    Look::NotEmpty => format!("{} is empty ({})", rule.field, rule.broken),
-                    _ => format!("{} is not {} ({})", rule.field, rule.look.wanted(), rule.broken),
+                .map(|rule| match columns.has(&rule.field) {
+                    true => rule.look.told(&rule.field, rule.broken),
+                    false => format!("no record has {}{}", rule.field, columns.near(&rule.field)),
                 })
                 .collect();
             let wanted = min_score

@@ -1,6 +1,6 @@
 //! `template`: an expression over records, counts and variables that has to be true.
 
-use crate::check::counts::character;
+use crate::check::counts::{character, refuted};
 use crate::check::expression::{Context, Running, SyntaxError, parse_expression};
 use crate::check::outcomes::Case;
 use crate::check::{Facts, Fold};
@@ -39,8 +39,10 @@ impl Fold for Template {
                 case.passed(format!("`{text}` holds for {sink}{about}")).detail("result", value.shown())
             }
             Ok(value) => {
+                let sides = running.as_ref().ok().and_then(|running| running.sides(facts.context));
+                let (because, shown) = refuted(sides, value.shown());
                 let offenders = running.map(Running::offenders).unwrap_or_default();
-                case.failed(format!("`{text}` does not hold for {sink}{about}"), "true", value.shown())
+                case.failed(format!("`{text}` does not hold for {sink}{about}{because}"), "true", shown)
                     .detail("result", value.shown())
                     .with_rows(offenders)
             }

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::eval::{Names, among, eval};
-use super::{Context, Datum, Expression, Function, Part};
+use super::{Context, Datum, Expression, Function, Node, Part};
 use crate::check::number::{Number, Sum};
 use crate::check::rows::{Offenders, place};
 use crate::record::{Record, Row};
@@ -77,6 +77,18 @@ impl Running {
 
     /// The value, with the counts and variables known now.
     pub(crate) fn finish(&self, context: &Context) -> Result<Datum<'static>, String> {
+        self.value(&self.expression.root, context)
+    }
+
+    /// `7 > 9`: the values that the whole expression compares, where it is a comparison.
+    pub(crate) fn sides(&self, context: &Context) -> Option<String> {
+        let Node::Compare(comparison, left, right) = &self.expression.root else { return None };
+        let side = |node| self.value(node, context).ok().map(|value| value.shown());
+        Some(format!("{} {} {}", side(left)?, comparison.sign(), side(right)?))
+    }
+
+    /// The value of a node of the root.
+    fn value(&self, node: &Node, context: &Context) -> Result<Datum<'static>, String> {
         let parts: Vec<_> = self
             .expression
             .parts
@@ -93,7 +105,7 @@ impl Running {
             })
             .collect();
         let names = Names { context, row: None, parts: &parts, positions: &positions, records: self.records };
-        eval(&self.expression.root, &names).map(Datum::owned)
+        eval(node, &names).map(Datum::owned)
     }
 
     /// Records that make the first `all(…)` that does not hold false.

@@ -402,6 +402,43 @@ fn metrics_are_found_by_name_and_labels() {
 }
 
 #[test]
+fn names_that_nothing_has_are_told() {
+    let run = Run::of("{\"price\": 1, \"window_start\": 5}").input("orders", "{\"id\": 1}");
+    let quality = run.check(Kind::DataQuality {
+        no_nulls_in: Vec::new(),
+        no_empty_strings_in: vec![s("prise")],
+        numeric_ranges: Vec::new(),
+        string_patterns: Vec::new(),
+        referential_integrity: Vec::new(),
+        min_quality_score: None,
+    });
+    assert!(quality.passed && quality.warning.is_some_and(|w| w.contains("did you mean \"price\"?")));
+    let complete = run.check(Kind::Completeness {
+        input_source: s("order"),
+        key_field: s("id"),
+        min_completeness: 1.0,
+        required_fields: Vec::new(),
+    });
+    assert!(complete.passed && complete.warning.is_some_and(|w| w.contains("no input \"order\" was published")));
+    let window = run.check(Kind::WindowBoundary {
+        timestamp_field: Some(s("price")),
+        window_start_field: None,
+        window_end_field: Some(s("ends")),
+        window_size_ms: None,
+        tolerance_ms: 0,
+        verify_containment: true,
+        verify_alignment: false,
+    });
+    assert!(window.message.ends_with("no record has a time in ends, and window_size_ms is not given"), "{window:?}");
+    let mut run = numbers(0);
+    let series =
+        |n: u32| Series { name: format!("m{n:02}"), labels: Vec::new(), kind: MetricType::Counter, value: 0.0 };
+    run.metrics = Some((0..12).map(series).collect());
+    let metric = run.check(Kind::MetricExists { name: s("other"), metric_type: None });
+    assert_eq!(metric.actual.as_deref(), Some("m00, m01, m02, m03, m04, m05, m06, m07, m08, m09 and 2 more"));
+}
+
+#[test]
 fn what_was_not_captured_is_not_taken_as_none() {
     let bounds = CountBounds { max: Some(0), ..CountBounds::default() };
     let run = numbers(1);
