@@ -1,5 +1,6 @@
 //! The binary from outside: what `run`, `run-all`, `validate` and `schema` print, where, and how they exit.
 
+mod assertions;
 mod commands;
 mod flow;
 mod mistakes;

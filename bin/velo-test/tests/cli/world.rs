@@ -1,4 +1,5 @@
-//! A folder of files and the binary run in it, and the small app that most tests are about.
+//! A folder of files and the binary run in it, the small app that most tests are about, and what of a report is the same
+//! in every run.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -122,4 +123,37 @@ impl World {
         let text = |bytes| String::from_utf8(bytes).expect("what is printed is text");
         Ran { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
     }
+}
+
+/// A report for people without what was measured: times, figures, and the run's id.
+pub fn settled(text: &str) -> String {
+    let figures = |line: &str| {
+        let names = line.split(", ").map(|figure| figure.split_once(' ').map_or(figure, |(name, _)| name));
+        names.map(|name| format!("{name} N")).collect::<Vec<_>>().join(", ")
+    };
+    let line = |line: &str| match (line.strip_prefix("        measured "), line.strip_prefix("  run ")) {
+        (Some(measured), _) => format!("        measured {}\n", figures(measured)),
+        (None, Some(run)) => {
+            let seed = run.split(", ").find(|part| part.starts_with("seed ")).unwrap_or_default();
+            format!("  run ID, {seed}, N ms\n")
+        }
+        (None, None) => match line.rsplit_once(" (") {
+            Some((query, time)) if !line.starts_with(' ') && time.ends_with(" ms)") => format!("{query} (N ms)\n"),
+            _ => format!("{line}\n"),
+        },
+    };
+    text.lines().map(line).collect()
+}
+
+/// A report for programs without what was measured.
+pub fn comparable(mut report: Value) -> Value {
+    fn strip(value: &mut Value) {
+        if let Some(object) = value.as_object_mut() {
+            object.remove("measured");
+            object.values_mut().for_each(strip);
+        }
+        value.as_array_mut().into_iter().flatten().for_each(strip);
+    }
+    strip(&mut report);
+    report
 }
