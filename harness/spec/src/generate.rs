@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use velostream_sql::diag::{Diagnostic, Severity};
 use velostream_types::Value;
-use velostream_types::time::ns_to_ms;
+use velostream_types::time::{ns_to_ms, parse_instant};
 
-use crate::record::Published;
+use crate::record::{Published, Row};
 use crate::record_text;
 use crate::schema::{DataSchema, Reference};
 use crate::spec::TimeSimulation;
@@ -44,6 +44,17 @@ pub struct Generator {
     now_ms: i64,
     samples: Samples,
     walks: Walks,
+}
+
+/// The event time that a row of a file has, ms: that of the first of the usual fields which is a time, as a date and time
+/// or in ms.
+pub fn event_time_of(row: &Row) -> Option<i64> {
+    EVENT_TIME_FIELDS.iter().find_map(|name| match row.get(name)? {
+        Value::Int(ms) => Some(*ms),
+        Value::Timestamp(ns) => Some(ns_to_ms(*ns)),
+        Value::Str(text) => parse_instant(text.trim()).map(ns_to_ms),
+        _ => None,
+    })
 }
 
 /// Which records are wanted.

@@ -10,7 +10,7 @@ use velostream_broker::StoredRecord;
 use velostream_kafka::partition_of;
 use velostream_spec::data_file::{DataFile, format_of};
 use velostream_spec::findings::{BAD_FILE, NO_SCHEMA, NOTHING_GIVEN};
-use velostream_spec::generate::{Generator, SourceSpec as Wanted, encode};
+use velostream_spec::generate::{Generator, SourceSpec as Wanted, encode, event_time_of};
 use velostream_spec::record::{Published, Row};
 use velostream_spec::schema::{DataSchema, Reference};
 use velostream_spec::spec::{Input, InputFrom};
@@ -258,7 +258,7 @@ fn read_file(input: &Input, path: &Path, batches: &mut Batches<'_>, generator: &
         batches.encoding.write(row, &mut value);
         let key = input.key_field.as_deref().and_then(|field| row.get(field)).filter(|value| !value.is_null());
         let key = key.map(|value| velostream_spec::record_text::text(value).into_owned());
-        batches.push(key.as_deref().map(str::as_bytes), trimmed(&value), None)
+        batches.push(key.as_deref().map(str::as_bytes), trimmed(&value), event_time_of(row))
     };
     each_row(path, &mut publish).map_err(|error| Refused::at(BAD_FILE, input.span, error))?;
     Ok(batches.count)

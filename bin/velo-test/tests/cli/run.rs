@@ -236,3 +236,26 @@ queries:
     let verdicts: Vec<bool> = assertions.iter().map(|assertion| assertion["passed"] == true).collect();
     assert_eq!(verdicts, [true, true, true, true, true, true, false], "{report}");
 }
+
+/// Two orders in one minute, one in the next, none with a time.
+#[test]
+fn records_of_a_file_have_their_event_times() {
+    let sql = "\
+CREATE STREAM orders (id BIGINT NOT NULL, created_at STRING)
+WITH ('type' = 'kafka_source', 'topic' = 'orders', 'format' = 'json');
+CREATE TABLE minutes AS SELECT COUNT(*) AS orders FROM orders WINDOW TUMBLING(1m) EMIT FINAL
+WITH ('minutes.type' = 'kafka_sink', 'minutes.topic' = 'minutes', 'minutes.format' = 'json');
+";
+    let test = "\
+application: shop
+queries:
+  - name: minutes
+    inputs: [{source: orders, data_file: orders.csv}]
+    assertions:
+      - {type: record_count, equals: 2}
+      - {type: field_in_set, field: orders, values: [1, 2]}
+";
+    let orders = "id,created_at\n1,2025-03-01T10:00:05Z\n2,2025-03-01 10:00:59.5\n3,2025-03-01T10:01:00\n";
+    let world = World::with(&[("shop.sql", sql), ("orders.csv", orders), ("shop.test.yaml", test)]);
+    world.run(&["run", "shop.sql", "-o", "json"]).passed();
+}
