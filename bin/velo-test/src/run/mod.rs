@@ -55,7 +55,7 @@ pub struct RunArgs {
     /// The spec [default: found beside the SQL file]
     #[arg(short, long, value_name = "FILE")]
     spec: Option<PathBuf>,
-    /// Run only this query test, even one that is to be skipped
+    /// Run only this query test, even one that is to be skipped, and those it takes its inputs from
     #[arg(short, long, value_name = "NAME")]
     query: Option<String>,
     /// How long a query may take where the spec does not say [default: 30000]
@@ -87,7 +87,7 @@ struct SharedArgs {
     #[arg(long, value_name = "TIME", value_parser = instant)]
     now: Option<i64>,
     /// Shards of each job
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     shards: u16,
     /// Let jobs read and write through the production client and its sockets instead of direct calls
     #[arg(long)]
@@ -161,6 +161,11 @@ fn in_session(
 ) -> Result<ExitCode> {
     let stop = StopHandle::new();
     stop.install_signals().context("cannot listen to INT and TERM")?;
+    if let Some(folder) = &shared.save_outputs
+        && let Err(error) = std::fs::create_dir_all(folder)
+    {
+        return refused(&format!("error: cannot keep outputs in {}: {error}", folder.display()));
+    }
     let code = match brokers(shared, &stop) {
         Ok((cluster, _container)) => {
             let session =

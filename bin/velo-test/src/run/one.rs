@@ -102,7 +102,7 @@ impl Session {
         let mut warnings = files.warnings.clone();
         let save = options.save.as_ref().map(|folder| folder.join(plain(&files.app.name)));
         if let Some(Err(error)) = save.as_ref().map(std::fs::create_dir_all) {
-            warnings.push(format!("outputs cannot be kept: {error}"));
+            warnings.push(format!("outputs of {} cannot be kept: {error}", files.app.name));
         }
         let test = AppTest {
             app: files.app.clone(),

@@ -123,3 +123,16 @@ fn no_spec() {
     assert!(ran.code == Some(1) && ran.err.starts_with("error: apps has no spec: looked for"), "{}", ran.err);
     assert_eq!(world.run(&["run"]).code, Some(2), "wrong usage");
 }
+
+#[test]
+fn options_that_cannot_be() {
+    let world = World::shop(&spec(3, &[ANY]));
+    for shards in ["0", "257"] {
+        let ran = world.run(&["run", "shop.sql", "--shards", shards]);
+        assert!(ran.code == Some(2) && ran.err.contains("1..=256"), "{}", ran.err);
+    }
+    assert_eq!(world.run(&["run", "shop.sql", "--jobs", "0"]).code, Some(2));
+    let ran = world.run(&["run", "shop.sql", "--save-outputs", "shop.sql/outputs"]);
+    assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""));
+    assert!(ran.err.starts_with("error: cannot keep outputs in shop.sql/outputs: "), "{}", ran.err);
+}
