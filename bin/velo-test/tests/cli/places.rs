@@ -120,6 +120,28 @@ fn nobody_answers() {
 }
 
 #[test]
+fn a_signal_leaves_nothing_in_the_cluster() {
+    // More than any machine publishes before the test is over.
+    let test = spec(2_000_000_000, &["type: record_count, greater_than: 0"]);
+    let world = World::with(&[("shop.sql", ORDERS), ("schemas/orders.yaml", SCHEMA), ("shop.test.yaml", &test)]);
+    let cluster = Cluster::start();
+    let mut run = Command::new(env!("CARGO_BIN_EXE_velo-test"))
+        .args(["run", "shop.sql", "--kafka", &cluster.bootstrap])
+        .current_dir(world.path("."))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the binary starts");
+    while !cluster.left().contains("orders") {
+        assert!(run.try_wait().expect("it can be asked").is_none(), "it ended before it began");
+    }
+    let killed = Command::new("kill").args(["-INT", &run.id().to_string()]).status();
+    assert!(killed.expect("kill is there").success());
+    assert_eq!(run.wait().expect("it ends").code(), Some(130));
+    assert_eq!(cluster.left(), "");
+}
+
+#[test]
 fn latency_counts_from_the_event_time_to_the_output() {
     let test = "\
 application: shop
