@@ -96,7 +96,7 @@ pub const CODES: &[Code] = &[
     code("E0442", "subquery of several columns", "What is compared or taken as a value is one column. EXISTS takes any number of columns."),
     code("E0502", "properties in the wrong place", "Properties of a declared source belong to its declaration."),
     code("E0503", "declared TABLE without PRIMARY KEY", "Rows of a declared TABLE replace each other by key. Mark the key columns PRIMARY KEY, or declare a STREAM."),
-    code("E0504", "file not found", "No file matches the path of a source. Relative paths resolve from the folder of the SQL file; the detail says what was searched."),
+    code("E0504", "file not found", "No file matches the path of a source. Relative paths resolve from the folder of the SQL file, those of a config file from its own folder first; the detail says what was searched."),
     code("E0505", "file cannot be read", "A source's file exists but cannot be opened. The detail is the system's reason."),
     code("E0506", "file in another format", "The first records of a source are not in the format it is said to be in."),
     code("E0507", "sink without a place", "INTO names a sink that no property describes."),

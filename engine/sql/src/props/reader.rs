@@ -123,7 +123,8 @@ impl<'r> Reader<'r> {
         self.value(key).map(|(_, value, _)| value)
     }
 
-    /// A path, resolved against the SQL file's folder.
+    /// A path, resolved against the SQL file's folder. What a source reads may also stand beside the config file that
+    /// names it, and is looked for there first.
     pub fn path(&mut self, key: &'static str) -> Option<PathBuf> {
         let (_, value, _) = self.value(key)?;
         let value = value.strip_prefix("file://").unwrap_or(&value);
@@ -131,7 +132,11 @@ impl<'r> Reader<'r> {
             self.bad(key, "", "a path");
             return None;
         }
-        Some(self.context.base_dir.join(value))
+        let beside = match (self.side, self.place(key).giver) {
+            (Side::Source, Giver::File(config, _)) => Path::new(&config).parent().map(|folder| folder.join(value)),
+            _ => None,
+        };
+        Some(beside.filter(|path| path.exists()).unwrap_or_else(|| self.context.base_dir.join(value)))
     }
 
     /// `true` or `false`.

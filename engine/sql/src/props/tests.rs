@@ -400,6 +400,31 @@ fn config_files_and_their_parents() {
     assert_eq!(origin("watermark.idle.timeout"), pair("60s", "default"));
 }
 
+/// What a config file names stands beside it or beside the SQL file; what the SQL names, beside the SQL file.
+#[test]
+fn paths_of_a_config_file_begin_there() {
+    let dir = folder(&[
+        ("conf/names.yaml", "data_source:\n  path: names.csv\n"),
+        ("conf/names.csv", "id\n"),
+        ("names.csv", "id\n"),
+        ("conf/others.yaml", "file:\n  path: others.csv\n"),
+        ("others.csv", "id\n"),
+        ("conf/none.yaml", "datasource:\n  type: file_source\n  path: none.csv\n"),
+    ]);
+    let read = |name: &str, entries: &[(&str, &str)]| {
+        let mut r = resolver(dir.path());
+        match r.source(name, SPAN, &with(entries)).unwrap().connector {
+            SourceConnector::File { pattern, .. } => pattern.strip_prefix(dir.path()).unwrap().display().to_string(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(read("names", &[("names.config_file", "conf/names.yaml")]), "conf/names.csv");
+    assert_eq!(read("others", &[("others.config_file", "conf/others.yaml")]), "others.csv", "only there");
+    assert_eq!(read("none", &[("none.config_file", "conf/none.yaml")]), "none.csv");
+    let own = [("names.config_file", "conf/names.yaml"), ("names.path", "names.csv")];
+    assert_eq!(read("names", &own), "names.csv");
+}
+
 #[test]
 fn config_file_mistakes_have_a_place() {
     let dir = folder(&[
