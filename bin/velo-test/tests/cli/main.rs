@@ -4,6 +4,7 @@ mod assertions;
 mod commands;
 mod flow;
 mod mistakes;
+mod mutations;
 mod places;
 mod run;
 mod world;
