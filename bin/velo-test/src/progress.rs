@@ -1,52 +1,51 @@
 //! How far a run is, for people who wait: one line on a terminal that is written over, and a line for each test that
 //! ended. Nothing anywhere else.
 
-use std::io::{IsTerminal, Write, stderr};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::io::{IsTerminal, stderr};
 
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use velostream_harness::app::told::Told;
-use velostream_runtime::clock::monotonic;
 
-/// Least time between two looks of the line.
-const EVERY: Duration = Duration::from_millis(100);
-/// Characters that every terminal has room for, behind the margin.
-const COLUMNS: usize = 77;
-
-/// Shows what runs tell.
+/// Shows what runs tell; called from any thread.
 #[derive(Debug)]
 pub struct Progress {
-    is_shown: bool,
-    shown_at: Mutex<Option<Instant>>,
+    bar: ProgressBar,
 }
 
 impl Progress {
     /// Shown where standard error is a terminal.
     pub fn on_terminal() -> Progress {
-        Progress { is_shown: stderr().is_terminal(), shown_at: Mutex::default() }
+        match stderr().is_terminal() {
+            true => Progress::on(ProgressDrawTarget::stderr_with_hz(10)),
+            false => Progress::none(),
+        }
     }
 
     /// Nothing is shown.
     pub fn none() -> Progress {
-        Progress { is_shown: false, shown_at: Mutex::default() }
+        Progress::on(ProgressDrawTarget::hidden())
     }
 
-    /// Shows what the run of an app tells; called from any thread.
+    fn on(target: ProgressDrawTarget) -> Progress {
+        let bar = ProgressBar::with_draw_target(None, target);
+        if let Ok(style) = ProgressStyle::with_template("  {wide_msg}") {
+            bar.set_style(style);
+        }
+        Progress { bar }
+    }
+
+    /// Shows what the run of an app tells.
     pub fn tell(&self, app: &str, told: Told<'_>) {
-        if !self.is_shown {
-            return;
-        }
-        let mut shown_at = self.shown_at.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_last = matches!(told, Told::Ended { .. });
-        if !is_last && shown_at.is_some_and(|at| at.elapsed() < EVERY) {
-            return;
-        }
-        *shown_at = (!is_last).then(monotonic);
         let line = line(app, told);
-        // A line that is broken could not be written over.
-        let (line, end) = if is_last { (line.as_str(), "\n") } else { (cut(&line, COLUMNS), "") };
-        // Whoever closed the terminal misses nothing.
-        let _ = write!(stderr().lock(), "\r\u{1b}[K  {line}{end}");
+        match told {
+            Told::Ended { .. } => self.bar.println(format!("  {line}")),
+            _ => self.bar.set_message(line),
+        }
+    }
+
+    /// The line goes; what comes next has the terminal for itself.
+    pub fn clear(&self) {
+        self.bar.finish_and_clear();
     }
 }
 
@@ -72,11 +71,6 @@ fn line(app: &str, told: Told<'_>) -> String {
         // What changes comes first: the end is cut off where it is too long.
         _ => format!("{what}, {query} of {app}"),
     }
-}
-
-/// The first characters of a text.
-fn cut(text: &str, characters: usize) -> &str {
-    text.char_indices().nth(characters).map_or(text, |(at, _)| &text[..at])
 }
 
 fn share(records: u64, of: u64) -> String {
@@ -119,6 +113,5 @@ mod tests {
         for (told, expected) in lines {
             assert_eq!(line("a", told), expected);
         }
-        assert_eq!((cut("äöü", 2), cut("äöü", 3), cut("", 1)), ("äö", "äöü", ""));
     }
 }

@@ -50,7 +50,8 @@ pub fn run_all(args: &RunAllArgs, verbose: bool) -> Result<ExitCode> {
     }
     let options =
         Options { timeout_ms: args.timeout_ms, default_timeout_ms: Some(TIMEOUT_MS), ..args.shared.options(verbose) };
-    in_session(&args.shared, Progress::on_terminal(), |session| {
+    let progress = if verbose { Progress::none() } else { Progress::on_terminal() };
+    in_session(&args.shared, progress, |session| {
         let apps = apps.into_iter().map(|sql| (sql, None)).collect();
         let suite = suite::run(session, args.dir.display().to_string(), apps, &args.shared, &options);
         args.shared.output.show_suite(&suite)?;

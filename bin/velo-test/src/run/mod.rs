@@ -143,7 +143,8 @@ fn instant(text: &str) -> Result<i64, String> {
 
 /// Runs the command.
 pub fn run(args: &RunArgs, verbose: bool) -> Result<ExitCode> {
-    let progress = if args.step { Progress::none() } else { Progress::on_terminal() };
+    // Lines about steps and of logs stand for themselves.
+    let progress = if args.step || verbose { Progress::none() } else { Progress::on_terminal() };
     in_session(&args.shared, progress, |session| match args.sql.is_dir() {
         true if args.step => {
             refused("error: --step goes through the queries of one app: name an SQL file, not a folder")
@@ -228,6 +229,7 @@ fn app(args: &RunArgs, verbose: bool, session: &Session) -> Result<ExitCode> {
         true => session.run(&files, &options, &mut Stepper::new(stdin().lock(), stderr(), queries)),
         false => session.run(&files, &options, &mut log::Log::of(&options, &files.app.name)),
     };
+    session.done();
     match args.data_only {
         true => published::show(output, &[&report])?,
         false => output.show(&report)?,

@@ -70,6 +70,11 @@ impl Session {
         Ok(Session { broker, scratch, stop, cluster, progress })
     }
 
+    /// All runs are over: their progress goes.
+    pub fn done(&self) {
+        self.progress.clear();
+    }
+
     /// Somebody stopped the run.
     pub fn is_stopped(&self) -> bool {
         self.stop.reason().is_some()

@@ -52,6 +52,7 @@ pub fn run(
         }
     });
     work(&alone, &AtomicUsize::new(0));
+    session.done();
     suite.apps = results.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().collect();
     suite.end_time = now_text();
     suite.duration_ms = millis(begun.elapsed());
