@@ -34,6 +34,15 @@ impl Made {
         self.topics.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
     }
 
+    /// The topic is of the run: nobody else's is written to, or deleted.
+    pub fn owns(&self, name: &str) -> Result<(), Fatal> {
+        if self.topics.lock().unwrap_or_else(PoisonError::into_inner).contains(name) {
+            return Ok(());
+        }
+        let advice = "its topics need names of their own: put {run_id} into the pattern of topic_naming";
+        Err(Fatal::new(format!("topic {name} is in the cluster already and not of this run; {advice}")))
+    }
+
     /// A group of the run.
     pub fn group(&self, name: &str) {
         self.groups.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
@@ -89,17 +98,27 @@ impl Cluster {
     }
 }
 
-/// Makes a topic that takes records of any event time, also on brokers that know no such setting.
-pub fn create(client: &dyn topic::Broker, at: &Client, topic: &NewTopic, patience: Duration) -> Result<bool, Fatal> {
+/// Makes a topic that takes records of any event time, also on brokers that know no such setting, and notes it.
+pub fn create(
+    client: &dyn topic::Broker,
+    at: &Client,
+    topic: &NewTopic,
+    patience: Duration,
+    made: &Made,
+) -> Result<bool, Fatal> {
     let mut own = topic.clone();
     own.config.extend(topic_config());
-    client.create(at, &own, patience).or_else(|fatal| match fatal.message.contains(AHEAD) {
+    let created = client.create(at, &own, patience).or_else(|fatal| match fatal.message.contains(AHEAD) {
         true => {
             own.config.remove(AHEAD);
             client.create(at, &own, patience)
         }
         false => Err(fatal),
-    })
+    })?;
+    if created {
+        made.topic(&topic.name);
+    }
+    Ok(created)
 }
 
 /// The topics of one query test in a cluster.
@@ -107,13 +126,19 @@ pub fn create(client: &dyn topic::Broker, at: &Client, topic: &NewTopic, patienc
 pub struct Remote {
     cluster: Cluster,
     rename: Arc<Rename>,
+    groups: String,
     now_ms: i64,
 }
 
 impl Remote {
-    /// Topics of this cluster under these names.
-    pub fn new(cluster: Cluster, rename: Arc<Rename>, now_ms: i64) -> Remote {
-        Remote { cluster, rename, now_ms }
+    /// Topics of this cluster under these names; names of groups begin with `groups`.
+    pub fn new(cluster: Cluster, rename: Arc<Rename>, groups: String, now_ms: i64) -> Remote {
+        Remote { cluster, rename, groups, now_ms }
+    }
+
+    /// What names of groups begin with.
+    pub fn groups(&self) -> &str {
+        &self.groups
     }
 
     /// The cluster.
@@ -135,11 +160,10 @@ impl Remote {
     pub fn make(&self, topic: &str, partitions: u32) -> Result<(), Fatal> {
         let name = (self.rename)(topic);
         if self.cluster.admin.partitions(&name)?.is_some() {
-            return Ok(());
+            return self.cluster.made.owns(&name);
         }
-        self.cluster.made.topic(&name);
         let topic = NewTopic { name, partitions, replication: -1, config: BTreeMap::new() };
-        create(&velostream_kafka::Kafka, self.cluster.client(), &topic, PATIENCE).map(drop)
+        create(&velostream_kafka::Kafka, self.cluster.client(), &topic, PATIENCE, &self.cluster.made).map(drop)
     }
 
     /// Number of partitions; `None` without the topic.

@@ -303,7 +303,7 @@ impl Session<'_> {
         let run_id = format!("{}_{number}", self.test.topics_id);
         let parts = NameParts::new(&naming, &run_id, self.test.now_ms / 1_000, self.test.env);
         let rename = move |topic: &str| test_topic(&naming, &parts, topic);
-        self.test.place.topics(Arc::new(rename), self.test.now_ms)
+        self.test.place.topics(&run_id, Arc::new(rename), self.test.now_ms)
     }
 
     /// Makes the topics that the statement reads, and fills those of the test's inputs.

@@ -22,21 +22,26 @@ pub struct Renamed {
     /// Settings that hold instead of the app's: brokers, and how to be let in there.
     at: Client,
     rename: Arc<Rename>,
+    /// Stands in front of the names of groups, which are the run's alone whatever its topics are called.
+    groups: String,
     /// By topic as the SQL calls it: records that tell its types while it is empty.
     samples: BTreeMap<String, Vec<TopicRecord>>,
-    made: Arc<Made>,
+    /// What the run made; in a cluster nothing else may be touched. None in the embedded broker: all is the run's.
+    made: Option<Arc<Made>>,
 }
 
 impl Renamed {
-    /// Topics under these names through `client`, with the settings `at`; topics and groups that it makes are noted.
+    /// Topics under these names through `client`, with the settings `at`; topics and groups that it makes are noted
+    /// in `made`.
     pub fn new(
         client: Arc<dyn Broker>,
         at: Client,
         rename: Arc<Rename>,
+        groups: String,
         samples: BTreeMap<String, Vec<TopicRecord>>,
-        made: Arc<Made>,
+        made: Option<Arc<Made>>,
     ) -> Renamed {
-        Renamed { client, at, rename, samples, made }
+        Renamed { client, at, rename, groups, samples, made }
     }
 
     /// The app's settings without its brokers and how to be let in there.
@@ -49,6 +54,10 @@ impl Renamed {
         client
     }
 
+    fn group(&self, group: &str) -> String {
+        format!("{}{group}", self.groups)
+    }
+
     fn real(&self, topic: &str) -> String {
         (self.rename)(topic)
     }
@@ -56,13 +65,24 @@ impl Renamed {
 
 impl Broker for Renamed {
     fn partitions(&self, client: &Client, topic: &str, patience: Duration) -> Result<Option<u32>, Fatal> {
-        self.client.partitions(&self.at(client), &self.real(topic), patience)
+        let name = self.real(topic);
+        let found = self.client.partitions(&self.at(client), &name, patience)?;
+        match &self.made {
+            Some(made) if found.is_some() => made.owns(&name).map(|()| found),
+            _ => Ok(found),
+        }
     }
 
     fn create(&self, client: &Client, topic: &NewTopic, patience: Duration) -> Result<bool, Fatal> {
         let name = self.real(&topic.name);
-        self.made.topic(&name);
-        cluster::create(&*self.client, &self.at(client), &NewTopic { name, ..topic.clone() }, patience)
+        let own = NewTopic { name: name.clone(), ..topic.clone() };
+        let unnoted = Made::default();
+        let made = self.made.as_deref().unwrap_or(&unnoted);
+        let created = cluster::create(&*self.client, &self.at(client), &own, patience, made)?;
+        match &self.made {
+            Some(made) if !created => made.owns(&name).map(|()| created),
+            _ => Ok(created),
+        }
     }
 
     fn bounds(&self, client: &Client, topic: &str, partitions: u32) -> Result<Vec<LogBounds>, Fatal> {
@@ -82,8 +102,10 @@ impl Broker for Renamed {
     }
 
     fn join(&self, spec: MemberSpec) -> Result<Box<dyn GroupMember>, Fatal> {
-        let (logical, group) = (spec.topics.clone(), self.real(&spec.group));
-        self.made.group(&group);
+        let (logical, group) = (spec.topics.clone(), self.group(&spec.group));
+        if let Some(made) = &self.made {
+            made.group(&group);
+        }
         let own = MemberSpec {
             client: self.at(&spec.client),
             group,
@@ -96,7 +118,7 @@ impl Broker for Renamed {
 
     fn fetch(&self, mut spec: FetchSpec, wake: Wake) -> Result<Box<dyn Fetch>, Fatal> {
         spec.client = self.at(&spec.client);
-        spec.group = self.real(&spec.group);
+        spec.group = self.group(&spec.group);
         for from in &mut spec.partitions {
             from.at.topic = self.real(&from.at.topic);
         }

@@ -9,7 +9,7 @@ use velostream_kafka::admin::Writer;
 use velostream_types::Fatal;
 use velostream_types::topic::{Broker, Client, TopicRecord};
 
-use super::cluster::{self, Cluster, Made, Remote};
+use super::cluster::{self, Cluster, Remote};
 use super::local::{Local, Rename};
 use super::renamed::Renamed;
 
@@ -28,14 +28,15 @@ pub enum Place {
 }
 
 impl Place {
-    /// The topics of a query test here, under these names; records without a timestamp have that of `now_ms`.
-    pub fn topics(&self, rename: Arc<Rename>, now_ms: i64) -> Topics {
+    /// The topics of the query test `run` here, under these names; records without a timestamp have that of `now_ms`.
+    pub fn topics(&self, run: &str, rename: Arc<Rename>, now_ms: i64) -> Topics {
+        let groups = format!("test_{run}_");
         match self {
             Place::Embedded(direct) => Topics::Embedded(Local::new(direct.clone(), rename, now_ms), None),
             Place::Sockets(direct, bootstrap) => {
-                Topics::Embedded(Local::new(direct.clone(), rename, now_ms), Some(bootstrap.clone()))
+                Topics::Embedded(Local::new(direct.clone(), rename, now_ms), Some((bootstrap.clone(), groups)))
             }
-            Place::Cluster(cluster) => Topics::Cluster(Remote::new(cluster.clone(), rename, now_ms)),
+            Place::Cluster(cluster) => Topics::Cluster(Remote::new(cluster.clone(), rename, groups, now_ms)),
         }
     }
 }
@@ -43,8 +44,8 @@ impl Place {
 /// The topics of one query test.
 #[derive(Clone)]
 pub enum Topics {
-    /// In the embedded broker; with its address where jobs go through the production client.
-    Embedded(Local, Option<String>),
+    /// In the embedded broker; with its address, and what groups begin with, where jobs go through the production client.
+    Embedded(Local, Option<(String, String)>),
     /// In a cluster.
     Cluster(Remote),
 }
@@ -101,15 +102,15 @@ impl Topics {
     pub fn broker(&self, samples: BTreeMap<String, Vec<TopicRecord>>) -> Arc<dyn Broker> {
         match self {
             Topics::Embedded(local, None) => Arc::new(local.clone().with_samples(samples)),
-            Topics::Embedded(local, Some(bootstrap)) => {
+            Topics::Embedded(local, Some((bootstrap, groups))) => {
                 let mut client = Client::default();
                 client.settings.insert("bootstrap.servers".to_owned(), bootstrap.clone());
-                Arc::new(Renamed::new(Arc::new(Kafka), client, local.rename(), samples, Arc::new(Made::default())))
+                Arc::new(Renamed::new(Arc::new(Kafka), client, local.rename(), groups.clone(), samples, None))
             }
             Topics::Cluster(remote) => {
                 let (cluster, rename) = (remote.cluster(), Arc::clone(remote.rename()));
                 let (client, made) = (cluster.client().clone(), Arc::clone(cluster.made()));
-                Arc::new(Renamed::new(Arc::new(Kafka), client, rename, samples, made))
+                Arc::new(Renamed::new(Arc::new(Kafka), client, rename, remote.groups().to_owned(), samples, Some(made)))
             }
         }
     }

@@ -1,7 +1,12 @@
 //! The same test by direct calls, through the production client, and on a cluster; and what its outputs held.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use velostream_kafka::admin::{Admin, Outgoing};
+use velostream_types::topic::{Client, NewTopic, StartAt};
 
 use crate::world::{ORDERS, SCHEMA, World, spec};
 
@@ -26,16 +31,31 @@ impl Cluster {
         Cluster { child, bootstrap }
     }
 
+    fn admin(&self) -> Admin {
+        let settings = [("bootstrap.servers".to_owned(), self.bootstrap.clone())].into();
+        Admin::open(&Client { settings, ..Client::default() }, Duration::from_secs(10)).expect("a client")
+    }
+
+    /// A topic that somebody has there, with a record.
+    fn with(self, topic: &str) -> Cluster {
+        let new = NewTopic { name: topic.to_owned(), partitions: 1, replication: -1, config: BTreeMap::new() };
+        let admin = self.admin();
+        assert_eq!(admin.create(&new), Ok(true));
+        let writer = admin.write(topic).expect("the topic is there");
+        let record = Outgoing { key: None, value: Some(b"mine"), headers: &[], partition: None, timestamp_ms: None };
+        writer.send(&record).expect("it takes records");
+        assert_eq!(writer.finish(), Ok(1));
+        self
+    }
+
+    /// Records of a topic.
+    fn records(&self, topic: &str) -> usize {
+        self.admin().sample(topic, 100).expect("the topic is there").len()
+    }
+
     /// Names of its topics and groups.
     fn left(&self) -> String {
-        let admin = velostream_kafka::admin::Admin::open(
-            &velostream_types::topic::Client {
-                settings: [("bootstrap.servers".to_owned(), self.bootstrap.clone())].into(),
-                ..Default::default()
-            },
-            std::time::Duration::from_secs(10),
-        )
-        .expect("a client");
+        let admin = self.admin();
         let topics = admin.topics().expect("it answers");
         let groups = admin.groups().expect("it answers");
         let names = topics.iter().filter(|topic| !topic.internal).map(|topic| topic.name.clone());
@@ -117,6 +137,37 @@ fn nobody_answers() {
     let ran = world.run(&["run", "shop.sql", "--kafka", "127.0.0.1:1", "--kafka-property", "plain"]);
     assert_eq!(ran.code, Some(2));
     assert!(ran.err.contains("expected KEY=VALUE"), "{}", ran.err);
+}
+
+/// Names of topics without the run's id: those of the app, which others may have there.
+#[test]
+fn topics_of_others_are_left_alone() {
+    let test = spec(3, &["type: record_count, less_than: 4"]) + "topic_naming: {pattern: '{base}'}\n";
+    let world = World::with(&[("shop.sql", ORDERS), ("schemas/orders.yaml", SCHEMA), ("shop.test.yaml", &test)]);
+    for theirs in ["orders", "large"] {
+        let cluster = Cluster::start().with(theirs);
+        let ran = world.run(&["run", "shop.sql", "--kafka", &cluster.bootstrap]);
+        assert_eq!(ran.code, Some(1), "{}", ran.out);
+        let told = format!("topic {theirs} is in the cluster already and not of this run; its topics need names");
+        assert!(ran.out.contains(&told), "{}", ran.out);
+        assert_eq!((cluster.left().as_str(), cluster.records(theirs)), (theirs, 1));
+    }
+}
+
+/// The app's own group may be at work in the cluster.
+#[test]
+fn groups_of_others_are_left_alone() {
+    let test = spec(3, &["type: record_count, less_than: 4"]) + "topic_naming: {pattern: '{base}'}\n";
+    let world = World::with(&[("shop.sql", ORDERS), ("schemas/orders.yaml", SCHEMA), ("shop.test.yaml", &test)]);
+    let cluster = Cluster::start().with("theirs");
+    let verbose = world.run(&["run", "shop.sql", "-v"]).err;
+    let group =
+        verbose.split("in group ").nth(1).and_then(|rest| rest.split(' ').next()).expect("it is told").to_owned();
+    let admin = cluster.admin();
+    let moves = admin.plan_reset(&group, Some("theirs"), StartAt::Latest).expect("the topic is there");
+    admin.reset(&group, &moves).expect("nobody is in the group");
+    let ran = world.run(&["run", "shop.sql", "--kafka", &cluster.bootstrap]);
+    assert_eq!((ran.code, cluster.left()), (Some(0), format!("theirs {group}")), "{}", ran.out);
 }
 
 #[test]
