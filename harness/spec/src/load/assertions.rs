@@ -32,7 +32,9 @@ pub fn read(items: &[Node], view: View, findings: &mut Findings) -> Vec<Assertio
     tagged
         .filter_map(|TaggedFields { tag, tag_span, fields }| {
             let mut reader = Reader { tag, tag_span, fields, findings };
-            let view = fields.word("view", &VIEWS).unwrap_or(view);
+            // What is not about single records counts all of them, whatever the query looks at.
+            let has_view = fields.knows("view");
+            let view = if has_view { fields.word("view", &VIEWS).unwrap_or(view) } else { View::Changes };
             Some(Assertion { kind: reader.kind()?, span: tag_span, view })
         })
         .collect()

@@ -28,6 +28,11 @@ impl<'n> Fields<'n> {
         self.node.span
     }
 
+    /// The map may have this key.
+    pub fn knows(&self, name: &str) -> bool {
+        self.object.find(name).is_some()
+    }
+
     /// The entry of a key under any of its spellings, unless it has no value.
     pub fn entry(&self, name: &str) -> Option<&'n Entry> {
         let key = self.object.find(name);

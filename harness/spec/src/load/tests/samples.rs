@@ -10,7 +10,7 @@ use super::super::shape::{Object, Shape, TAG};
 use super::super::spec_keys::SPEC;
 use super::super::tree::{self, Kind, Node};
 use super::{drawn, load, load_schema};
-use crate::assertion::{AssertionKind, CountBounds, FieldOperator, MetricType};
+use crate::assertion::{AssertionKind, CountBounds, FieldOperator, MetricType, View};
 use crate::spec::TimeSimulation;
 
 /// Files that have every key between them.
@@ -188,6 +188,25 @@ fn all(shape: Shape, keys: &mut BTreeSet<(&'static str, &'static str)>) {
         }
         _ => {}
     }
+}
+
+#[test]
+fn only_assertions_about_records_take_the_view_of_their_query() {
+    let text = "\
+application: a
+queries:
+  - name: q
+    view: final
+    inputs: []
+    assertions:
+      - {type: record_count, equals: 1}
+      - {type: record_count, equals: 1, view: changes}
+      - {type: throughput, min_records_per_second: 1}
+      - {type: error_rate, max_rate: 0.1}
+";
+    let spec = load(text).value.expect("a spec");
+    let views: Vec<View> = spec.queries[0].assertions.iter().map(|assertion| assertion.view).collect();
+    assert_eq!(views, [View::Final, View::Changes, View::Changes, View::Changes]);
 }
 
 #[test]
