@@ -114,10 +114,14 @@ fn groups<'q>(query: &'q QueryTest, deployed: &Deployed, sinks: &'q [Sink]) -> R
         });
         let names: Vec<&str> = sinks.iter().map(|sink| sink.name.as_str()).collect();
         let sink = sink.ok_or_else(|| {
-            let message = format!("the query has no sink \"{}\"; it writes {}", output.sink, names.join(", "));
-            Refused::at(NO_SINK, output.span, message)
+            let message = format!("the query has no sink \"{}\"", output.sink);
+            Refused::at(NO_SINK, output.span, message).advise(format!("it writes {}", names.join(", ")))
         })?;
-        groups.push((Some(sink), output.assertions.iter().collect()));
+        // One scan does for all that is about a sink.
+        match groups.iter_mut().find(|(of, _)| *of == Some(sink)) {
+            Some((_, assertions)) => assertions.extend(&output.assertions),
+            None => groups.push((Some(sink), output.assertions.iter().collect())),
+        }
     }
     Ok(groups)
 }
@@ -191,7 +195,11 @@ fn scan(
     let scanned = records(&mut |record| {
         changes.iter().for_each(|at| folds[*at].record(record));
         if let (Some(key), false) = (record.key, finals.is_empty()) {
-            last.insert(key.into(), (record.partition, record.offset));
+            let place = (record.partition, record.offset);
+            match last.get_mut(key) {
+                Some(last) => *last = place,
+                None => drop(last.insert(key.into(), place)),
+            }
         }
         seen += 1;
         if seen.is_multiple_of(EVERY) {

@@ -116,7 +116,8 @@ pub fn publish(
         InputFrom::Previous(query) => {
             let (topics, topic) = earlier(query).ok_or_else(|| {
                 let message = format!("the query \"{query}\" gave nothing that could be published");
-                Refused::at(NOTHING_GIVEN, input.span, message)
+                let advice = "it was skipped, did not run to its end, or writes no topic";
+                Refused::at(NOTHING_GIVEN, input.span, message).advise(advice)
             })?;
             let mut failed = None;
             topics.scan(&topic, &mut |_, record| {
@@ -241,7 +242,7 @@ fn no_schema(input: &Input, name: &str, schemas: &[LoadedSchema]) -> Refused {
     let known = if names.is_empty() { "none was found".to_owned() } else { format!("known are {}", names.join(", ")) };
     let near = velostream_sql::suggest::did_you_mean(name, names.iter().copied());
     let near = near.map_or(String::new(), |near| format!("; {near}"));
-    Refused::at(NO_SCHEMA, input.span, format!("there is no data schema \"{name}\"; {known}{near}"))
+    Refused::at(NO_SCHEMA, input.span, format!("there is no data schema \"{name}\"")).advise(format!("{known}{near}"))
 }
 
 fn read_file(input: &Input, path: &Path, batches: &mut Batches<'_>, generator: &mut Generator) -> Result<u64, Refused> {

@@ -105,9 +105,8 @@ fn unknown(what: &str, name: &str, test: &QueryTest, outlines: &[Outline]) -> Re
     let names: Vec<&str> = outlines.iter().filter(|o| o.is_query()).filter_map(|o| o.name.as_deref()).collect();
     let near = suggest::closest(name, names.iter().copied());
     let near = near.map_or(String::new(), |near| format!("; did you mean \"{near}\"?"));
-    let message =
-        format!("the app has no statement for the {what} \"{name}\"; its statements are {}{near}", names.join(", "));
-    Refused::at(NO_STATEMENT, test.span, message)
+    let message = format!("the app has no statement for the {what} \"{name}\"");
+    Refused::at(NO_STATEMENT, test.span, message).advise(format!("its statements are {}{near}", names.join(", ")))
 }
 
 #[cfg(test)]
